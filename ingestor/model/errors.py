@@ -1,0 +1,44 @@
+"""What ends a batch. A job's failure is a value (`Result`), never one of these."""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """How a command ends, for people and schedulers."""
+
+    OK = 0
+    """Every record is a run."""
+    USAGE = 2
+    """The command or its settings are wrong."""
+    INCOMPLETE = 3
+    """Finished, but some records were rejected, failed or are unresolved."""
+    HALTED = 4
+    """Credentials, address or service are wrong for every record."""
+    STOPPED = 75
+    """Stopped early and resumable (sysexits.h EX_TEMPFAIL)."""
+
+
+class IngestorError(Exception):
+    """An end that a person can act on: `str()` is one or two plain sentences, never a secret."""
+
+    exit_code: ExitCode = ExitCode.HALTED
+
+
+class UsageError(IngestorError):
+    """The command line, the settings or a source is not usable as given."""
+
+    exit_code = ExitCode.USAGE
+
+
+class CredentialsError(IngestorError):
+    """The credentials can't be loaded or refreshed."""
+
+
+class JournalError(IngestorError):
+    """The journal can't be opened, read or written; nothing is sent without it."""
+
+
+class StateInUseError(IngestorError):
+    """Another process owns the state directory."""
+
+    exit_code = ExitCode.STOPPED

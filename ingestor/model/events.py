@@ -1,0 +1,124 @@
+"""What happens, told once. Log, metrics and progress are made from these alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ingestor.model.job import Job, Reject
+from ingestor.model.outcome import Result
+from ingestor.model.reply import Reply
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchStarted:
+    """A batch begins. `target` is the address without any credential."""
+
+    batch: str
+    target: str
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InputRead:
+    """Records were taken in: how many, and how far reading is. `total_bytes` is None where it can't be known."""
+
+    records: int
+    read_bytes: int
+    total_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRejected:
+    """A record is invalid, or its key was already used with another body."""
+
+    reject: Reject
+
+
+@dataclass(frozen=True, slots=True)
+class RecordDuplicate:
+    """The job was already done in this batch; `run_id` is what it became."""
+
+    job: Job
+    run_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettled:
+    """A job ended, and its result is durable."""
+
+    result: Result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRetried:
+    """An attempt did not end its job; the next one is due in `delay` seconds."""
+
+    job: Job
+    reply: Reply
+    attempts: int
+    delay: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptEnded:
+    """An attempt came back. `throttled` says that the service asked for less (429)."""
+
+    reply: Reply
+    throttled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RateChanged:
+    """The pacer's rate moved: attempts a second."""
+
+    rate: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPaused:
+    """Nothing is sent for `seconds`."""
+
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResumed:
+    """Sending goes on after a pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchHalted:
+    """Something is wrong for every record: why, and what to look at."""
+
+    reason: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchFinished:
+    """The batch is over. `counts` is per outcome; `left` is how many admitted jobs have no outcome yet."""
+
+    batch: str
+    counts: Mapping[str, int]
+    left: int
+    exit_code: int
+    duration: float
+
+
+Event = (
+    BatchStarted
+    | InputRead
+    | RecordRejected
+    | RecordDuplicate
+    | RunSettled
+    | RunRetried
+    | AttemptEnded
+    | RateChanged
+    | BatchPaused
+    | BatchResumed
+    | BatchHalted
+    | BatchFinished
+)
+

@@ -1,0 +1,119 @@
+"""The seams between the parts, as their users see them."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from ingestor.model.events import Event
+from ingestor.model.job import Job, Line
+from ingestor.model.outcome import Result
+from ingestor.model.reply import Reply
+
+
+class Clock(Protocol):
+    """Wall-clock time, for what must outlive the process (token age). Pacing uses the event loop's clock."""
+
+    def now(self) -> float:
+        """Return seconds since the epoch."""
+        ...
+
+
+class EventSink(Protocol):
+    """Takes what happens. Never blocks and never raises for an event."""
+
+    def emit(self, event: Event) -> None:
+        """Take one event."""
+        ...
+
+
+class Input(Protocol):
+    """The records of a batch, read as fast as they are taken and no faster."""
+
+    @property
+    def read_bytes(self) -> int:
+        """How many bytes of the sources have been consumed (as stored, so compressed where they are)."""
+        ...
+
+    @property
+    def total_bytes(self) -> int | None:
+        """The size of all sources, None where one has no known size."""
+        ...
+
+    def batches(self) -> AsyncIterator[Sequence[Line]]:
+        """Yield what is there, soonest first: never waits to fill a batch. Raises UsageError for a lost source."""
+        ...
+
+    def stop(self) -> None:
+        """Read no more: `batches` ends after what it has already taken. Safe to call twice."""
+        ...
+
+
+class Target(Protocol):
+    """The service: one attempt out, one reply in."""
+
+    async def create(self, job: Job, *, stamped: bool) -> Reply:
+        """Send one attempt for a job and tell what came of it.
+
+        Every fault of the connection is a Reply; only cancellation and bugs raise.
+        `stamped` adds the job's token to the run as the tag `ingestor.token`.
+        """
+        ...
+
+    async def probe(self) -> Reply:
+        """Ask something harmless of the same address with the same credentials; creates nothing."""
+        ...
+
+    async def renew_credentials(self) -> bool:
+        """Fetch fresh credentials after a 401; False where this kind can't be renewed. Never raises."""
+        ...
+
+
+class Standing(StrEnum):
+    """What the journal makes of a job that is about to be sent."""
+
+    NEW = "new"
+    """Never seen: its intent is durable now."""
+    AGAIN = "again"
+    """Seen, unsettled or failed, and its token still protects: send it under the same token."""
+    DONE = "done"
+    """Its run exists."""
+    CONFLICT = "conflict"
+    """The key was used with another body."""
+    EXPIRED = "expired"
+    """It may have been carried out, and its token no longer protects: only `reconcile` can settle it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The journal's word on one job.
+
+    `run_id` is set when DONE. `stamped` is whether the job's attempts carry the stamp: as the first one did.
+    `in_doubt` says that an earlier process may have sent it without learning the result.
+    """
+
+    job: Job
+    standing: Standing
+    stamped: bool
+    in_doubt: bool = False
+    run_id: str | None = None
+
+
+class Journal(Protocol):
+    """The durable memory of one batch. Every method returns once what it says is on disk."""
+
+    async def admit(self, jobs: Sequence[Job], *, stamped: bool) -> list[Admission]:
+        """Say of each job, in order, whether it may be sent, writing an intent for each that may.
+
+        The keys of `jobs` are distinct, and none is admitted by this process and not yet settled or released.
+        `stamped` is for jobs that are NEW; the others keep what their first attempt had. Raises JournalError.
+        """
+        ...
+
+    async def settle(self, results: Sequence[Result]) -> None:
+        """Record how jobs ended. Raises JournalError."""
+        ...
+
+    async def release(self, jobs: Sequence[Job]) -> None:
+        """Take back the intents of jobs that were surely never sent by anyone. Raises JournalError."""
+        ...

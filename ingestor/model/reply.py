@@ -1,0 +1,64 @@
+"""What one attempt taught us, whatever became of it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Fault(StrEnum):
+    """How an attempt ended without a usable HTTP answer."""
+
+    DNS = "dns"
+    """The host name did not resolve: nothing was sent."""
+    REFUSED = "refused"
+    """No connection could be made: nothing was sent."""
+    TLS = "tls"
+    """The TLS handshake or the certificate check failed: nothing was sent."""
+    TIMEOUT = "timeout"
+    """No whole answer came in time: the request may have been carried out."""
+    RESET = "reset"
+    """The connection broke after the request was begun: it may have been carried out."""
+    GARBLED = "garbled"
+    """What came back is not HTTP, or broke off: the request may have been carried out."""
+    UNSIGNED = "unsigned"
+    """The credentials could not produce a signature: nothing was sent."""
+
+    @property
+    def sent_nothing(self) -> bool:
+        """Whether the service surely never saw the request."""
+        return self in _BEFORE_THE_FIRST_BYTE
+
+
+_BEFORE_THE_FIRST_BYTE = frozenset({Fault.DNS, Fault.REFUSED, Fault.TLS, Fault.UNSIGNED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """The answer to one attempt, or the fault that stood in its place.
+
+    Exactly one of `status` and `fault` is set. Times are seconds unless named otherwise.
+
+    Attributes:
+        status: the HTTP status.
+        fault: why there is no status.
+        code: the service's error code (`code`, or MLflow's `error_code`), where the body has one.
+        message: the service's message, the shortened raw text of a body that is no JSON, or the fault's detail.
+        run_id: the created run's id: set only when a 2xx answer names one.
+        experiment_id: the created run's experiment, where the answer tells it.
+        retry_after: how long the service asks us to wait, from Retry-After in either form.
+        clock_skew: the service's clock (its Date header) minus ours, where the answer has a Date.
+        opc_request_id: as the service answered.
+        opc_client_request_id: as we sent it.
+        latency_ms: from the first byte sent to the end of the answer, or to the fault.
+    """
+
+    status: int | None = None
+    fault: Fault | None = None
+    code: str | None = None
+    message: str = ""
+    run_id: str | None = None
+    experiment_id: str | None = None
+    retry_after: float | None = None
+    clock_skew: float | None = None
+    opc_request_id: str | None = None
+    opc_client_request_id: str = ""
+    latency_ms: float = 0.0
