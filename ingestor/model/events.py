@@ -121,4 +121,3 @@ Event = (
     | BatchHalted
     | BatchFinished
 )
-

@@ -48,6 +48,7 @@ class Job:
         digest: SHA-256 of `body`, 32 bytes: what "the same body" means.
         token: the retry token, the same in every process that meets this job (1 to 64 characters).
         experiment_id: the record's, for log and results.
+        raw: the record as it stood in the input, UTF-8.
     """
 
     origin: Origin
@@ -56,6 +57,7 @@ class Job:
     digest: bytes
     token: str
     experiment_id: str | None
+    raw: bytes
 
 
 @dataclass(frozen=True, slots=True)

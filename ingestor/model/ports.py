@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from ingestor.model.events import Event
-from ingestor.model.job import Job, Line
+from ingestor.model.job import Job, Reject
 from ingestor.model.outcome import Result
 from ingestor.model.reply import Reply
 
@@ -40,7 +40,7 @@ class Input(Protocol):
         """The size of all sources, None where one has no known size."""
         ...
 
-    def batches(self) -> AsyncIterator[Sequence[Line]]:
+    def batches(self) -> AsyncIterator[Sequence[Job | Reject]]:
         """Yield what is there, soonest first: never waits to fill a batch. Raises UsageError for a lost source."""
         ...
 
@@ -89,7 +89,8 @@ class Admission:
     """The journal's word on one job.
 
     `run_id` is set when DONE. `stamped` is whether the job's attempts carry the stamp: as the first one did.
-    `in_doubt` says that an earlier process may have sent it without learning the result.
+    `in_doubt` says that an earlier process may have sent it without learning the result. `sendable_until` is the
+    end of the token's protection, on the wall clock.
     """
 
     job: Job
@@ -97,6 +98,7 @@ class Admission:
     stamped: bool
     in_doubt: bool = False
     run_id: str | None = None
+    sendable_until: float = float("inf")
 
 
 class Journal(Protocol):

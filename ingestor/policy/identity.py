@@ -8,7 +8,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-from ingestor.model.job import Job, Origin, RunDetails
+from ingestor.model.job import Job, Line, RunDetails
 
 STAMP = "ingestor.token"
 """The tag that carries a job's retry token on its run, so that the run can be found again."""
@@ -49,12 +49,12 @@ def stamped_body(body: bytes, token: str) -> bytes:
     return body.removesuffix(b"]}") + separator + stamp + b"]}"
 
 
-def make_job(origin: Origin, job_id: str | None, details: RunDetails, scope: Scope) -> Job:
+def make_job(line: Line, job_id: str | None, details: RunDetails, scope: Scope) -> Job:
     """Give a valid record its identity."""
     body = canonical_body(details)
     digest = hashlib.sha256(body).digest()
     key = job_id if job_id is not None else f"sha256:{digest.hex()}"
-    return Job(origin, key, body, digest, retry_token(scope, key), details.experiment_id)
+    return Job(line.origin, key, body, digest, retry_token(scope, key), details.experiment_id, line.raw)
 
 
 def retry_token(scope: Scope, key: str, generation: int = 0) -> str:

@@ -1,0 +1,125 @@
+"""Records in: each is rejected, known already, or admitted with a durable intent and queued."""
+
+from collections.abc import Iterable, Sequence
+
+from ingestor.flow.backlog import Backlog
+from ingestor.flow.delivery import Delivery, end, start
+from ingestor.flow.hand import Hand
+from ingestor.flow.settlement import Settlement
+from ingestor.model.events import InputRead, RecordDuplicate, RecordRejected
+from ingestor.model.job import Job, Reject
+from ingestor.model.outcome import Outcome
+from ingestor.model.ports import Admission, EventSink, Input, Journal, Standing
+from ingestor.model.reply import Reply
+
+_CONFLICT = "job_id: was already used in this batch with another body; give a changed record a job_id of its own"
+_EXPIRED = "may have been created earlier, and its retry token no longer protects it: it is not sent again"
+_NO_TOKENS = "may have been created earlier, and this service honours no retry tokens: it is not sent again"
+
+
+class Intake:
+    """Reads the input as fast as the hand has room, and no faster."""
+
+    def __init__(  # noqa: PLR0913 - the ports and neighbours it joins
+        self,
+        source: Input,
+        journal: Journal,
+        sink: EventSink,
+        hand: Hand,
+        backlog: Backlog,
+        settlement: Settlement,
+        *,
+        stamped: bool,
+        idempotent: bool,
+    ) -> None:
+        self._source = source
+        self._journal = journal
+        self._sink = sink
+        self._hand = hand
+        self._backlog = backlog
+        self._settlement = settlement
+        self._stamped = stamped
+        self._idempotent = idempotent
+        self._stopping = False
+        self.exhausted = False
+        """Whether the whole input was taken in."""
+        self.unread = 0
+        """Records that were read and left untouched by a stop."""
+
+    def stop(self) -> None:
+        """Read no more. What was not admitted yet is left as if it had not been read."""
+        self._stopping = True
+        self._source.stop()
+        self._hand.wake()
+
+    async def run(self) -> None:
+        """Take in the whole input. Raises UsageError for a lost source, JournalError."""
+        async for batch in self._source.batches():
+            self._sink.emit(InputRead(len(batch), self._source.read_bytes, self._source.total_bytes))
+            jobs = self._set_rejects_aside(batch)
+            while jobs and await self._room():
+                taken, jobs = jobs[: self._hand.room], jobs[self._hand.room :]
+                await self._admit(taken)
+            self.unread += len(jobs)
+        self.exhausted = not self._stopping
+
+    async def _room(self) -> bool:
+        while self._hand.room <= 0 and not self._stopping:
+            await self._hand.change()
+        return not self._stopping
+
+    def _set_rejects_aside(self, batch: Iterable[Job | Reject]) -> list[Job]:
+        jobs = []
+        for record in batch:
+            if isinstance(record, Reject):
+                self._sink.emit(RecordRejected(record))
+            else:
+                jobs.append(record)
+        return jobs
+
+    async def _admit(self, jobs: Sequence[Job]) -> None:
+        """Admit jobs of distinct keys; a double waits for its first, in hand or in the next round."""
+        rest = jobs
+        while rest:
+            fresh: dict[str, Job] = {}
+            doubles = []
+            for job in rest:
+                if (first := self._hand.get(job.key)) is not None:
+                    self._meet_again(first, job)
+                elif job.key in fresh:
+                    doubles.append(job)
+                else:
+                    fresh[job.key] = job
+            for admission in await self._journal.admit(list(fresh.values()), stamped=self._stamped):
+                self._place(admission)
+            rest = doubles
+
+    def _meet_again(self, first: Delivery, job: Job) -> None:
+        if job.digest == first.job.digest:
+            self._hand.follow(first, job)
+        else:
+            self._reject(job)
+
+    def _place(self, admission: Admission) -> None:
+        match admission.standing:
+            case Standing.DONE:
+                self._sink.emit(RecordDuplicate(admission.job, admission.run_id))
+            case Standing.CONFLICT:
+                self._reject(admission.job)
+            case Standing.EXPIRED:
+                self._leave_unresolved(admission, _EXPIRED)
+            case Standing.AGAIN if admission.in_doubt and not self._idempotent:
+                self._leave_unresolved(admission, _NO_TOKENS)
+            case Standing.NEW | Standing.AGAIN:
+                delivery = start(admission)
+                self._hand.add(delivery)
+                self._backlog.add(delivery)
+
+    def _leave_unresolved(self, admission: Admission, reason: str) -> None:
+        delivery = start(admission)
+        self._hand.add(delivery)
+        self._settlement.put(delivery, end(delivery, Outcome.UNRESOLVED, Reply(message=reason)))
+
+    def _reject(self, job: Job) -> None:
+        text = job.raw.decode()
+        self._sink.emit(RecordRejected(Reject(job.origin, _CONFLICT, text, job.key)))

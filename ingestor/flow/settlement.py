@@ -1,0 +1,60 @@
+"""Ends of jobs: made durable in groups, and only then told."""
+
+import asyncio
+from dataclasses import dataclass
+
+from ingestor.flow.delivery import Delivery
+from ingestor.flow.hand import Hand
+from ingestor.model.events import RecordDuplicate, RunSettled
+from ingestor.model.outcome import Result
+from ingestor.model.ports import EventSink, Journal
+
+_LINGER = 0.005  # seconds; lets a group gather, so that a commit is shared
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    delivery: Delivery
+    result: Result
+
+
+class Settlement:
+    """Takes results without waiting, commits them, tells of them, and lets their deliveries go."""
+
+    def __init__(self, journal: Journal, sink: EventSink, hand: Hand) -> None:
+        self._journal = journal
+        self._sink = sink
+        self._hand = hand
+        self._ended: list[_Ended] = []
+        self._wake = asyncio.Event()
+        self._closing = False
+
+    def put(self, delivery: Delivery, result: Result) -> None:
+        """Take a result. Never waits, so that nothing can come between an answer and its record."""
+        self._ended.append(_Ended(delivery, result))
+        self._wake.set()
+
+    def close(self) -> None:
+        """Let `run` end once everything taken is durable."""
+        self._closing = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Commit what comes until closed. Raises JournalError."""
+        while self._ended or not self._closing:
+            if not self._ended:
+                self._wake.clear()
+                await self._wake.wait()
+            if not self._closing:
+                await asyncio.sleep(_LINGER)
+            group, self._ended = self._ended, []
+            if group:
+                await self._journal.settle([ended.result for ended in group])
+            for ended in group:
+                self._tell(ended)
+
+    def _tell(self, ended: _Ended) -> None:
+        self._hand.remove(ended.delivery)
+        self._sink.emit(RunSettled(ended.result))
+        for follower in ended.delivery.followers:
+            self._sink.emit(RecordDuplicate(follower, ended.result.run_id))

@@ -1,0 +1,223 @@
+"""What an attempt's reply means, and what to do next: classify(reply) -> ruling, decide(history, ruling) -> decision.
+
+The statuses and codes follow the API page, Oracle's table of API errors and the OCI SDK's default retry strategy.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ingestor.model.outcome import Outcome
+from ingestor.model.reply import Fault, Reply
+
+
+class Verdict(StrEnum):
+    """What a reply says of its job."""
+
+    CREATED = "created"
+    """The run exists."""
+    THROTTLED = "throttled"
+    """Too many requests (429): slow down. It does not count against the job."""
+    UNAUTHENTICATED = "unauthenticated"
+    """The credentials are not accepted (401), or could not sign."""
+    DENIED = "denied"
+    """Refused in a way that a wrong address or missing rights would cause too (403, 404, no API at all)."""
+    REFUSED = "refused"
+    """The service will not take this record."""
+    INVALIDATED = "invalidated"
+    """The retry token no longer protects (409 InvalidatedRetryToken)."""
+    TRANSIENT = "transient"
+    """Worth another attempt."""
+
+
+class Effect(StrEnum):
+    """Whether the attempt may have created the run."""
+
+    NONE = "none"
+    """Surely not."""
+    UNKNOWN = "unknown"
+    """It may have."""
+    PROVEN_NONE = "proven-none"
+    """Surely not, and neither did any earlier attempt: the very same request is refused for what it says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """A verdict, and what it proves."""
+
+    verdict: Verdict
+    effect: Effect
+
+
+_CREATED = Ruling(Verdict.CREATED, Effect.NONE)
+_NOT_DONE = Ruling(Verdict.TRANSIENT, Effect.NONE)
+_PERHAPS_DONE = Ruling(Verdict.TRANSIENT, Effect.UNKNOWN)
+_UNAUTHENTICATED = Ruling(Verdict.UNAUTHENTICATED, Effect.NONE)
+_DENIED = Ruling(Verdict.DENIED, Effect.NONE)
+_REFUSED = Ruling(Verdict.REFUSED, Effect.NONE)
+_REFUSED_FOR_WHAT_IT_SAYS = Ruling(Verdict.REFUSED, Effect.PROVEN_NONE)
+
+_BY_CODE = {
+    (404, "RESOURCE_DOES_NOT_EXIST"): _REFUSED,  # MLflow's word for a missing experiment
+    (409, "IncorrectState"): _NOT_DONE,
+    (409, "LockConflict"): _NOT_DONE,
+    (409, "ExternalServerIncorrectState"): _NOT_DONE,
+    (409, "InvalidatedRetryToken"): Ruling(Verdict.INVALIDATED, Effect.UNKNOWN),
+    (400, "LimitExceeded"): _REFUSED,
+    (400, "QuotaExceeded"): _REFUSED,
+}
+_BY_STATUS = {
+    401: _UNAUTHENTICATED,
+    403: _DENIED,
+    404: _DENIED,
+    405: _DENIED,
+    407: _DENIED,
+    408: _PERHAPS_DONE,
+    413: _REFUSED_FOR_WHAT_IT_SAYS,  # proxies say it too, without a code, and it is about the request all the same
+    414: _REFUSED_FOR_WHAT_IT_SAYS,
+    425: _NOT_DONE,
+    429: Ruling(Verdict.THROTTLED, Effect.NONE),
+    431: _REFUSED_FOR_WHAT_IT_SAYS,
+    501: _DENIED,
+}
+_ABOUT_THE_REQUEST = frozenset({400, 415, 422})
+
+
+def classify(reply: Reply) -> Ruling:
+    """Say what a reply means."""
+    if reply.fault is Fault.UNSIGNED:
+        return _UNAUTHENTICATED
+    if reply.fault is not None or reply.status is None:
+        return _NOT_DONE if reply.fault is not None and reply.fault.sent_nothing else _PERHAPS_DONE
+    if reply.status // 100 == 2:
+        return _CREATED if reply.run_id is not None else _PERHAPS_DONE
+    return _classify_refusal(reply.status, reply.code)
+
+
+def _classify_refusal(status: int, code: str | None) -> Ruling:
+    known = _BY_CODE.get((status, code or "")) or _BY_STATUS.get(status)
+    if known is not None:
+        return known
+    if status // 100 == 5:
+        return _PERHAPS_DONE
+    if code is None:
+        return _DENIED
+    return _REFUSED_FOR_WHAT_IT_SAYS if status in _ABOUT_THE_REQUEST else _REFUSED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryBudget:
+    """What one job may cost.
+
+    Attributes:
+        max_attempts: attempts that count (429s and refused credentials do not), at least 1.
+        max_seconds: from the first attempt to the start of the last.
+        base: the back-off's first ceiling, seconds.
+        cap: the back-off's highest ceiling, seconds.
+        longest_wait: the most of a Retry-After that is honoured, seconds.
+    """
+
+    max_attempts: int = 8
+    max_seconds: float = 600.0
+    base: float = 1.0
+    cap: float = 30.0
+    longest_wait: float = 300.0
+
+
+@dataclass(slots=True)
+class History:
+    """What is known of a job that is being delivered.
+
+    Attributes:
+        in_doubt: an attempt may have created the run without our knowing.
+        attempts: all attempts of this process.
+        counted: those that count against the budget.
+        first_at: when the first of them began, on the clock of `now` below.
+    """
+
+    in_doubt: bool = False
+    attempts: int = 0
+    counted: int = 0
+    first_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """The job ends."""
+
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """The job is tried again in `delay` seconds."""
+
+    delay: float
+
+
+Decision = Settle | Retry
+
+
+def decide(
+    history: History,
+    ruling: Ruling,
+    reply: Reply,
+    budget: RetryBudget,
+    *,
+    now: float,
+    idempotent: bool,
+    uniform: Callable[[float, float], float],
+) -> Decision:
+    """Decide what follows an attempt, and bring `history` up to date with it.
+
+    `now` and `history.first_at` share one monotonic clock. `idempotent` says that the service honours retry
+    tokens: where it does not, an attempt of unknown effect is never repeated. `uniform` is the random source.
+    """
+    if ruling.effect is Effect.UNKNOWN:
+        history.in_doubt = True
+    match ruling.verdict:
+        case Verdict.CREATED:
+            return Settle(Outcome.CREATED)
+        case Verdict.REFUSED | Verdict.DENIED:
+            return Settle(_refused(history, ruling))
+        case Verdict.INVALIDATED:
+            return Settle(Outcome.UNRESOLVED)
+        case Verdict.THROTTLED | Verdict.UNAUTHENTICATED:
+            return Retry(_waiting(reply, budget, backoff(1, budget, uniform)))
+        case Verdict.TRANSIENT:
+            return _after_transient(history, reply, budget, now=now, idempotent=idempotent, uniform=uniform)
+
+
+def backoff(attempt: int, budget: RetryBudget, uniform: Callable[[float, float], float]) -> float:
+    """Draw an exponential back-off with full jitter: uniform in 0 .. min(cap, base * 2**(attempt - 1)), seconds."""
+    return uniform(0.0, min(budget.cap, budget.base * 2.0 ** min(attempt - 1, 32)))
+
+
+def _refused(history: History, ruling: Ruling) -> Outcome:
+    if history.in_doubt and ruling.effect is not Effect.PROVEN_NONE:
+        return Outcome.UNRESOLVED
+    return Outcome.FAILED
+
+
+def _after_transient(
+    history: History,
+    reply: Reply,
+    budget: RetryBudget,
+    *,
+    now: float,
+    idempotent: bool,
+    uniform: Callable[[float, float], float],
+) -> Decision:
+    history.counted += 1
+    if history.in_doubt and not idempotent:
+        return Settle(Outcome.UNRESOLVED)
+    delay = _waiting(reply, budget, backoff(history.counted, budget, uniform))
+    if history.counted >= budget.max_attempts or now + delay - history.first_at > budget.max_seconds:
+        return Settle(Outcome.UNRESOLVED if history.in_doubt else Outcome.FAILED)
+    return Retry(delay)
+
+
+def _waiting(reply: Reply, budget: RetryBudget, delay: float) -> float:
+    if reply.retry_after is None:
+        return delay
+    return max(delay, min(reply.retry_after, budget.longest_wait))
