@@ -13,6 +13,7 @@ from ingestor.model.events import AttemptEnded, RunRetried
 from ingestor.model.outcome import Outcome
 from ingestor.model.ports import Clock, EventSink, Target
 from ingestor.model.reply import Reply
+from ingestor.policy.expiry import protects
 from ingestor.policy.halt import Halt, HaltPolicy, Hold, Proceed
 from ingestor.policy.retry import RetryBudget, Ruling, Settle, Verdict, classify, decide
 
@@ -59,14 +60,15 @@ class Attempts:
     async def make(self, delivery: Delivery) -> None:
         """Send one attempt, unless the job's token no longer protects it."""
         history = delivery.history
-        if history.in_doubt and self._clock.now() >= delivery.admission.sendable_until:
+        if history.in_doubt and not protects(delivery.admission.first_sent_at, self._clock.now()):
             self._settle(delivery, Outcome.UNRESOLVED, Reply(message=_TOO_OLD))
             return
         sent_at = self._now()
         if history.attempts == 0:
             history.first_at = sent_at
         history.attempts += 1
-        reply = await self._service.target.create(delivery.job, stamped=delivery.admission.stamped)
+        with history.doubt_while_under_way():
+            reply = await self._service.target.create(delivery.job, stamped=delivery.admission.stamped)
         await self._follow_up(delivery, reply, sent_at)
 
     async def _follow_up(self, delivery: Delivery, reply: Reply, sent_at: float) -> None:

@@ -89,16 +89,16 @@ class Admission:
     """The journal's word on one job.
 
     `run_id` is set when DONE. `stamped` is whether the job's attempts carry the stamp: as the first one did.
-    `in_doubt` says that an earlier process may have sent it without learning the result. `sendable_until` is the
-    end of the token's protection, on the wall clock.
+    `in_doubt` says that an earlier process may have sent it without learning the result. `first_sent_at` is when
+    the token's life began, in seconds since the epoch.
     """
 
     job: Job
     standing: Standing
     stamped: bool
+    first_sent_at: float
     in_doubt: bool = False
     run_id: str | None = None
-    sendable_until: float = float("inf")
 
 
 class Journal(Protocol):

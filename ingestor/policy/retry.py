@@ -3,7 +3,8 @@
 The statuses and codes follow the API page, Oracle's table of API errors and the OCI SDK's default retry strategy.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -139,6 +140,13 @@ class History:
     attempts: int = 0
     counted: int = 0
     first_at: float = 0.0
+
+    @contextmanager
+    def doubt_while_under_way(self) -> Iterator[None]:
+        """Be in doubt while an attempt is under way, and stay so where it is torn off without a reply."""
+        before, self.in_doubt = self.in_doubt, True
+        yield
+        self.in_doubt = before
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,145 @@
+"""Every kind of reply, and what it leads to."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingestor.model.outcome import Outcome
+from ingestor.model.reply import Fault, Reply
+from ingestor.policy.retry import (
+    Effect,
+    History,
+    Retry,
+    RetryBudget,
+    Ruling,
+    Settle,
+    Verdict,
+    backoff,
+    classify,
+    decide,
+)
+
+NONE, UNKNOWN, PROVEN = Effect.NONE, Effect.UNKNOWN, Effect.PROVEN_NONE
+
+TABLE = [
+    (Reply(status=200, run_id="r"), Verdict.CREATED, NONE),
+    (Reply(status=201, run_id="r"), Verdict.CREATED, NONE),
+    (Reply(status=200, message="<html>"), Verdict.TRANSIENT, UNKNOWN),
+    (Reply(status=204), Verdict.TRANSIENT, UNKNOWN),
+    (Reply(status=301), Verdict.DENIED, NONE),
+    (Reply(status=302, message="login"), Verdict.DENIED, NONE),
+    (Reply(status=400, code="InvalidParameter"), Verdict.REFUSED, PROVEN),
+    (Reply(status=400, code="CannotParseRequest"), Verdict.REFUSED, PROVEN),
+    (Reply(status=400, code="MissingParameter"), Verdict.REFUSED, PROVEN),
+    (Reply(status=400, code="INVALID_PARAMETER_VALUE"), Verdict.REFUSED, PROVEN),
+    (Reply(status=400, code="LimitExceeded"), Verdict.REFUSED, NONE),
+    (Reply(status=400, code="QuotaExceeded"), Verdict.REFUSED, NONE),
+    (Reply(status=400, message="plain HTTP sent to an HTTPS port"), Verdict.DENIED, NONE),
+    (Reply(status=401, code="NotAuthenticated"), Verdict.UNAUTHENTICATED, NONE),
+    (Reply(status=401), Verdict.UNAUTHENTICATED, NONE),
+    (Reply(status=403, code="NotAllowed"), Verdict.DENIED, NONE),
+    (Reply(status=403, code="NotAuthorized"), Verdict.DENIED, NONE),
+    (Reply(status=404, code="NotAuthorizedOrNotFound"), Verdict.DENIED, NONE),
+    (Reply(status=404, code="RESOURCE_DOES_NOT_EXIST"), Verdict.REFUSED, NONE),
+    (Reply(status=404, message="<html>"), Verdict.DENIED, NONE),
+    (Reply(status=405), Verdict.DENIED, NONE),
+    (Reply(status=407), Verdict.DENIED, NONE),
+    (Reply(status=408), Verdict.TRANSIENT, UNKNOWN),
+    (Reply(status=409, code="IncorrectState"), Verdict.TRANSIENT, NONE),
+    (Reply(status=409, code="LockConflict"), Verdict.TRANSIENT, NONE),
+    (Reply(status=409, code="ExternalServerIncorrectState"), Verdict.TRANSIENT, NONE),
+    (Reply(status=409, code="InvalidatedRetryToken"), Verdict.INVALIDATED, UNKNOWN),
+    (Reply(status=409, code="Conflict"), Verdict.REFUSED, NONE),
+    (Reply(status=409, code="ResourceLocked"), Verdict.REFUSED, NONE),
+    (Reply(status=412, code="NoEtagMatch"), Verdict.REFUSED, NONE),
+    (Reply(status=413), Verdict.REFUSED, PROVEN),
+    (Reply(status=422, code="UnprocessableEntity"), Verdict.REFUSED, PROVEN),
+    (Reply(status=425), Verdict.TRANSIENT, NONE),
+    (Reply(status=429, code="TooManyRequests"), Verdict.THROTTLED, NONE),
+    (Reply(status=429), Verdict.THROTTLED, NONE),
+    (Reply(status=431), Verdict.REFUSED, PROVEN),
+    (Reply(status=500, code="InternalServerError"), Verdict.TRANSIENT, UNKNOWN),
+    (Reply(status=501), Verdict.DENIED, NONE),
+    (Reply(status=502, message="<html>"), Verdict.TRANSIENT, UNKNOWN),
+    (Reply(status=503), Verdict.TRANSIENT, UNKNOWN),
+    (Reply(status=504), Verdict.TRANSIENT, UNKNOWN),
+    (Reply(status=599), Verdict.TRANSIENT, UNKNOWN),
+    (Reply(fault=Fault.DNS), Verdict.TRANSIENT, NONE),
+    (Reply(fault=Fault.REFUSED), Verdict.TRANSIENT, NONE),
+    (Reply(fault=Fault.TLS), Verdict.TRANSIENT, NONE),
+    (Reply(fault=Fault.TIMEOUT), Verdict.TRANSIENT, UNKNOWN),
+    (Reply(fault=Fault.RESET), Verdict.TRANSIENT, UNKNOWN),
+    (Reply(fault=Fault.GARBLED), Verdict.TRANSIENT, UNKNOWN),
+    (Reply(fault=Fault.UNSIGNED), Verdict.UNAUTHENTICATED, NONE),
+]
+
+
+@pytest.mark.parametrize(("reply", "verdict", "effect"), TABLE, ids=lambda value: str(value)[:40])
+def test_a_reply_means(reply: Reply, verdict: Verdict, effect: Effect) -> None:
+    assert classify(reply) == Ruling(verdict, effect)
+
+
+@given(st.integers(100, 599), st.none() | st.sampled_from(["X", "IncorrectState", "InvalidatedRetryToken"]))
+def test_only_an_answer_that_names_the_run_is_a_creation(status: int, code: str | None) -> None:
+    assert classify(Reply(status=status, code=code)).verdict is not Verdict.CREATED
+
+
+def after(reply: Reply, history: History | None = None, *, idempotent: bool = True, now: float = 0.0) -> object:
+    return decide(
+        history or History(attempts=1),
+        classify(reply),
+        reply,
+        RetryBudget(),
+        now=now,
+        idempotent=idempotent,
+        uniform=lambda low, high: high,
+    )
+
+
+def test_a_refusal_after_a_lost_answer_is_failed_only_where_it_proves_that_nothing_was_created() -> None:
+    doubt = History(in_doubt=True)
+    assert after(Reply(status=400, code="InvalidParameter"), doubt) == Settle(Outcome.FAILED)
+    assert after(Reply(status=400, code="QuotaExceeded"), doubt) == Settle(Outcome.UNRESOLVED)
+    assert after(Reply(status=404, code="NotAuthorizedOrNotFound"), doubt) == Settle(Outcome.UNRESOLVED)
+    assert after(Reply(status=404, code="NotAuthorizedOrNotFound")) == Settle(Outcome.FAILED)
+
+
+def test_an_invalidated_token_is_never_sent_again() -> None:
+    assert after(Reply(status=409, code="InvalidatedRetryToken")) == Settle(Outcome.UNRESOLVED)
+
+
+def test_without_tokens_what_may_have_been_done_is_not_repeated_and_what_was_not_is() -> None:
+    assert after(Reply(status=500), idempotent=False) == Settle(Outcome.UNRESOLVED)
+    assert isinstance(after(Reply(fault=Fault.REFUSED), idempotent=False), Retry)
+
+
+def test_a_429_costs_no_budget_and_waits_as_long_as_it_says() -> None:
+    history = History(counted=7)
+    assert after(Reply(status=429, retry_after=17.0), history) == Retry(17.0)
+    assert history.counted == 7
+
+
+def test_a_retry_after_beyond_the_ceiling_is_cut() -> None:
+    assert after(Reply(status=503, retry_after=1e9)) == Retry(300.0)
+
+
+def test_a_budget_ends_by_attempts_and_by_time() -> None:
+    assert after(Reply(status=500), History(counted=7)) == Settle(Outcome.UNRESOLVED)
+    assert after(Reply(fault=Fault.DNS), History(counted=7)) == Settle(Outcome.FAILED)
+    assert after(Reply(status=500), History(first_at=0.0), now=599.5) == Settle(Outcome.UNRESOLVED)
+    assert isinstance(after(Reply(status=500), History(first_at=0.0), now=598.0), Retry)
+
+
+@given(st.integers(1, 10_000), st.integers())
+def test_a_backoff_is_drawn_between_nothing_and_its_ceiling(attempt: int, seed: int) -> None:
+    budget = RetryBudget()
+    delay = backoff(attempt, budget, random.Random(seed).uniform)
+    assert 0.0 <= delay <= min(budget.cap, budget.base * 2.0 ** min(attempt - 1, 100))
+
+
+def test_a_backoff_uses_the_whole_width_of_its_jitter() -> None:
+    draws = [backoff(3, RetryBudget(), random.Random(seed).uniform) for seed in range(500)]
+    assert min(draws) < 0.2
+    assert max(draws) > 3.8
