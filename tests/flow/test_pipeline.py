@@ -17,7 +17,6 @@ from ingestor.model.events import (
     BatchResumed,
     RecordDuplicate,
     RecordRejected,
-    RunRetried,
     RunSettled,
 )
 from ingestor.model.job import Job, Origin, Reject

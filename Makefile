@@ -1,0 +1,36 @@
+# make run    the first run: a simulator on this machine, and some thousand records brought into it
+# make test   everything that CI runs
+# make clean  remove what the other two made
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: run test lint types clean
+
+run: $(VENV)/.run
+	@PATH="$(abspath $(BIN)):$$PATH" sh deploy/first-run.sh
+
+test: lint types
+	$(BIN)/pytest -q
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-logo
+
+types: $(VENV)/.test
+	$(BIN)/mypy
+	$(BIN)/mypy tests
+
+$(VENV)/.run: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
