@@ -1,0 +1,161 @@
+import asyncio
+import socket
+from collections import Counter
+
+import aiohttp
+import pytest
+
+from ingestor.model.errors import UsageError
+from ingestor.simulator.faults import FaultDice, InjectedFault
+from ingestor.simulator.options import SimulatorOptions
+from ingestor.simulator.server import Simulator
+from tests.simulator.conftest import Caller, until
+
+
+def always(fault: InjectedFault) -> SimulatorOptions:
+    return SimulatorOptions(faults={fault: 1.0})
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "code"),
+    [
+        (InjectedFault.ERROR_500, 500, "InternalServerError"),
+        (InjectedFault.ERROR_503, 503, "ServiceUnavailable"),
+        (InjectedFault.ERROR_409, 409, "IncorrectState"),
+    ],
+)
+async def test_an_injected_error_has_the_shape_of_the_api_and_creates_nothing(
+    caller: Caller, fault: InjectedFault, status: int, code: str
+) -> None:
+    async with Simulator(always(fault)) as simulator:
+        heard = await caller.create(simulator, opc_request_id="mine")
+        assert (heard.status, heard.json["code"]) == (status, code)
+        assert heard.headers["opc-request-id"].startswith("mine/")
+        assert simulator.account.run_count == 0
+        assert simulator.account.faults == {fault: 1}
+
+
+@pytest.mark.parametrize(("fault", "status", "runs"), [("html", 502, 0), ("html_ok", 200, 1)])
+async def test_a_proxys_page_is_html_and_knows_no_request_id(
+    caller: Caller, fault: str, status: int, runs: int
+) -> None:
+    async with Simulator(always(InjectedFault(fault))) as simulator:
+        heard = await caller.create(simulator)
+        assert heard.status == status
+        assert heard.headers["Content-Type"] == "text/html"
+        assert heard.text.startswith("<html>")
+        assert "opc-request-id" not in heard.headers
+        assert simulator.account.run_count == runs
+
+
+@pytest.mark.parametrize(("fault", "runs"), [("reset_before", 0), ("reset_after", 1)])
+async def test_a_reset_hides_whether_the_run_was_created(caller: Caller, fault: str, runs: int) -> None:
+    async with Simulator(always(InjectedFault(fault))) as simulator:
+        with pytest.raises(aiohttp.ClientOSError, match="Connection reset by peer"):
+            await caller.create(simulator)
+        assert simulator.account.run_count == runs
+        assert simulator.account.statuses == {}
+
+
+async def test_a_truncated_answer_breaks_off_after_the_run_was_created(caller: Caller) -> None:
+    async with Simulator(always(InjectedFault.TRUNCATED)) as simulator:
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await caller.create(simulator)
+        assert simulator.account.run_count == 1
+
+
+async def test_a_truncated_answer_starts_like_a_good_one() -> None:
+    async with Simulator(always(InjectedFault.TRUNCATED)) as simulator:
+        host, port = simulator.url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        path = simulator._api._prefix + "runs/create"
+        writer.write(f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 2\r\n\r\n{{}}".encode())
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        writer.close()
+        await writer.wait_closed()
+    length = int(next(line for line in head.split(b"\r\n") if line.startswith(b"Content-Length")).split()[1])
+    assert head.startswith(b"HTTP/1.1 200 OK")
+    assert 0 < len(body) < length
+
+
+@pytest.mark.parametrize("fault", [InjectedFault.HANG, InjectedFault.SLOW])
+async def test_a_client_that_gives_up_waiting_leaves_a_run_behind(caller: Caller, fault: InjectedFault) -> None:
+    async with Simulator(SimulatorOptions(faults={fault: 1.0}, slow=1e6)) as simulator:
+        waiting = asyncio.create_task(caller.create(simulator, token="t"))
+        await until(lambda: simulator.account.run_count == 1)
+        told = await caller.get(simulator, "/account")
+        assert told.json["in_flight"] == 1
+        assert not waiting.done()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await until(lambda: simulator.account.in_flight == 0)
+
+
+@pytest.mark.parametrize("fault", [InjectedFault.HANG, InjectedFault.SLOW])
+async def test_a_shutdown_leaves_nothing_running(caller: Caller, fault: InjectedFault) -> None:
+    before = asyncio.all_tasks()
+    async with Simulator(SimulatorOptions(faults={fault: 1.0}, slow=1e6)) as simulator:
+        waiting = asyncio.create_task(caller.create(simulator))
+        await until(lambda: simulator.account.run_count == 1)
+    with pytest.raises(aiohttp.ClientConnectionError):
+        await waiting
+    await until(lambda: asyncio.all_tasks() == before)
+
+
+async def test_a_slow_answer_comes(caller: Caller) -> None:
+    async with Simulator(SimulatorOptions(faults={InjectedFault.SLOW: 1.0}, slow=0.001)) as simulator:
+        assert (await caller.create(simulator)).status == 200
+
+
+async def test_every_admitted_request_takes_the_latency(caller: Caller) -> None:
+    async with Simulator(SimulatorOptions(latency=0.02, jitter=0.001)) as simulator:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        await caller.create(simulator)
+        assert loop.time() - started >= 0.02
+
+
+@pytest.mark.parametrize("body", [{"experiment_id": "bad"}, {"experiment_id": "1", "run_name": "bad"}])
+async def test_a_poisoned_record_always_gets_500_and_others_do_not(caller: Caller, body: dict[str, str]) -> None:
+    async with Simulator(SimulatorOptions(poison=frozenset({"bad"}))) as simulator:
+        assert [(await caller.create(simulator, body)).status for _ in range(3)] == [500, 500, 500]
+        assert (await caller.create(simulator)).status == 200
+        assert simulator.account.run_count == 1
+
+
+async def test_the_service_can_go_away_and_come_back(caller: Caller) -> None:
+    async with Simulator(SimulatorOptions(unavailable=True)) as simulator:
+        assert (await caller.create(simulator)).status == 503
+        simulator.set_available(True)
+        assert (await caller.create(simulator)).status == 200
+        simulator.set_available(False)
+        heard = await caller.call(simulator, "experiments/search", {})
+        assert (heard.status, heard.json["code"]) == (503, "ServiceUnavailable")
+
+
+def test_one_seed_repeats_the_schedule_and_another_does_not() -> None:
+    chances = {InjectedFault.ERROR_500: 0.2, InjectedFault.HANG: 0.1}
+
+    def schedule(seed: int) -> list[InjectedFault | None]:
+        dice = FaultDice(chances, seed)
+        return [dice.draw() for _ in range(2000)]
+
+    assert schedule(1) == schedule(1)
+    assert schedule(1) != schedule(2)
+    shares = Counter(schedule(1))
+    assert shares[InjectedFault.ERROR_500] == pytest.approx(400, rel=0.2)
+    assert shares[InjectedFault.HANG] == pytest.approx(200, rel=0.2)
+
+
+def test_probabilities_beyond_certainty_are_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="faults"):
+        SimulatorOptions(faults={InjectedFault.HANG: 0.6, InjectedFault.SLOW: 0.6})
+
+
+async def test_a_port_that_is_taken_is_a_usage_error() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UsageError, match=str(port)):
+            async with Simulator(port=port):
+                pass

@@ -1,0 +1,98 @@
+import pytest
+
+from ingestor.simulator.server import Simulator
+from tests.simulator.conftest import Caller
+
+
+async def make_runs(caller: Caller, simulator: Simulator, count: int) -> list[str]:
+    """Create runs 0, 1, 2...: odd ones in experiment 1, each tagged with its number modulo 3."""
+    return [
+        (
+            await caller.create(
+                simulator,
+                {"experiment_id": str(number % 2), "tags": [{"key": "a.b c", "value": str(number % 3)}]},
+            )
+        ).run_id
+        for number in range(count)
+    ]
+
+
+def ids(document: dict) -> list[str]:
+    return [run["info"]["run_id"] for run in document["runs"]]
+
+
+async def test_runs_are_found_by_experiment_and_tag(caller: Caller) -> None:
+    async with Simulator() as simulator:
+        made = await make_runs(caller, simulator, 12)
+        question = {"experiment_ids": ["1"], "filter": "tags.`a.b c` = '0'"}
+        heard = await caller.call(simulator, "runs/search", question)
+        assert ids(heard.json) == [made[3], made[9]]
+        assert heard.json["runs"][0]["data"]["tags"] == [{"key": "a.b c", "value": "0"}]
+        more = await make_runs(caller, simulator, 4)
+        assert ids((await caller.call(simulator, "runs/search", question)).json) == [made[3], made[9], more[3]]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        {"experiment_ids": ["0", "1"], "filter": "tags.`a.b c` = 'none'"},
+        {"experiment_ids": ["0", "1"], "filter": "tags.other = '0'"},
+        {"experiment_ids": ["5"]},
+        {"experiment_ids": []},
+        {},
+    ],
+)
+async def test_no_match_is_an_empty_object(caller: Caller, question: dict) -> None:
+    async with Simulator() as simulator:
+        await make_runs(caller, simulator, 3)
+        heard = await caller.call(simulator, "runs/search", question)
+        assert (heard.status, heard.json) == (200, {})
+
+
+@pytest.mark.parametrize(("tag", "page"), [("", 7), ("tags.`a.b c` = '1'", 3)])
+async def test_pages_add_up_to_all_matches_each_once(caller: Caller, tag: str, page: int) -> None:
+    async with Simulator() as simulator:
+        made = await make_runs(caller, simulator, 21)
+        question = {"experiment_ids": ["0", "1"], "filter": tag, "max_results": page}
+        found: list[str] = []
+        pages = 0
+        while True:
+            heard = (await caller.call(simulator, "runs/search", question)).json
+            found += ids(heard)
+            pages += 1
+            if "next_page_token" not in heard:
+                break
+            question["page_token"] = heard["next_page_token"]
+        assert found == (made[1::3] if tag else made)
+        assert pages == 3
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        {"filter": "tags.`a` IN ('1', '2')"},
+        {"filter": "params.a = '1'"},
+        {"max_results": 0},
+        {"max_results": 50_001},
+        {"max_results": "10"},
+        {"experiment_ids": "1"},
+        {"page_token": "-1"},
+    ],
+)
+async def test_a_question_it_does_not_understand_is_refused(caller: Caller, question: dict) -> None:
+    async with Simulator() as simulator:
+        heard = await caller.call(simulator, "runs/search", question)
+        assert (heard.status, heard.json["code"]) == (400, "InvalidParameter")
+
+
+async def test_a_run_is_found_by_its_id(caller: Caller) -> None:
+    async with Simulator() as simulator, Simulator() as another:
+        created = await caller.create(simulator, {"experiment_id": "3", "run_name": "here"})
+        heard = await caller.call(simulator, f"runs/get?run_id={created.run_id}", method="GET")
+        assert (heard.status, heard.json) == (200, created.json)
+        for unknown in ("", "x", created.run_id[:-1] + "f"):
+            missing = await caller.call(simulator, f"runs/get?run_id={unknown}", method="GET")
+            assert (missing.status, missing.json["code"]) == (404, "NotAuthorizedOrNotFound")
+        await caller.create(another)
+        elsewhere = await caller.call(another, f"runs/get?run_id={created.run_id}", method="GET")
+        assert elsewhere.status == 404
