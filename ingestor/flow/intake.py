@@ -9,7 +9,7 @@ from ingestor.flow.settlement import Settlement
 from ingestor.model.events import InputRead, RecordDuplicate, RecordRejected
 from ingestor.model.job import Job, Reject
 from ingestor.model.outcome import Outcome
-from ingestor.model.ports import Admission, EventSink, Input, Journal, Standing
+from ingestor.model.ports import Account, Admission, Input, Journal, Standing
 from ingestor.model.reply import Reply
 
 _CONFLICT = "job_id: was already used in this batch with another body; give a changed record a job_id of its own"
@@ -24,7 +24,7 @@ class Intake:
         self,
         source: Input,
         journal: Journal,
-        sink: EventSink,
+        account: Account,
         hand: Hand,
         backlog: Backlog,
         settlement: Settlement,
@@ -34,7 +34,7 @@ class Intake:
     ) -> None:
         self._source = source
         self._journal = journal
-        self._sink = sink
+        self._account = account
         self._hand = hand
         self._backlog = backlog
         self._settlement = settlement
@@ -55,8 +55,9 @@ class Intake:
     async def run(self) -> None:
         """Take in the whole input. Raises UsageError for a lost source, JournalError."""
         async for batch in self._source.batches():
-            self._sink.emit(InputRead(len(batch), self._source.read_bytes, self._source.total_bytes))
+            self._account.emit(InputRead(len(batch), self._source.read_bytes, self._source.total_bytes))
             jobs = self._set_rejects_aside(batch)
+            await self._account.ready()
             while jobs and await self._room():
                 taken, jobs = jobs[: self._hand.room], jobs[self._hand.room :]
                 await self._admit(taken)
@@ -72,7 +73,7 @@ class Intake:
         jobs = []
         for record in batch:
             if isinstance(record, Reject):
-                self._sink.emit(RecordRejected(record))
+                self._account.emit(RecordRejected(record))
             else:
                 jobs.append(record)
         return jobs
@@ -103,7 +104,7 @@ class Intake:
     def _place(self, admission: Admission) -> None:
         match admission.standing:
             case Standing.DONE:
-                self._sink.emit(RecordDuplicate(admission.job, admission.run_id))
+                self._account.emit(RecordDuplicate(admission.job, admission.run_id))
             case Standing.CONFLICT:
                 self._reject(admission.job)
             case Standing.EXPIRED:
@@ -122,4 +123,4 @@ class Intake:
 
     def _reject(self, job: Job) -> None:
         text = job.raw.decode()
-        self._sink.emit(RecordRejected(Reject(job.origin, _CONFLICT, text, job.key)))
+        self._account.emit(RecordRejected(Reject(job.origin, _CONFLICT, text, job.key)))

@@ -11,7 +11,7 @@ from ingestor.flow.intake import Intake
 from ingestor.flow.settlement import Settlement
 from ingestor.model.errors import IngestorError
 from ingestor.model.events import BatchHalted
-from ingestor.model.ports import Clock, EventSink, Input, Journal
+from ingestor.model.ports import Account, Clock, Input, Journal
 from ingestor.policy.halt import Halt
 
 _LOOKAHEAD = 4  # jobs in hand for each slot: enough to keep slots busy while groups are committed
@@ -56,29 +56,34 @@ class Pipeline:
         source: Input,
         journal: Journal,
         service: Service,
-        sink: EventSink,
+        account: Account,
         clock: Clock,
     ) -> None:
         self._options = options
         self._journal = journal
-        self._sink = sink
+        self._account = account
         self._halt: Halt | None = None
         self._stop = asyncio.Event()
         self._hand = Hand(_LOOKAHEAD * options.concurrency)
         backlog = Backlog()
-        self._settlement = Settlement(journal, sink, self._hand)
+        self._settlement = Settlement(journal, account, self._hand)
         self._intake = Intake(
             source,
             journal,
-            sink,
+            account,
             self._hand,
             backlog,
             self._settlement,
             stamped=options.stamped,
             idempotent=service.idempotent,
         )
-        attempts = Attempts(service, backlog, self._settlement, sink, clock, self._on_halt)
+        attempts = Attempts(service, backlog, self._settlement, account, clock, self._on_halt)
         self._dispatch = Dispatch(backlog, service.pacer, attempts.make, attempts.patience)
+
+    @property
+    def left(self) -> int:
+        """Records that were read and have no outcome yet."""
+        return len(self._hand) + self._intake.unread
 
     def stop(self) -> None:
         """Read no more, let what is in flight end, settle, and return from `run`. Safe to call twice."""
@@ -92,9 +97,8 @@ class Pipeline:
         except BaseExceptionGroup as group:
             raise _first(group) from None
         await self._withdraw()
-        left = len(self._hand) + self._intake.unread
-        cut_short = self._stop.is_set() and (left > 0 or not self._intake.exhausted)
-        return Ending(halt=self._halt, stopped=cut_short, left=left)
+        cut_short = self._stop.is_set() and (self.left > 0 or not self._intake.exhausted)
+        return Ending(halt=self._halt, stopped=cut_short, left=self.left)
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -123,7 +127,7 @@ class Pipeline:
     def _on_halt(self, halt: Halt) -> None:
         if self._halt is None:
             self._halt = halt
-            self._sink.emit(BatchHalted(halt.reason, halt.advice))
+            self._account.emit(BatchHalted(halt.reason, halt.advice))
             self.stop()
 
 

@@ -27,6 +27,14 @@ class EventSink(Protocol):
         ...
 
 
+class Account(EventSink, Protocol):
+    """An event sink that writes down what it takes, and may fall behind or fail in that."""
+
+    async def ready(self) -> None:
+        """Wait while too much is not written yet. Raises IngestorError where it can't be."""
+        ...
+
+
 class Input(Protocol):
     """The records of a batch, read as fast as they are taken and no faster."""
 

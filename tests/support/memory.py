@@ -25,6 +25,9 @@ class RecordingSink:
     def emit(self, event: Event) -> None:
         self.events.append(event)
 
+    async def ready(self) -> None:
+        """Memory never falls behind."""
+
     def of(self, kind: type[T]) -> list[T]:
         return [event for event in self.events if isinstance(event, kind)]
 

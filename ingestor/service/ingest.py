@@ -1,0 +1,134 @@
+"""One batch from its input to its account."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from ingestor.flow.attempt import Service
+from ingestor.flow.pacer import Pacer
+from ingestor.flow.pipeline import Ending, Pipeline
+from ingestor.journal.journal import SqliteJournal
+from ingestor.journal.lock import StateDirectory
+from ingestor.model.errors import ExitCode, IngestorError, JournalError
+from ingestor.model.events import BatchFinished, BatchHalted, BatchStarted
+from ingestor.model.outcome import Outcome
+from ingestor.model.ports import Input
+from ingestor.policy.halt import Halt
+from ingestor.report.log import StructuredLog
+from ingestor.report.metrics import Metrics
+from ingestor.report.rejects import RejectsFile
+from ingestor.report.reporter import Reporter
+from ingestor.service.clock import SystemClock
+from ingestor.service.parts import budget_of, endpoint_of, pipeline_options_of, scope_of, target_of
+from ingestor.settings.options import Settings
+
+Stop = Callable[[], None]
+"""Ends a batch in order: nothing more is read, what is in flight may end, all is written down."""
+
+_AFTER_AN_ERROR = "Mend that, then run the same command again: what is done stays done."
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """Where a batch is told of."""
+
+    reporter: Reporter
+    rejects: RejectsFile
+    metrics: Metrics
+
+
+async def ingest(
+    source: Input,
+    settings: Settings,
+    *,
+    names: tuple[str, ...] = (),
+    metrics: Metrics | None = None,
+    on_start: Callable[[Stop], None] | None = None,
+) -> BatchFinished:
+    """Bring the records of `source` in, and tell how it ended; journal, log and rejects are kept as `settings` say.
+
+    Args:
+        source: the records (`sources.reader`).
+        settings: with a target that is whole (`settings.rules.require_target`).
+        names: what the log calls the sources.
+        metrics: counts what happens, for those who watch.
+        on_start: is given what ends the batch in order.
+
+    Raises IngestorError where the batch can't begin: for a setting, credentials, the state directory, its journal. What
+    goes wrong later halts the batch, and is told in its account.
+    """
+    endpoint = endpoint_of(settings)
+    target = target_of(settings, endpoint)
+    scope = scope_of(settings)
+    clock = SystemClock()
+    begun = time.monotonic()
+    metrics = metrics or Metrics(time.monotonic)
+    with StateDirectory.open(settings.state, allow_network_fs=settings.allow_network_state) as state:
+        async with SqliteJournal.open(state, scope, clock) as journal, _account(settings, metrics) as account, target:
+            account.reporter.emit(BatchStarted(batch=scope.batch, target=endpoint.display, sources=names))
+            await journal.start_pass()
+            service = Service(
+                target=target,
+                pacer=Pacer(settings.rate, account.reporter),
+                budget=budget_of(settings),
+                idempotent=settings.tracking_uri is None,
+            )
+            pipeline = Pipeline(pipeline_options_of(settings), source, journal, service, account.reporter, clock)
+            if on_start is not None:
+                on_start(pipeline.stop)
+            ending = await _work(pipeline, account.reporter)
+            finished = _finished(scope.batch, ending, metrics, time.monotonic() - begun)
+            await _close(account, finished, journal)
+            return finished
+
+
+@asynccontextmanager
+async def _account(settings: Settings, metrics: Metrics) -> AsyncIterator[_Account]:
+    """Open log and rejects, and close them whatever happens."""
+    rejects = RejectsFile(settings.rejects)
+    log = StructuredLog.open(str(settings.log), SystemClock())
+    try:
+        yield _Account(Reporter(files=[log, rejects], views=[metrics]), rejects, metrics)
+    finally:
+        await rejects.close(completed=False)
+        await log.close()
+
+
+async def _work(pipeline: Pipeline, reporter: Reporter) -> Ending:
+    """Work the batch; an error that ends it becomes a halt."""
+    try:
+        return await pipeline.run()
+    except IngestorError as error:
+        halt = Halt(str(error), _AFTER_AN_ERROR)
+        reporter.emit(BatchHalted(halt.reason, halt.advice))
+        return Ending(halt=halt, stopped=True, left=pipeline.left)
+
+
+def _finished(batch: str, ending: Ending, metrics: Metrics, duration: float) -> BatchFinished:
+    return BatchFinished(
+        batch=batch,
+        counts=dict(metrics.counts),
+        left=ending.left,
+        exit_code=_exit_code(ending, metrics),
+        duration=duration,
+    )
+
+
+def _exit_code(ending: Ending, metrics: Metrics) -> ExitCode:
+    if ending.halt is not None:
+        return ExitCode.HALTED
+    if ending.stopped:
+        return ExitCode.STOPPED
+    missing = (Outcome.REJECTED, Outcome.FAILED, Outcome.UNRESOLVED)
+    return ExitCode.INCOMPLETE if any(metrics.counts[outcome] for outcome in missing) else ExitCode.OK
+
+
+async def _close(account: _Account, finished: BatchFinished, journal: SqliteJournal) -> None:
+    account.reporter.emit(finished)
+    await account.rejects.close(completed=finished.exit_code in (ExitCode.OK, ExitCode.INCOMPLETE))
+    try:
+        await journal.finish_pass(finished.counts, left=finished.left, exit_code=finished.exit_code)
+    except JournalError:
+        if finished.exit_code != ExitCode.HALTED:
+            raise

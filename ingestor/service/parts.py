@@ -1,0 +1,72 @@
+"""Settings into parts: which endpoint, whose credentials, which batch."""
+
+from ingestor.flow.pipeline import PipelineOptions
+from ingestor.policy.identity import Scope
+from ingestor.policy.retry import RetryBudget
+from ingestor.report.summary import Files
+from ingestor.settings.options import Settings
+from ingestor.target.client import HttpTarget, make_target
+from ingestor.target.credentials import AuthKind, AuthOptions
+from ingestor.target.endpoint import Endpoint, aidp, mlflow
+
+
+def endpoint_of(settings: Settings) -> Endpoint:
+    """Return where attempts go. Raises UsageError."""
+    if settings.tracking_uri is not None:
+        return mlflow(settings.tracking_uri)
+    return aidp(
+        platform_id=settings.platform_id or "",
+        workspace=settings.workspace or "",
+        region=settings.region,
+        endpoint=settings.endpoint,
+    )
+
+
+def target_of(settings: Settings, endpoint: Endpoint) -> HttpTarget:
+    """Return the service that attempts go to, not yet opened. Raises UsageError."""
+    auth = AuthOptions(
+        kind=AuthKind(settings.auth),
+        oci_config=settings.oci_config,
+        oci_profile=settings.oci_profile,
+        passphrase=settings.oci_passphrase,
+        bearer_token=settings.bearer_token,
+        bearer_token_file=settings.bearer_token_file,
+    )
+    return make_target(
+        endpoint,
+        auth,
+        connections=settings.concurrency,
+        timeout=settings.timeout,
+        user_principal=settings.dh_user_principal,
+    )
+
+
+def scope_of(settings: Settings) -> Scope:
+    """Return what keys are unique in: the workspace, or the tracking server, and the batch."""
+    if settings.tracking_uri is not None:
+        return Scope(settings.tracking_uri.rstrip("/"), "", settings.batch)
+    return Scope(settings.platform_id or "", settings.workspace or "", settings.batch)
+
+
+def budget_of(settings: Settings) -> RetryBudget:
+    """Return what one job may cost."""
+    return RetryBudget(
+        max_attempts=settings.max_attempts,
+        max_seconds=settings.max_retry_time,
+        longest_wait=settings.max_pause,
+    )
+
+
+def pipeline_options_of(settings: Settings) -> PipelineOptions:
+    """Return how the batch is worked."""
+    return PipelineOptions(
+        concurrency=settings.concurrency,
+        stamped=settings.stamp,
+        drain_timeout=settings.drain_timeout,
+    )
+
+
+def files_of(settings: Settings) -> Files:
+    """Return where the account of the batch lies."""
+    log = None if str(settings.log) == "-" else str(settings.log)
+    return Files(log=log, rejects=str(settings.rejects), journal=str(settings.state / "journal.db"))
