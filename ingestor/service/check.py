@@ -11,7 +11,7 @@ from ingestor.report.text import printable
 from ingestor.service.parts import scope_of
 from ingestor.settings.options import Settings
 from ingestor.settings.values import Output
-from ingestor.sources.open import open_sources
+from ingestor.sources.reader import open_sources
 
 
 def check(settings: Settings, sources: Sequence[str]) -> ExitCode:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from ingestor.flow.attempt import Service
@@ -55,8 +55,8 @@ async def ingest(
         metrics: counts what happens, for those who watch.
         on_start: is given what ends the batch in order.
 
-    Raises IngestorError where the batch can't begin: for a setting, credentials, the state directory, its journal. What
-    goes wrong later halts the batch, and is told in its account.
+    Raises IngestorError where the batch can't begin (a setting, credentials, the state directory, its journal), and
+    where its account can't be finished. What goes wrong between halts the batch, and is told in its account.
     """
     endpoint = endpoint_of(settings)
     target = target_of(settings, endpoint)
@@ -85,14 +85,13 @@ async def ingest(
 
 @asynccontextmanager
 async def _account(settings: Settings, metrics: Metrics) -> AsyncIterator[_Account]:
-    """Open log and rejects, and close them whatever happens."""
-    rejects = RejectsFile(settings.rejects)
-    log = StructuredLog.open(str(settings.log), SystemClock())
-    try:
+    """Open log and rejects, and close both whatever happens. Raises IngestorError where one can't be written."""
+    async with AsyncExitStack() as opened:
+        rejects = RejectsFile(settings.rejects)
+        opened.push_async_callback(rejects.close, completed=False)
+        log = StructuredLog.open(str(settings.log), SystemClock())
+        opened.push_async_callback(log.close)
         yield _Account(Reporter(files=[log, rejects], views=[metrics]), rejects, metrics)
-    finally:
-        await rejects.close(completed=False)
-        await log.close()
 
 
 async def _work(pipeline: Pipeline, reporter: Reporter) -> Ending:
@@ -108,7 +107,7 @@ async def _work(pipeline: Pipeline, reporter: Reporter) -> Ending:
 def _finished(batch: str, ending: Ending, metrics: Metrics, duration: float) -> BatchFinished:
     return BatchFinished(
         batch=batch,
-        counts=dict(metrics.counts),
+        counts={str(outcome): count for outcome, count in metrics.counts.items()},
         left=ending.left,
         exit_code=_exit_code(ending, metrics),
         duration=duration,

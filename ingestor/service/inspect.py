@@ -50,18 +50,18 @@ def _how_it_ended(last: reader.Pass) -> str:
     return f"took {duration}, exit code {last.exit_code}: {counts or 'no records'}, {last.left:,} left"
 
 
-def results(settings: Settings, options: ResultsOptions, batch: str | None) -> ExitCode:
-    """Print what the journal knows of every job, or of those with one outcome. Raises UsageError.
+def results(settings: Settings, wanted: ResultsOptions, batch: str | None) -> ExitCode:
+    """Print what the journal knows of every job, or of those that stand as `wanted`. Raises UsageError.
 
     `batch` is a name; None prints every batch.
     """
-    outcome = None if options.outcome is None else State(options.outcome)
+    outcome = None if wanted.outcome is None else State(wanted.outcome)
     rows = reader.results(settings.state, batch=batch, outcome=outcome)
-    if options.format is Format.CSV:
+    if wanted.format is Format.CSV:
         _write_csv(rows)
     else:
         for row in rows:
-            print(json.dumps(asdict(row), ensure_ascii=True))
+            print(json.dumps(asdict(row)))
     return ExitCode.OK
 
 

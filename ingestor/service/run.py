@@ -16,7 +16,7 @@ from ingestor.service.interruption import Interruption
 from ingestor.service.parts import files_of, scope_of
 from ingestor.settings.options import Settings
 from ingestor.settings.values import Output
-from ingestor.sources.open import open_sources
+from ingestor.sources.reader import open_sources
 
 _STOPPING = "ingestor: stopping: requests on their way get {:g} s to end (Ctrl-C again leaves at once)"
 

@@ -1,0 +1,182 @@
+"""A file that grows by whole lines, without anyone waiting for the disk.
+
+Lines are kept in memory for a moment and written by a thread, many at once. Whoever produces them calls `ready` now
+and then: it waits while too much is kept, and tells of a disk that is full or a pipe that nobody reads.
+"""
+
+import asyncio
+import contextlib
+import os
+import select
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from math import inf
+from pathlib import Path
+
+from ingestor.model.errors import IngestorError
+
+LINGER = 0.2
+"""Seconds a line may wait for company."""
+CHUNK = 64 * 1024
+"""Bytes that are company enough."""
+BOUND = 8 * 1024 * 1024
+"""Bytes kept before `ready` waits."""
+
+
+class ReportError(IngestorError):
+    """The account of the batch can't be written, so going on would leave it incomplete."""
+
+
+class Appender:
+    """Adds lines to a file in the order they come.
+
+    `open_file` is called once, in the writing thread, and returns a descriptor that this object then owns. `what` and
+    `option` name the file in errors: what it is, and the option that chooses another.
+
+    After a failed write nothing more is written, and `ready`, `flush` and `close` raise ReportError.
+    """
+
+    def __init__(self, open_file: Callable[[], int], *, what: str, option: str, linger: float = LINGER) -> None:
+        self._open_file = open_file
+        self._what = what
+        self._option = option
+        self._linger = linger
+        self._changed = threading.Condition()  # guards all that follows
+        self._lines: list[bytes] = []
+        self._added = 0
+        self._written = 0
+        self._hurried_to = 0
+        self._closing = False
+        self._ended = False
+        self._failure: OSError | None = None
+        self._waiters: list[tuple[float, Future[None]]] = []
+        self._thread = threading.Thread(target=self._run, name=f"writer of {what}", daemon=True)
+        self._thread.start()
+
+    def add(self, line: bytes) -> None:
+        """Take one line, which ends in a newline. Never waits; drops it once a write has failed."""
+        with self._changed:
+            if self._ended:
+                return
+            self._lines.append(line)
+            self._added += len(line)
+            if len(self._lines) == 1 or self._added - self._written >= CHUNK:
+                self._changed.notify()
+
+    async def ready(self) -> None:
+        """Wait while more than BOUND bytes are unwritten. Raises ReportError."""
+        await self._reach(self._added - BOUND)
+
+    async def flush(self) -> None:
+        """Wait until all that was added is with the operating system. Raises ReportError."""
+        with self._changed:
+            self._hurried_to = self._added
+            self._changed.notify()
+        await self._reach(self._added)
+
+    async def close(self) -> None:
+        """Write what is left and close the file; harmless when repeated. Raises ReportError."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        await self._reach(inf)
+
+    async def _reach(self, mark: float) -> None:
+        """Wait until `mark` bytes are written, or no more will be."""
+        with self._changed:
+            arrived: Future[None] | None = None
+            if self._written < mark and not self._ended:
+                arrived = Future()
+                self._waiters.append((mark, arrived))
+        if arrived is not None:
+            await asyncio.wrap_future(arrived)
+        if self._failure is not None:
+            raise ReportError(
+                f"{self._what} can't be written: {self._failure.strerror}. Mend that or choose another with "
+                f"{self._option}, then run the same command again: what is done stays done."
+            )
+
+    def _run(self) -> None:
+        try:
+            self._write_until_closed()
+        except OSError as error:
+            self._failure = error
+        finally:
+            with self._changed:
+                self._ended = True
+                self._lines.clear()
+                self._release(inf)
+
+    def _write_until_closed(self) -> None:
+        fd = self._open_file()
+        try:
+            while lines := self._take():
+                data = b"".join(lines)
+                _write_whole_lines(fd, data)
+                with self._changed:
+                    self._written += len(data)
+                    self._release(self._written)
+        finally:
+            os.close(fd)
+
+    def _take(self) -> list[bytes]:
+        """Wait for lines and for company; nothing means the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._lines or self._closing)
+            self._changed.wait_for(self._is_urgent, timeout=self._linger)
+            lines, self._lines = self._lines, []
+            return lines
+
+    def _is_urgent(self) -> bool:
+        return self._closing or self._hurried_to > self._written or self._added - self._written >= CHUNK
+
+    def _release(self, reached: float) -> None:
+        arrived = [waiter for mark, waiter in self._waiters if mark <= reached]
+        self._waiters = [(mark, waiter) for mark, waiter in self._waiters if mark > reached]
+        for waiter in arrived:
+            if waiter.set_running_or_notify_cancel():
+                waiter.set_result(None)
+
+
+def open_to_append(path: Path) -> int:
+    """Open a file for an Appender, 0600 where it is new. A last line that broke off is ended first. Raises OSError."""
+    torn = path.is_file() and _is_torn(path)
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    if torn:
+        os.write(fd, b"\n")
+    return fd
+
+
+def _is_torn(path: Path) -> bool:
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        return file.read(1) not in {b"", b"\n"}
+
+
+def _write_whole_lines(fd: int, data: bytes) -> None:
+    """Write all of `data`; where that fails, take back the piece of a line that got through."""
+    rest = memoryview(data)
+    try:
+        while rest:
+            rest = rest[_write_some(fd, rest) :]
+    except OSError:
+        written = len(data) - len(rest)
+        _take_back(fd, written - (data.rfind(b"\n", 0, written) + 1))
+        raise
+
+
+def _write_some(fd: int, data: memoryview) -> int:
+    try:
+        return os.write(fd, data)
+    except BlockingIOError:  # whoever shares our standard output may have made it non-blocking
+        select.select((), (fd,), ())
+        return 0
+
+
+def _take_back(fd: int, count: int) -> None:
+    with contextlib.suppress(OSError):  # a pipe has no way back
+        end = os.lseek(fd, 0, os.SEEK_CUR)
+        if count and end == os.fstat(fd).st_size:  # else another process has added to the file since
+            os.ftruncate(fd, end - count)

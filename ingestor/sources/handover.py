@@ -1,0 +1,75 @@
+"""Records from a thread to the event loop, through a bounded buffer."""
+
+import asyncio
+import threading
+
+from ingestor.model.job import Job, Reject
+
+MOST_RECORDS = 1000
+MOST_BYTES = 8 * 1024 * 1024
+
+Record = Job | Reject
+
+
+class Handover:
+    """One thread calls `put` and `end`, one task `take` and `stop`. Putting waits for room; taking takes all."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._filled = asyncio.Event()  # touched on the loop only
+        self._lock = threading.Condition()  # guards all that follows
+        self._records: list[Record] = []
+        self._bytes = 0
+        self._ended = False
+        self._stopped = False
+        self._error: BaseException | None = None
+
+    def put(self, record: Record, size: int) -> bool:
+        """Hand a record of `size` bytes over, waiting for room; False where nobody takes any more."""
+        with self._lock:
+            while self._is_full() and not self._stopped:
+                self._lock.wait()
+            if self._stopped:
+                return False
+            self._records.append(record)
+            self._bytes += size
+            if len(self._records) == 1:
+                self._tell()
+            return True
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Say that nothing more comes, or why."""
+        with self._lock:
+            self._ended, self._error = True, error
+            if not self._stopped:
+                self._tell()
+
+    async def take(self) -> list[Record]:
+        """Return all that is there, at least one record; nothing at the end. Raises what ended the thread."""
+        while True:
+            with self._lock:
+                if self._stopped:
+                    return []
+                if self._records:
+                    records, self._records, self._bytes = self._records, [], 0
+                    self._lock.notify()
+                    return records
+                if self._error is not None:
+                    raise self._error
+                if self._ended:
+                    return []
+                self._filled.clear()
+            await self._filled.wait()
+
+    def stop(self) -> None:
+        """Take no more."""
+        with self._lock:
+            self._stopped = True
+            self._lock.notify()
+        self._filled.set()
+
+    def _is_full(self) -> bool:
+        return len(self._records) >= MOST_RECORDS or self._bytes >= MOST_BYTES
+
+    def _tell(self) -> None:
+        self._loop.call_soon_threadsafe(self._filled.set)

@@ -1,0 +1,92 @@
+"""SOURCE arguments to concrete inputs: files in a fixed order, or standard input."""
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ingestor.model.errors import UsageError
+
+STDIN = "-"
+
+SUFFIXES = (".jsonl", ".ndjson", ".json")
+"""The names of record files, in directories; each may end in .gz or .zst as well."""
+
+_PACKED = (".gz", ".zst")
+
+
+def locate(sources: Sequence[str]) -> list[str]:
+    """Return the inputs that `sources` mean, each once, in order; none at all means standard input.
+
+    A source is a file, `-`, a directory (its record files at any depth, sorted, hidden ones left out) or a glob
+    (`**` for any depth). A name that exists is never read as a glob. Raises UsageError for what can't be read.
+    """
+    found = [name for source in sources or [STDIN] for name in _expand(source)]
+    unique = list({_identity(name): name for name in reversed(found)}.values())[::-1]
+    for name in unique:
+        _check_readable(name)
+    return unique
+
+
+def _expand(source: str) -> Iterator[str]:
+    if source == STDIN:
+        yield source
+    elif os.path.isdir(source):
+        yield from _files_in(source)
+    elif os.path.lexists(source):
+        yield source
+    elif glob.has_magic(source):
+        yield from _matches(source)
+    else:
+        raise UsageError(f"{_shown(source)}: there is no such file or directory.")
+
+
+def _files_in(directory: str) -> list[str]:
+    files = []
+    for folder, folders, names in os.walk(directory, onerror=_raise_unreadable):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        files += [os.path.join(folder, name) for name in names if _is_record_file(name)]
+    if not files:
+        raise UsageError(
+            f"{_shown(directory)}: no record files are in it (*{', *'.join(SUFFIXES)}, also .gz and .zst)."
+        )
+    return sorted(files)
+
+
+def _matches(pattern: str) -> list[str]:
+    matches = sorted(match for match in glob.glob(pattern, recursive=True) if not os.path.isdir(match))
+    if not matches:
+        raise UsageError(f"{_shown(pattern)}: nothing matches.")
+    return matches
+
+
+def _is_record_file(name: str) -> bool:
+    for packed in _PACKED:
+        name = name.removesuffix(packed)
+    return name.endswith(SUFFIXES) and not name.startswith(".")
+
+
+def _identity(name: str) -> object:
+    if name == STDIN:
+        return STDIN
+    about = os.stat(name) if os.path.exists(name) else None
+    return (about.st_dev, about.st_ino) if about is not None else name
+
+
+def _check_readable(name: str) -> None:
+    """Refuse what can't be opened before anything is read. A FIFO is not opened: that would disturb its writer."""
+    if name == STDIN or Path(name).is_fifo():
+        return
+    try:
+        with open(name, "rb"):
+            pass
+    except OSError as error:
+        raise UsageError(f"{_shown(name)}: can't be read: {error.strerror}.") from None
+
+
+def _raise_unreadable(error: OSError) -> None:
+    raise UsageError(f"{_shown(str(error.filename))}: can't be read: {error.strerror}.")
+
+
+def _shown(name: str) -> str:
+    return repr(name)[1:-1]

@@ -1,0 +1,72 @@
+"""The port Input over files and standard input."""
+
+import threading
+from collections.abc import AsyncIterator, Iterator, Sequence
+
+from ingestor.model.job import Job, Line, Reject
+from ingestor.policy.identity import Scope
+from ingestor.sources.handover import Handover
+from ingestor.sources.lines import lines
+from ingestor.sources.locate import locate
+from ingestor.sources.record import parse_line
+from ingestor.sources.stored import Stored
+
+
+class Reader:
+    """Reads inputs one after the other in a thread of its own, which also unpacks and validates.
+
+    The thread is a daemon: nothing waits for one that is blocked in a silent standard input.
+    """
+
+    def __init__(self, names: Sequence[str], scope: Scope) -> None:
+        self._inputs = [Stored(name, self._count) for name in names]
+        self._scope = scope
+        self._handover: Handover | None = None
+        self._stopped = False
+        self.read_bytes = 0
+        sizes = [stored.size for stored in self._inputs]
+        self.total_bytes = None if None in sizes else sum(size or 0 for size in sizes)
+
+    async def batches(self) -> AsyncIterator[Sequence[Job | Reject]]:
+        """See the port `Input`."""
+        if self._stopped:
+            return
+        self._handover = handover = Handover()
+        threading.Thread(target=self._read, args=(handover,), name="reader", daemon=True).start()
+        try:
+            while records := await handover.take():
+                yield records
+        finally:
+            handover.stop()
+
+    def stop(self) -> None:
+        """See the port `Input`."""
+        self._stopped = True
+        if self._handover is not None:
+            self._handover.stop()
+
+    def _read(self, handover: Handover) -> None:
+        try:
+            for record, size in self._records():
+                if not handover.put(record, size):
+                    return
+        except BaseException as error:  # noqa: BLE001 - it is raised where it can be handled: on the loop
+            handover.end(error)
+        else:
+            handover.end()
+
+    def _records(self) -> Iterator[tuple[Job | Reject, int]]:
+        for stored in self._inputs:
+            for line in lines(stored):
+                if isinstance(line, Line):
+                    yield parse_line(line, self._scope), len(line.raw)
+                else:
+                    yield line, len(line.text)
+
+    def _count(self, count: int) -> None:
+        self.read_bytes += count
+
+
+def open_sources(sources: Sequence[str], scope: Scope) -> Reader:
+    """Make the input that SOURCE arguments mean, for the jobs of `scope`. Raises UsageError (see `locate`)."""
+    return Reader(locate(sources), scope)

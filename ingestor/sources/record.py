@@ -1,0 +1,240 @@
+"""The record format: a line becomes a job, or says why it can't."""
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import NoReturn
+
+from ingestor.model.job import Job, Line, Reject, RunDetails
+from ingestor.policy.identity import STAMP, Scope, make_job
+
+FIELDS = ("job_id", "experiment_id", "run_name", "start_time", "tags")
+
+LONGEST_JOB_ID = 500
+
+_INT64_MAX = 2**63 - 1
+_SECONDS_BELOW = 10**11  # as milliseconds, anything below is before March 1973; as seconds it reaches the year 5138
+_MILLISECONDS_UP_TO = 253_402_300_799_999  # the end of the year 9999
+_SHOWN = 60  # characters of a value in a reason
+_LONGEST_REASON = 1000
+
+
+class _ProblemError(ValueError):
+    """What is wrong with one field."""
+
+
+def parse_line(line: Line, scope: Scope) -> Job | Reject:
+    """Make the job of a line, or the reject that tells everything that is wrong with it. Never raises."""
+    try:
+        text = _decode(line)
+    except _ProblemError as problem:
+        return _reject(line, str(problem))
+    try:
+        record = _load(text)
+    except _ProblemError as problem:
+        return _reject(line, str(problem))
+    job_id, details, problems = _read(record)
+    if problems:
+        return _reject(line, "; ".join(problems), job_id)
+    return make_job(line, job_id, details, scope)
+
+
+def _decode(line: Line) -> str:
+    if line.cut:
+        raise _ProblemError(f"the line is longer than {len(line.raw):,} bytes; only its beginning is kept here")
+    try:
+        return line.raw.decode()
+    except UnicodeDecodeError as error:
+        raise _ProblemError(f"not UTF-8: byte {error.start + 1} of the line is 0x{line.raw[error.start]:02x}") from None
+
+
+def _load(text: str) -> Mapping[str, object]:
+    try:
+        record = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
+    except _ProblemError:
+        raise
+    except json.JSONDecodeError as error:
+        raise _ProblemError(f"not JSON: {error.msg} at character {error.pos + 1}") from None
+    except (ValueError, RecursionError):
+        raise _ProblemError("not JSON that can be read: a number is too long, or it is nested too deeply") from None
+    if not isinstance(record, dict):
+        raise _ProblemError(f"must be a JSON object, not {_kind(record)}")
+    return record
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise _ProblemError(f"{_shown(twice)} stands twice in one object")
+    return made
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise _ProblemError(f"not JSON: {name} is no JSON value")
+
+
+def _read(record: Mapping[str, object]) -> tuple[str | None, RunDetails, list[str]]:
+    problems = [f"{_shown(name)}: unknown field" for name in record if name not in FIELDS]
+
+    def text(name: str, longest: int | None = None) -> str | None:
+        try:
+            return _text(record[name], longest) if name in record else None
+        except _ProblemError as problem:
+            problems.append(f"{name}: {problem}")
+            return None
+
+    job_id = text("job_id", LONGEST_JOB_ID)
+    if job_id == "":
+        problems.append("job_id: must not be empty; leave the field out")
+    details = RunDetails(
+        experiment_id=text("experiment_id"),
+        run_name=text("run_name"),
+        start_time=_start_time(record, problems),
+        tags=_tags(record, problems),
+    )
+    return job_id, details, problems
+
+
+def _text(value: object, longest: int | None = None) -> str:
+    if not isinstance(value, str):
+        hint = "; write it in quotes" if isinstance(value, int) and not isinstance(value, bool) else ""
+        raise _ProblemError(f"must be a string, not {_kind(value)}{hint}{_null_hint(value)}")
+    if "\0" in value:
+        raise _ProblemError("holds a NUL character")
+    if not value.isascii():
+        _check_surrogates(value)
+    if longest is not None and len(value) > longest:
+        raise _ProblemError(f"must have at most {longest} characters, and has {len(value):,}")
+    return value
+
+
+def _check_surrogates(value: str) -> None:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise _ProblemError("holds half of a surrogate pair, which is no character") from None
+
+
+def _start_time(record: Mapping[str, object], problems: list[str]) -> int | None:
+    if "start_time" not in record:
+        return None
+    try:
+        return _milliseconds(record["start_time"])
+    except _ProblemError as problem:
+        problems.append(f"start_time: {problem}")
+        return None
+
+
+def _milliseconds(value: object) -> int:
+    if isinstance(value, str):
+        return _iso_milliseconds(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise _ProblemError(f"must be whole milliseconds or an ISO 8601 time, not {_kind(value)}{_null_hint(value)}")
+    if value < 0:
+        raise _ProblemError(f"must not be negative, and is {_shown(value)}")
+    if value > _INT64_MAX:
+        raise _ProblemError(f"is beyond a 64-bit integer: {_shown(value)}")
+    if 0 < value < _SECONDS_BELOW:
+        raise _ProblemError(f"{value} can only be in seconds; give milliseconds")
+    if value > _MILLISECONDS_UP_TO:
+        raise _ProblemError(f"{value} can only be in micro- or nanoseconds; give milliseconds")
+    return value
+
+
+def _iso_milliseconds(value: str) -> int:
+    try:
+        time = datetime.fromisoformat(value)
+    except ValueError:
+        raise _ProblemError(f"{_shown(value)} is no ISO 8601 time, such as 2024-02-08T22:28:16.765Z") from None
+    if time.tzinfo is None:
+        raise _ProblemError(f"{_shown(value)} has no offset; add Z for UTC, or one such as +02:00")
+    since = time - _EPOCH
+    milliseconds = (since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000
+    if milliseconds < 0:
+        raise _ProblemError(f"{_shown(value)} is before 1970")
+    return milliseconds
+
+
+_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00Z")
+
+
+def _tags(record: Mapping[str, object], problems: list[str]) -> tuple[tuple[str, str], ...]:
+    if "tags" not in record:
+        return ()
+    tags: dict[str, str] = {}
+    try:
+        for name, value in _pairs(record["tags"]):
+            key = _tag_key(name)
+            if key in tags:
+                problems.append(f"tags: the key {_shown(key)} stands twice")
+            tags[key] = _tag_value(key, value)
+    except _ProblemError as problem:
+        problems.append(f"tags: {problem}")
+    return tuple(tags.items())
+
+
+def _pairs(tags: object) -> Iterator[tuple[object, object]]:
+    if isinstance(tags, dict):
+        yield from tags.items()
+    elif isinstance(tags, list):
+        for number, tag in enumerate(tags, 1):
+            if not isinstance(tag, dict) or tag.keys() != {"key", "value"}:
+                raise _ProblemError(f'entry {number} must be {{"key": …, "value": …}}, and is {_shown(tag)}')
+            yield tag["key"], tag["value"]
+    else:
+        raise _ProblemError(f"must be an object or a list, not {_kind(tags)}{_null_hint(tags)}")
+
+
+def _tag_key(value: object) -> str:
+    try:
+        key = _text(value)
+    except _ProblemError as problem:
+        raise _ProblemError(f"a key {problem}") from None
+    if not key:
+        raise _ProblemError("a key must not be empty")
+    if key == STAMP:
+        raise _ProblemError(f"{STAMP!r} is reserved: it is put on the run by this program; take it away")
+    return key
+
+
+def _tag_value(key: str, value: object) -> str:
+    try:
+        return _text(value)
+    except _ProblemError as problem:
+        raise _ProblemError(f"the value of {_shown(key)} {problem}") from None
+
+
+def _reject(line: Line, reason: str, job_id: str | None = None) -> Reject:
+    text = line.raw.decode(errors="backslashreplace")
+    if len(reason) > _LONGEST_REASON:
+        reason = reason[:_LONGEST_REASON] + "…"
+    return Reject(line.origin, reason, text, job_id)
+
+
+def _kind(value: object) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a string"
+        case list():
+            return "a list"
+        case _:
+            return "an object"
+
+
+def _null_hint(value: object) -> str:
+    return "; leave the field out" if value is None else ""
+
+
+def _shown(value: object) -> str:
+    """Show a value of the record in a reason: shortened, and with nothing in it that a terminal would obey."""
+    text = ascii(value) if not isinstance(value, str) else repr(value)
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"

@@ -1,0 +1,97 @@
+"""What happened, for tests: one job, one answer, and clocks that stand still."""
+
+from dataclasses import dataclass
+
+from ingestor.model.events import AttemptEnded, BatchFinished, InputRead, RecordRejected, RunRetried, RunSettled
+from ingestor.model.job import Job, Origin, Reject
+from ingestor.model.outcome import Outcome, Result
+from ingestor.model.reply import Reply
+
+JOB = Job(
+    origin=Origin("runs.jsonl", 7),
+    key="train-7",
+    body=b'{"tags":[]}',
+    digest=bytes(32),
+    token="c0ffee",
+    experiment_id="42",
+    raw=b'{"job_id":"train-7","experiment_id":"42"}',
+)
+RETRY_LATER = Reply(
+    status=503,
+    code="ServiceUnavailable",
+    message="Try later.",
+    opc_request_id="OURS/THEIRS",
+    opc_client_request_id="OURS",
+    latency_ms=250.0004,
+)
+
+
+@dataclass
+class Watch:
+    """A clock that a test moves: seconds, as a wall clock (`now`) or a monotonic one (called)."""
+
+    time: float = 1_000.0
+
+    def now(self) -> float:
+        return self.time
+
+    def __call__(self) -> float:
+        return self.time
+
+
+def created(latency_ms: float = 12.3456) -> RunSettled:
+    return RunSettled(
+        Result(
+            job=JOB,
+            outcome=Outcome.CREATED,
+            attempts=2,
+            run_id="run-1",
+            http_status=200,
+            opc_request_id="OURS/THEIRS",
+            opc_client_request_id="OURS",
+            latency_ms=latency_ms,
+        )
+    )
+
+
+def failed(message: str = "No such experiment.", code: str = "NotAuthorizedOrNotFound") -> RunSettled:
+    return RunSettled(
+        Result(
+            job=JOB,
+            outcome=Outcome.FAILED,
+            attempts=1,
+            http_status=404,
+            error_code=code,
+            error_message=message,
+            opc_request_id="OURS/THEIRS",
+            opc_client_request_id="OURS",
+            latency_ms=5.0,
+        )
+    )
+
+
+def unresolved() -> RunSettled:
+    message = "The token expired."
+    return RunSettled(Result(job=JOB, outcome=Outcome.UNRESOLVED, attempts=0, error_message=message))
+
+
+def retried(reply: Reply = RETRY_LATER) -> RunRetried:
+    return RunRetried(job=JOB, reply=reply, attempts=1, delay=0.75, reason="the service is not available")
+
+
+def rejected(
+    text: str = '{"start_time": 1.5}', line: int = 3, reason: str = "start_time: is not whole"
+) -> RecordRejected:
+    return RecordRejected(Reject(Origin("runs.jsonl", line), reason, text))
+
+
+def read(records: int, read_bytes: int = 100, total_bytes: int | None = 100) -> InputRead:
+    return InputRead(records, read_bytes, total_bytes)
+
+
+def attempt(latency_ms: float = 10.0, *, throttled: bool = False) -> AttemptEnded:
+    return AttemptEnded(reply=Reply(status=429 if throttled else 200, latency_ms=latency_ms), throttled=throttled)
+
+
+def finished(exit_code: int = 0, *, left: int = 0, duration: float = 2.0, **counts: int) -> BatchFinished:
+    return BatchFinished(batch="nightly", counts=counts, left=left, exit_code=exit_code, duration=duration)

@@ -1,0 +1,209 @@
+import asyncio
+import os
+import resource
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from ingestor.report.appender import BOUND, CHUNK, Appender, ReportError, open_to_append
+
+NEVER = 3600.0
+
+
+@asynccontextmanager
+async def appending_to(fd: int, linger: float = NEVER) -> AsyncIterator[Appender]:
+    appender = Appender(lambda: fd, what="The log x.jsonl", option="--log", linger=linger)
+    try:
+        yield appender
+    finally:
+        await asyncio.gather(appender.close(), return_exceptions=True)
+
+
+@contextmanager
+def pipe() -> Iterator[tuple[int, int]]:
+    """Make a pipe; the test, or who it gives it to, closes the writing end."""
+    reader, writer = os.pipe()
+    try:
+        yield reader, writer
+    finally:
+        os.close(reader)
+
+
+@contextmanager
+def files_no_longer_than(size: int) -> Iterator[None]:
+    """Have the kernel refuse what would make a file longer, as a full disk does: after a part got through."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_every_line_is_in_the_file_in_order(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    lines = [b"line %d\n" % number for number in range(20_000)]
+    async with appending_to(open_to_append(path), linger=0.0) as appender:
+        for line in lines:
+            appender.add(line)
+    assert path.read_bytes() == b"".join(lines)
+
+
+async def test_flush_does_not_wait_for_company(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    async with appending_to(open_to_append(path)) as appender:
+        appender.add(b"one\n")
+        await asyncio.wait_for(appender.flush(), 10)
+        assert path.read_bytes() == b"one\n"
+
+
+async def test_a_line_that_nobody_asks_for_is_written_after_a_moment() -> None:
+    with pipe() as (reader, writer):
+        async with appending_to(writer, linger=0.01) as appender:
+            appender.add(b"one\n")
+            assert await asyncio.to_thread(os.read, reader, 100) == b"one\n"
+
+
+async def test_many_lines_are_written_before_the_moment_is_over() -> None:
+    with pipe() as (reader, writer):
+        async with appending_to(writer) as appender:
+            for _ in range(CHUNK // 1024):
+                appender.add(b"x" * 1023 + b"\n")
+            assert await asyncio.to_thread(os.read, reader, 1024) == b"x" * 1023 + b"\n"
+
+
+async def test_add_never_waits_and_ready_waits_for_a_reader_that_is_behind() -> None:
+    with pipe() as (reader, writer):
+        async with appending_to(writer) as appender:
+            line = b"x" * (CHUNK - 1) + b"\n"
+            for _ in range(2 * BOUND // CHUNK):
+                appender.add(line)
+            ready = asyncio.create_task(appender.ready())
+            await asyncio.sleep(0)
+            assert not ready.done()
+            drain = asyncio.create_task(asyncio.to_thread(_drain, reader, 2 * BOUND))
+            await asyncio.wait_for(ready, 10)
+            await drain
+
+
+async def test_ready_does_not_wait_while_little_is_kept() -> None:
+    with pipe() as (_reader, writer):
+        async with appending_to(writer) as appender:
+            appender.add(b"one\n")
+            await asyncio.wait_for(appender.ready(), 10)
+
+
+async def test_a_full_disk_is_told_to_everyone_who_asks() -> None:
+    async with appending_to(open_to_append(Path("/dev/full"))) as appender:
+        appender.add(b"one\n")
+        with pytest.raises(ReportError) as error:
+            await appender.flush()
+        appender.add(b"two\n")
+        for ask in (appender.ready, appender.flush, appender.close):
+            with pytest.raises(ReportError):
+                await ask()
+    assert str(error.value) == (
+        "The log x.jsonl can't be written: No space left on device. Mend that or choose another with --log, "
+        "then run the same command again: what is done stays done."
+    )
+
+
+async def test_a_disk_that_fills_in_the_middle_of_a_line_leaves_whole_lines(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    path.write_bytes(b"before\n")
+    with files_no_longer_than(20):
+        async with appending_to(open_to_append(path)) as appender:
+            appender.add(b"first\n")
+            appender.add(b"too long for the rest\n")
+            with pytest.raises(ReportError, match="File too large"):
+                await appender.flush()
+    assert path.read_bytes() == b"before\nfirst\n"
+
+
+async def test_a_pipe_that_nobody_reads_any_more_is_told() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    async with appending_to(writer) as appender:
+        appender.add(b"one\n")
+        with pytest.raises(ReportError, match="Broken pipe"):
+            await appender.flush()
+
+
+async def test_a_failure_frees_whoever_waits_for_room() -> None:
+    reader, writer = os.pipe()
+    async with appending_to(writer) as appender:
+        appender.add(b"x" * 2 * BOUND + b"\n")
+        ready = asyncio.create_task(appender.ready())
+        await asyncio.sleep(0)
+        assert not ready.done()
+        os.close(reader)
+        with pytest.raises(ReportError, match="Broken pipe"):
+            await asyncio.wait_for(ready, 10)
+
+
+async def test_a_file_that_can_not_be_opened_is_told(tmp_path: Path) -> None:
+    missing = tmp_path / "missing" / "file"
+    appender = Appender(lambda: open_to_append(missing), what="The log", option="--log")
+    with pytest.raises(ReportError, match="No such file or directory"):
+        await appender.close()
+
+
+async def test_an_output_that_refuses_to_block_is_waited_for() -> None:
+    with pipe() as (reader, writer):
+        os.set_blocking(writer, False)
+        async with appending_to(writer) as appender:
+            appender.add(b"x" * BOUND + b"\n")
+            flushed = asyncio.create_task(appender.flush())
+            assert await asyncio.to_thread(_drain, reader, BOUND + 1) == BOUND + 1
+            await asyncio.wait_for(flushed, 10)
+
+
+async def test_a_cancelled_wait_harms_nobody(tmp_path: Path) -> None:
+    with pipe() as (reader, writer):
+        async with appending_to(writer) as appender:
+            appender.add(b"x" * BOUND + b"\n")
+            given_up = asyncio.create_task(appender.flush())
+            await asyncio.sleep(0)
+            given_up.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await given_up
+            patient = asyncio.create_task(appender.flush())
+            assert await asyncio.to_thread(_drain, reader, BOUND + 1) == BOUND + 1
+            await asyncio.wait_for(patient, 10)
+
+
+async def test_close_ends_the_thread_and_can_be_repeated(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    async with appending_to(open_to_append(path)) as appender:
+        appender.add(b"last\n")
+        await appender.close()
+        await appender.close()
+        assert path.read_bytes() == b"last\n"
+        appender._thread.join(10)
+        assert appender._thread not in threading.enumerate()
+
+
+def test_a_new_file_is_for_its_owner_only(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    os.close(open_to_append(path))
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_last_line_that_broke_off_does_not_spoil_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    path.write_bytes(b"whole\nbroken o")
+    for line in (b"one\n", b"two\n"):
+        fd = open_to_append(path)
+        os.write(fd, line)
+        os.close(fd)
+    assert path.read_bytes() == b"whole\nbroken o\none\ntwo\n"
+
+
+def _drain(reader: int, count: int) -> int:
+    done = 0
+    while done < count:
+        done += len(os.read(reader, CHUNK))
+    return done

@@ -1,0 +1,282 @@
+import json
+import subprocess
+import sys
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingestor.model.errors import UsageError
+from ingestor.model.events import (
+    BatchHalted,
+    BatchPaused,
+    BatchResumed,
+    BatchStarted,
+    Event,
+    RateChanged,
+    RecordDuplicate,
+    RecordRejected,
+)
+from ingestor.model.job import Origin, Reject
+from ingestor.model.reply import Fault, Reply
+from ingestor.report.appender import ReportError
+from ingestor.report.log import StructuredLog
+from tests.report.examples import JOB, Watch, attempt, created, failed, finished, read, rejected, retried, unresolved
+
+CLOCK = Watch(1_767_323_045.25)
+AT = "2026-01-02T03:04:05.250000Z"
+
+THE_JOB = {"job_id": "train-7", "source": "runs.jsonl", "line": 7, "retry_token": "c0ffee"}
+THE_ANSWER = {"opc_request_id": "OURS/THEIRS", "opc_client_request_id": "OURS"}
+
+LINES: list[tuple[Event, dict[str, Any]]] = [
+    (
+        created(),
+        {
+            "event": "run.created",
+            "timestamp": AT,
+            "level": "info",
+            **THE_JOB,
+            "run_id": "run-1",
+            "experiment_id": "42",
+            "http_status": 200,
+            "attempts": 2,
+            "latency_ms": 12.346,
+            **THE_ANSWER,
+        },
+    ),
+    (
+        failed(),
+        {
+            "event": "run.failed",
+            "timestamp": AT,
+            "level": "error",
+            **THE_JOB,
+            "experiment_id": "42",
+            "http_status": 404,
+            "error_code": "NotAuthorizedOrNotFound",
+            "error_message": "No such experiment.",
+            "attempts": 1,
+            "latency_ms": 5.0,
+            **THE_ANSWER,
+        },
+    ),
+    (
+        unresolved(),
+        {
+            "event": "run.unresolved",
+            "timestamp": AT,
+            "level": "error",
+            **THE_JOB,
+            "experiment_id": "42",
+            "error_message": "The token expired.",
+            "attempts": 0,
+        },
+    ),
+    (
+        retried(),
+        {
+            "event": "run.retried",
+            "timestamp": AT,
+            "level": "warning",
+            **THE_JOB,
+            "experiment_id": "42",
+            "http_status": 503,
+            "error_code": "ServiceUnavailable",
+            "error_message": "Try later.",
+            "attempts": 1,
+            "latency_ms": 250.0,
+            **THE_ANSWER,
+            "reason": "the service is not available",
+            "delay_seconds": 0.75,
+        },
+    ),
+    (
+        retried(Reply(fault=Fault.TIMEOUT, latency_ms=30_000.0, opc_client_request_id="OURS")),
+        {
+            "event": "run.retried",
+            "timestamp": AT,
+            "level": "warning",
+            **THE_JOB,
+            "experiment_id": "42",
+            "error_code": "timeout",
+            "attempts": 1,
+            "latency_ms": 30_000.0,
+            "opc_client_request_id": "OURS",
+            "reason": "the service is not available",
+            "delay_seconds": 0.75,
+        },
+    ),
+    (
+        RecordRejected(Reject(Origin("-", 3), "tags: must be an object or a list", "[1", job_id="j-3")),
+        {
+            "event": "run.rejected",
+            "timestamp": AT,
+            "level": "warning",
+            "job_id": "j-3",
+            "source": "-",
+            "line": 3,
+            "error_message": "tags: must be an object or a list",
+        },
+    ),
+    (
+        RecordDuplicate(JOB, "run-1"),
+        {
+            "event": "run.duplicate",
+            "timestamp": AT,
+            "level": "info",
+            **THE_JOB,
+            "run_id": "run-1",
+            "experiment_id": "42",
+        },
+    ),
+    (
+        BatchStarted(batch="nightly", target="https://aidp.test/x", sources=("a.jsonl", "-")),
+        {
+            "event": "batch.started",
+            "timestamp": AT,
+            "level": "info",
+            "batch": "nightly",
+            "target": "https://aidp.test/x",
+            "sources": ["a.jsonl", "-"],
+        },
+    ),
+    (
+        BatchPaused("the service asks for a pause", 30.0),
+        {
+            "event": "batch.paused",
+            "timestamp": AT,
+            "level": "warning",
+            "reason": "the service asks for a pause",
+            "pause_seconds": 30.0,
+        },
+    ),
+    (BatchResumed(), {"event": "batch.resumed", "timestamp": AT, "level": "info"}),
+    (
+        BatchHalted("401 NotAuthenticated", "Look at the key."),
+        {
+            "event": "batch.halted",
+            "timestamp": AT,
+            "level": "error",
+            "reason": "401 NotAuthenticated",
+            "advice": "Look at the key.",
+        },
+    ),
+    (
+        finished(3, left=2, duration=1.23456, created=5, failed=1),
+        {
+            "event": "batch.finished",
+            "timestamp": AT,
+            "level": "info",
+            "batch": "nightly",
+            "counts": {"created": 5, "rejected": 0, "failed": 1, "unresolved": 0, "duplicate": 0},
+            "left": 2,
+            "exit_code": 3,
+            "duration_seconds": 1.235,
+        },
+    ),
+    (
+        RateChanged(127.0, "429"),
+        {"event": "rate.changed", "timestamp": AT, "level": "info", "rate": 127.0, "reason": "429"},
+    ),
+    (
+        RateChanged(inf, "no limit"),
+        {"event": "rate.changed", "timestamp": AT, "level": "info", "reason": "no limit"},
+    ),
+]
+
+
+async def logged(path: Path, *events: Event) -> list[str]:
+    log = StructuredLog.open(str(path), CLOCK)
+    for event in events:
+        log.emit(event)
+    await log.close()
+    return lines_of(path)
+
+
+def lines_of(path: Path) -> list[str]:
+    return path.read_text("ascii").splitlines()
+
+
+@pytest.mark.parametrize(("event", "fields"), LINES, ids=[fields["event"] for _, fields in LINES])
+async def test_an_event_is_one_line_of_these_fields_in_this_order(
+    tmp_path: Path, event: Event, fields: dict[str, Any]
+) -> None:
+    (line,) = await logged(tmp_path / "log.jsonl", event)
+    assert list(json.loads(line).items()) == list(fields.items())
+
+
+async def test_attempts_and_reading_are_not_logged(tmp_path: Path) -> None:
+    assert await logged(tmp_path / "log.jsonl", attempt(), read(10)) == []
+
+
+async def test_microseconds_are_always_written(tmp_path: Path) -> None:
+    log = StructuredLog.open(str(tmp_path / "log.jsonl"), Watch(0.0))
+    log.emit(BatchResumed())
+    await log.close()
+    assert '"timestamp":"1970-01-01T00:00:00.000000Z"' in (tmp_path / "log.jsonl").read_text()
+
+
+async def test_hostile_text_stays_inside_its_line(tmp_path: Path) -> None:
+    hostile = 'a\nb\r\u2028\x1b[2J\x9b\x00"\\ \udcff {"event":"run.created"}'
+    (line,) = await logged(tmp_path / "log.jsonl", failed(message=hostile))
+    assert line.isprintable()
+    assert json.loads(line)["error_message"] == hostile
+
+
+async def test_a_later_run_adds_to_the_log(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    await logged(path, BatchResumed())
+    assert len(await logged(path, BatchResumed())) == 2
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_log_that_can_not_be_opened_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"nowhere/log\.jsonl can't be opened: No such file.*--log"):
+        StructuredLog.open(str(tmp_path / "nowhere" / "log.jsonl"), CLOCK)
+
+
+async def test_a_full_disk_ends_the_batch_and_not_the_emitter() -> None:
+    log = StructuredLog.open("/dev/full", CLOCK)
+    log.emit(created())
+    with pytest.raises(ReportError, match="No space left"):
+        await log.flush()
+    log.emit(created())
+    with pytest.raises(ReportError):
+        await log.ready()
+    with pytest.raises(ReportError):
+        await log.close()
+
+
+SIDECAR = """
+import asyncio, sys
+from ingestor.model.events import BatchResumed
+from ingestor.report.log import StructuredLog
+from tests.report.examples import Watch
+
+async def main():
+    log = StructuredLog.open("-", Watch())
+    log.emit(BatchResumed())
+    await asyncio.to_thread(sys.stdin.read)
+    await log.close()
+
+asyncio.run(main())
+"""
+
+
+def test_a_line_on_standard_output_is_there_at_once() -> None:
+    command = [sys.executable, "-c", SIDECAR]
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["event"] == "batch.resumed"
+        assert process.poll() is None
+        process.stdin.close()
+        assert process.wait(10) == 0
+
+
+async def test_what_is_rejected_is_logged_without_its_text(tmp_path: Path) -> None:
+    (line,) = await logged(tmp_path / "log.jsonl", rejected(text="a secret of the record"))
+    assert "secret" not in line

@@ -1,0 +1,225 @@
+import asyncio
+import io
+import os
+import pty
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import TextIO
+
+import pytest
+
+from ingestor.model.events import BatchPaused, Event
+from ingestor.report.metrics import Metrics, Snapshot
+from ingestor.report.progress import INTERVAL, Mode, Progress
+from tests.report.examples import Watch, attempt, created, read
+
+HIDE_CURSOR = "\x1b[?25l"
+SHOW_CURSOR = "\x1b[?25h"
+
+
+class Terminal:
+    """A real terminal, and what reached it."""
+
+    def __init__(self) -> None:
+        self._master, slave = pty.openpty()
+        self.stream: TextIO = os.fdopen(slave, "w")
+        self._output = bytearray()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        with suppress(OSError):  # how Linux tells that the other side is closed
+            while data := os.read(self._master, 1024):
+                self._output += data
+
+    def output(self) -> str:
+        """Close the terminal and return what was written to it."""
+        self.stream.close()
+        self._reader.join()
+        return self._output.decode()
+
+    def close(self) -> None:
+        self.output()
+        os.close(self._master)
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "120")
+    terminal = Terminal()
+    yield terminal
+    terminal.close()
+
+
+@pytest.fixture
+def watch() -> Watch:
+    return Watch()
+
+
+def metrics_of(watch: Watch, *events: Event) -> Metrics:
+    metrics = Metrics(watch)
+    watch.time += 1.0
+    for event in events:
+        metrics.emit(event)
+    return metrics
+
+
+HALFWAY: tuple[Event, ...] = (read(600, 60, 100), *[created()] * 500, *[attempt(throttled=True)] * 3)
+
+
+async def watch_batch(
+    stream: TextIO, mode: Mode, metrics: Metrics, watch: Watch, *, looks: int = 1, seconds: float = 0.0
+) -> list[float]:
+    """Have progress look so many times, each of which takes a while on the watch; then end it as a batch does.
+
+    Returns how long it wanted to sleep between looks.
+    """
+    slept: list[float] = []
+    enough = asyncio.Event()
+
+    async def sleep(interval: float) -> None:
+        slept.append(interval)
+        watch.time += seconds
+        if len(slept) == looks:
+            enough.set()
+            await asyncio.Event().wait()
+
+    progress = Progress.on(stream, mode, metrics, watch, sleep)
+    task = asyncio.create_task(progress.run())
+    await enough.wait()
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    progress.close()
+    progress.close()
+    return slept
+
+
+async def test_a_terminal_gets_a_bar_with_its_figures(terminal: Terminal, watch: Watch) -> None:
+    await watch_batch(terminal.stream, Mode.AUTO, metrics_of(watch, *HALFWAY), watch, looks=2)
+    output = terminal.output()
+    assert "50%" in output
+    assert "500 of about 1,000 records, 500/s, 429s 3, 1.0 s left" in output
+
+
+async def test_the_cursor_is_given_back_when_the_batch_is_interrupted(terminal: Terminal, watch: Watch) -> None:
+    await watch_batch(terminal.stream, Mode.AUTO, metrics_of(watch, *HALFWAY), watch)
+    output = terminal.output()
+    assert 0 <= output.find(HIDE_CURSOR) < output.rfind(SHOW_CURSOR)
+    assert output.rfind(HIDE_CURSOR) < output.rfind(SHOW_CURSOR)
+
+
+async def test_the_bar_stays_on_one_line_of_a_narrow_terminal(
+    terminal: Terminal, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    await watch_batch(terminal.stream, Mode.ON, metrics_of(watch, *HALFWAY), watch, looks=3)
+    output = terminal.output()
+    assert output.count("\n") == 1
+    assert "500 of" in output
+
+
+async def test_a_bar_of_unknown_length_claims_no_percentage(terminal: Terminal, watch: Watch) -> None:
+    metrics = metrics_of(watch, read(600, 60, None), created())
+    await watch_batch(terminal.stream, Mode.ON, metrics, watch)
+    output = terminal.output()
+    assert "1 records" in output
+    assert "%" not in output
+
+
+async def test_a_pause_is_shown_and_what_it_quotes_is_harmless(terminal: Terminal, watch: Watch) -> None:
+    hostile = "[bold]wait[/bold] \x1b]0;owned\x07 \x1b[2J"
+    metrics = metrics_of(watch, *HALFWAY, BatchPaused(hostile, 30.0))
+    await watch_batch(terminal.stream, Mode.ON, metrics, watch)
+    output = terminal.output()
+    assert "paused for 30.0 s: [bold]wait[/bold] \\x1b]0;owned" in output
+    assert "\x1b]0" not in output
+    assert "\x1b[2J" not in output
+
+
+async def test_the_end_is_shown_once_though_closing_is_repeated(terminal: Terminal, watch: Watch) -> None:
+    await watch_batch(terminal.stream, Mode.AUTO, metrics_of(watch, *HALFWAY), watch)
+    assert terminal.output().count(SHOW_CURSOR) == 1
+
+
+async def test_a_dumb_terminal_gets_plain_lines(
+    terminal: Terminal, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    await watch_batch(terminal.stream, Mode.AUTO, metrics_of(watch, *HALFWAY), watch)
+    assert terminal.output().startswith("progress: 500 of")
+
+
+async def test_it_looks_no_more_than_four_times_a_second(watch: Watch) -> None:
+    slept = await watch_batch(io.StringIO(), Mode.AUTO, Metrics(watch), watch, looks=5, seconds=INTERVAL)
+    assert slept == [0.25] * 5
+
+
+async def test_elsewhere_on_prints_a_plain_line_every_ten_seconds_and_at_the_end(watch: Watch) -> None:
+    stream = io.StringIO()
+    await watch_batch(stream, Mode.ON, metrics_of(watch, *HALFWAY), watch, looks=36, seconds=1.0)
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 4
+    assert lines[0] == "progress: 500 of about 1,000 records, 0.0/s, 429s 3"
+
+
+async def test_elsewhere_auto_prints_plain_lines_ever_more_rarely(watch: Watch) -> None:
+    stream = io.StringIO()
+    metrics = metrics_of(watch, *HALFWAY)
+    await watch_batch(stream, Mode.AUTO, metrics, watch, looks=75, seconds=1.0)
+    assert len(stream.getvalue().splitlines()) == 4  # after 10, 30 and 70 seconds, and at the end
+
+
+async def test_plain_lines_go_through_a_pipe_at_once(watch: Watch) -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(reader) as lines, os.fdopen(writer, "w") as stream:
+        progress = Progress.on(stream, Mode.ON, metrics_of(watch, *HALFWAY), watch)
+        progress.close()
+        line = await asyncio.to_thread(lines.readline)
+    assert line == "progress: 500 of about 1,000 records, 500/s, 429s 3, 1.0 s left\n"
+
+
+async def test_off_prints_nothing(terminal: Terminal, watch: Watch) -> None:
+    await watch_batch(terminal.stream, Mode.OFF, metrics_of(watch, *HALFWAY), watch, looks=3, seconds=100.0)
+    assert terminal.output() == ""
+
+
+async def test_a_closed_standard_error_does_not_end_the_batch(watch: Watch) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    stream = io.TextIOWrapper(os.fdopen(writer, "wb", buffering=0), write_through=True)
+    progress = Progress.on(stream, Mode.ON, Metrics(watch), watch)
+    watch.time += 100.0
+    await asyncio.wait_for(progress.run(), 10)
+    progress.close()
+    stream.close()
+
+
+async def test_a_terminal_that_stands_still_holds_up_nobody_else(watch: Watch) -> None:
+    display = StuckDisplay()
+    task = asyncio.create_task(Progress(Metrics(watch), display).run())
+    await asyncio.to_thread(display.stuck.wait, 10)
+    display.release.set()
+    await asyncio.to_thread(display.moved_on.wait, 10)
+    task.cancel()
+    assert display.was_released
+
+
+class StuckDisplay:
+    """Stands still until it is released, and tells whether that came in time."""
+
+    def __init__(self) -> None:
+        self.stuck = threading.Event()
+        self.release = threading.Event()
+        self.moved_on = threading.Event()
+        self.was_released = False
+
+    def show(self, snapshot: Snapshot) -> None:
+        self.stuck.set()
+        self.was_released = self.release.wait(5)
+        self.moved_on.set()
+
+    def close(self, snapshot: Snapshot) -> None:
+        pass

@@ -1,0 +1,58 @@
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingestor.report.text import json_line, printable, spell_duration, spell_rate
+
+ANY_TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates too
+
+
+@given(ANY_TEXT, st.integers(3, 50))
+def test_printable_text_is_one_line_that_no_terminal_obeys(text: str, limit: int) -> None:
+    shown = printable(text, limit)
+    assert shown.isprintable()
+    assert len(shown) <= limit
+
+
+def test_printable_shows_what_it_disarmed() -> None:
+    assert printable("red \x1b[31m\r\nbell\x07 \x9b2J \u202eevil \udc80") == (
+        "red \\x1b[31m\\r\\nbell\\x07 \\x9b2J \\u202eevil \\udc80"
+    )
+
+
+def test_printable_keeps_the_letters_of_every_language() -> None:
+    assert printable("Größe: 実験 №5") == "Größe: 実験 №5"
+
+
+def test_printable_says_where_it_cut() -> None:
+    assert printable("a" * 30, 10) == "aaaaaaa..."
+    assert printable("a" * 10, 10) == "aaaaaaaaaa"
+
+
+@given(ANY_TEXT)
+def test_a_json_line_is_one_line_of_ascii_that_reads_back_the_same(text: str) -> None:
+    line = json_line({"text": text})
+    assert line.isascii()
+    assert line.endswith(b"\n")
+    assert line.splitlines() == [line[:-1]]
+    assert json.loads(line) == {"text": text}
+
+
+def test_durations_are_spelled_in_the_units_that_matter() -> None:
+    spelled = [spell_duration(seconds) for seconds in (0, 0.44, 59.94, 59.96, 65, 3599.4, 3599.6, 7380, 360_000)]
+    assert spelled == [
+        "0.0 s",
+        "0.4 s",
+        "59.9 s",
+        "1 min 00 s",
+        "1 min 05 s",
+        "59 min 59 s",
+        "1 h 00 min",
+        "2 h 03 min",
+        "100 h 00 min",
+    ]
+
+
+def test_rates_are_spelled_with_the_digits_that_matter() -> None:
+    assert [spell_rate(rate) for rate in (0, 3.44, 127.3, 12_345)] == ["0.0/s", "3.4/s", "127/s", "12,345/s"]
