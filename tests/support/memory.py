@@ -11,7 +11,7 @@ from ingestor.model.job import Job, Reject
 from ingestor.model.outcome import Outcome, Result
 from ingestor.model.ports import Admission, Clock, Standing
 from ingestor.model.reply import Reply
-from ingestor.policy.expiry import protects
+from ingestor.policy.expiry import forgotten, protects
 
 T = TypeVar("T")
 
@@ -68,8 +68,9 @@ class MemoryJournal:
         if row.outcome is Outcome.CREATED:
             return replace(known, standing=Standing.DONE, run_id=row.run_id)
         if row.outcome is Outcome.FAILED:
-            row.outcome, row.first_sent_at = None, now
-            return replace(known, first_sent_at=now)
+            row.outcome = None
+            row.first_sent_at = now if forgotten(row.first_sent_at, now) else row.first_sent_at
+            return replace(known, first_sent_at=row.first_sent_at)
         if not protects(row.first_sent_at, now):
             row.outcome = Outcome.UNRESOLVED
             return replace(known, standing=Standing.EXPIRED, in_doubt=True)

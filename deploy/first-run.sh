@@ -1,0 +1,29 @@
+#!/bin/sh
+# The first run: a simulated AIDP with a rate limit it does not tell, and 4,000 records brought into it.
+# Everything lies in .demo, which is made anew each time. `ingestor` is taken from PATH.
+set -eu
+
+records=4000
+demo=.demo
+rm -rf "$demo"
+mkdir "$demo"
+
+python -m ingestor.simulator.sample "$records" >"$demo/runs.jsonl"
+
+mkfifo "$demo/ready"
+ingestor simulate --port 0 --limit 500 --burst 0.1 --latency 0.02 --jitter 0.05 >"$demo/ready" 2>"$demo/simulator.log" &
+simulator=$!
+trap 'kill "$simulator" 2>/dev/null; wait "$simulator" 2>/dev/null || true' EXIT
+read -r line <"$demo/ready" || { cat "$demo/simulator.log" >&2; exit 1; }
+
+echo "$line"
+set -- run "$demo/runs.jsonl" --endpoint "${line##* }" --auth none --state "$demo/state" \
+    --platform-id ocid1.aidataplatform.oc1.simulated.example --workspace simulated
+echo "ingestor $*"
+echo
+ingestor "$@"
+
+echo
+echo "The same command again would create nothing: each record is one run. Now look at what there is:"
+echo "  ingestor status --state $demo/state"
+echo "  ingestor results --state $demo/state | head"

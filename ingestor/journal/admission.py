@@ -1,0 +1,58 @@
+"""What is known of a job decides whether it may be sent. Pure."""
+
+from dataclasses import dataclass, replace
+
+from ingestor.journal.schema import State
+from ingestor.journal.statements import Row
+from ingestor.model.job import Job
+from ingestor.model.ports import Admission, Standing
+from ingestor.policy.expiry import forgotten, protects
+
+_OPEN = frozenset({State.PENDING, State.UNRESOLVED})
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The word on a job, and where its row moves: (row id, state, first sent at), None where it stays."""
+
+    admission: Admission
+    move: tuple[int, State, float] | None = None
+
+
+def judge(job: Job, row: Row | None, *, stamped: bool, now: float) -> Judgement:
+    """Say what becomes of a job whose key has this row. The row's token, not the job's, is the one to send."""
+    if row is None:
+        return Judgement(Admission(job, Standing.NEW, stamped, now))
+    standing = _standing(job, row, now)
+    admission = Admission(
+        job if job.token == row.token else replace(job, token=row.token),
+        standing,
+        row.stamped,
+        _life_begins(row, now) if standing is Standing.AGAIN else row.first_sent_at,
+        in_doubt=row.state in _OPEN and standing is not Standing.CONFLICT,
+        run_id=row.run_id if standing is Standing.DONE else None,
+    )
+    return Judgement(admission, _move(admission, row))
+
+
+def _standing(job: Job, row: Row, now: float) -> Standing:
+    if job.digest != row.digest:
+        return Standing.CONFLICT
+    if row.state is State.CREATED:
+        return Standing.DONE
+    if row.state is State.FAILED or protects(row.first_sent_at, now):
+        return Standing.AGAIN
+    return Standing.EXPIRED
+
+
+def _life_begins(row: Row, now: float) -> float:
+    """Return when the token's life began: after a failure the service may still count it from the first attempt."""
+    return now if row.state is State.FAILED and forgotten(row.first_sent_at, now) else row.first_sent_at
+
+
+def _move(admission: Admission, row: Row) -> tuple[int, State, float] | None:
+    if admission.standing is Standing.EXPIRED:
+        return (row.id, State.UNRESOLVED, row.first_sent_at)
+    if admission.standing is Standing.AGAIN and row.state is State.FAILED:
+        return (row.id, State.PENDING, admission.first_sent_at)
+    return None

@@ -1,0 +1,87 @@
+"""What the writer's thread does for one batch, inside its transactions."""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ingestor.journal import statements
+from ingestor.journal.admission import judge
+from ingestor.journal.statements import Ending
+from ingestor.model.errors import JournalError
+from ingestor.model.job import Job
+from ingestor.model.outcome import Result
+from ingestor.model.ports import Admission, Standing
+from ingestor.policy.identity import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Admittance:
+    """Jobs that ask to be sent; `now` is seconds since the epoch."""
+
+    jobs: Sequence[Job]
+    stamped: bool
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """Jobs that ended; `now` is seconds since the epoch."""
+
+    results: Sequence[Result]
+    now: float
+
+
+class Batch:
+    """One batch in the journal. Every method takes the calls of a group and answers each."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._id = 0
+        self._pass = 0
+        self._found = 0  # the last row of earlier processes
+
+    def enter(self, connection: sqlite3.Connection, calls: Sequence[None]) -> Sequence[None]:
+        """Find the batch, adding it where it is new. Comes before all else."""
+        self._id = statements.find_batch(connection, self._scope)
+        self._found = statements.last_id(connection)
+        return calls
+
+    def admit(self, connection: sqlite3.Connection, calls: Sequence[Admittance]) -> list[list[Admission]]:
+        """Judge jobs and write what that changes."""
+        return [self._admit(connection, call) for call in calls]
+
+    def _admit(self, connection: sqlite3.Connection, call: Admittance) -> list[Admission]:
+        rows = statements.find_rows(connection, self._id, [job.key for job in call.jobs])
+        judged = [judge(job, rows.get(job.key), stamped=call.stamped, now=call.now) for job in call.jobs]
+        admissions = [judgement.admission for judgement in judged]
+        new = [admission.job for admission in admissions if admission.standing is Standing.NEW]
+        statements.add_intents(connection, self._id, new, stamped=call.stamped, now=call.now)
+        moves = [judgement.move for judgement in judged if judgement.move is not None]
+        statements.move(connection, moves, now=call.now)
+        return admissions
+
+    def settle(self, connection: sqlite3.Connection, calls: Sequence[Settlement]) -> list[None]:
+        """Write how jobs ended. Raises JournalError where one was never admitted."""
+        results = [result for call in calls for result in call.results]
+        written = statements.settle(connection, self._id, results, now=calls[-1].now)
+        if written != len(results):
+            raise JournalError(f"The journal misses the intents of {len(results) - written} jobs that were sent.")
+        return [None] * len(calls)
+
+    def release(self, connection: sqlite3.Connection, calls: Sequence[Sequence[str]]) -> list[None]:
+        """Take back the intents of these keys."""
+        keys = [key for call in calls for key in call]
+        statements.release(connection, self._id, keys, after=self._found)
+        return [None] * len(calls)
+
+    def start_pass(self, connection: sqlite3.Connection, calls: Sequence[float]) -> list[None]:
+        """Write that a pass begins: at these times."""
+        for now in calls:
+            self._pass = statements.start_pass(connection, self._id, now=now)
+        return [None] * len(calls)
+
+    def finish_pass(self, connection: sqlite3.Connection, calls: Sequence[Ending]) -> list[None]:
+        """Write how the pass ended."""
+        for ending in calls:
+            statements.finish_pass(connection, self._pass, ending)
+        return [None] * len(calls)

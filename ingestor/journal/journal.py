@@ -1,0 +1,74 @@
+"""The durable memory of a batch: a SQLite file in the state directory.
+
+Invariants:
+
+- No byte without intent: `admit` says NEW or AGAIN only once a row for the job, with its token and the time its
+  token's life began, is on disk. An outcome is on disk before `settle` returns. On disk means: in a write-ahead log
+  that was fsynced (WAL, `synchronous=FULL`) in a file whose directory entry was fsynced.
+- One writer: the owner of the state directory, by one thread and one connection. Readers are beside it at any time.
+- All or nothing: calls are committed in groups, and a group whose commit fails is never believed. After it, every
+  call raises JournalError, and the process must end; the next one finds what the last good commit left.
+- `pending` and `unresolved` mean that the run may exist. They leave that state only through a result, or through
+  `release` where this process itself wrote the intent. `first_sent_at` is never made younger while the service
+  may remember the token.
+- The row's token is the one to send: an admitted job carries it, whatever generation it is of.
+- An older ingestor refuses a file that a newer one has migrated; it never writes to it.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Self
+
+from ingestor.journal.batch import Admittance, Batch, Settlement
+from ingestor.journal.database import NAME
+from ingestor.journal.lock import StateDirectory
+from ingestor.journal.statements import Ending
+from ingestor.journal.writer import Writer
+from ingestor.model.job import Job
+from ingestor.model.outcome import Result
+from ingestor.model.ports import Admission, Clock
+from ingestor.policy.identity import Scope
+
+
+class SqliteJournal:
+    """The port Journal on SQLite. Cancelling a caller does not undo its call."""
+
+    def __init__(self, writer: Writer, batch: Batch, clock: Clock) -> None:
+        self._writer = writer
+        self._batch = batch
+        self._clock = clock
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, state: StateDirectory, scope: Scope, clock: Clock) -> AsyncIterator[Self]:
+        """Open the journal of an owned state directory for one batch, and close it at the end.
+
+        Raises JournalError where the file is damaged, of a newer version, or can't be written.
+        """
+        writer, batch = Writer(state.path / NAME), Batch(scope)
+        try:
+            await writer.open()
+            await writer.do(batch.enter, None)
+            yield cls(writer, batch, clock)
+        finally:
+            await writer.close()
+
+    async def admit(self, jobs: Sequence[Job], *, stamped: bool) -> list[Admission]:
+        """See the port: writes an intent for each job that may be sent."""
+        return await self._writer.do(self._batch.admit, Admittance(jobs, stamped, self._clock.now()))
+
+    async def settle(self, results: Sequence[Result]) -> None:
+        """See the port: records how admitted jobs ended. Attempts are added to those of earlier processes."""
+        await self._writer.do(self._batch.settle, Settlement(results, self._clock.now()))
+
+    async def release(self, jobs: Sequence[Job]) -> None:
+        """See the port. An intent of an earlier process stays; a job that had failed before has failed again."""
+        await self._writer.do(self._batch.release, [job.key for job in jobs])
+
+    async def start_pass(self) -> None:
+        """Record for `status` that a pass over the batch begins. Raises JournalError."""
+        await self._writer.do(self._batch.start_pass, self._clock.now())
+
+    async def finish_pass(self, counts: Mapping[str, int], *, left: int, exit_code: int) -> None:
+        """Record how the pass ended: records per outcome, jobs left without one. Raises JournalError."""
+        await self._writer.do(self._batch.finish_pass, Ending(counts, left, exit_code, self._clock.now()))

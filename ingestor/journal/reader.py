@@ -1,0 +1,159 @@
+"""What the journal knows, read beside whoever writes it. Every read is short, so that none holds up a checkpoint."""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingestor.journal.database import NAME, explained, open_read_only
+from ingestor.journal.schema import State
+from ingestor.model.errors import UsageError
+from ingestor.policy.identity import Scope
+
+_PAGE = 2000  # row ids in one read
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One `ingestor run` over a batch. Times are seconds since the epoch; what follows is None until it ended.
+
+    `counts` is records per outcome, `left` the jobs without one. A pass that never ended is under way or was killed.
+    """
+
+    started_at: float
+    ended_at: float | None
+    exit_code: int | None
+    counts: Mapping[str, int] | None
+    left: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The oldest job without a known end; `age` is seconds since its token's life began."""
+
+    job_id: str
+    state: State
+    first_sent_at: float
+    age: float
+
+
+@dataclass(frozen=True, slots=True)
+class BatchStatus:
+    """A batch: how many jobs are in each state (all states are there), the oldest open one, the last pass."""
+
+    scope: Scope
+    counts: Mapping[State, int]
+    oldest: Waiting | None
+    last_pass: Pass | None
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReport:
+    """All that `status` tells: the journal's file, and its batches in the order of their beginning."""
+
+    path: Path
+    batches: tuple[BatchStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ResultRow:
+    """One job, in the names of the results file. `job_id` is its key; PENDING stands for no known end yet."""
+
+    job_id: str
+    source: str
+    line: int
+    outcome: State
+    run_id: str | None
+    experiment_id: str | None
+    http_status: int | None
+    error_code: str | None
+    error_message: str | None
+    attempts: int
+    opc_request_id: str | None
+    retry_token: str
+    batch: str
+    platform: str
+    workspace: str
+
+
+def status(state_path: Path, *, now: float, scope: Scope | None = None) -> StatusReport:
+    """Tell how every batch stands, or only that of `scope`. Raises UsageError where there is no journal."""
+    path = _journal(state_path)
+    with closing(open_read_only(path)) as connection, explained(path):
+        batches = connection.execute("SELECT id, platform, workspace, name FROM batch ORDER BY id").fetchall()
+        reports = tuple(
+            _batch_status(connection, id_, Scope(*names), now)
+            for id_, *names in batches
+            if scope is None or Scope(*names) == scope
+        )
+    return StatusReport(path, reports)
+
+
+def results(state_path: Path, *, batch: str | None = None, outcome: State | None = None) -> Iterator[ResultRow]:
+    """Return the jobs that are there now, in the order of their admission, each as it stands when it is reached.
+
+    `batch` (a name, of any target) and `outcome` narrow them. Raises UsageError where there is no journal, at once.
+    """
+    path = _journal(state_path)
+    return _results(path, open_read_only(path), batch, outcome)
+
+
+def _results(
+    path: Path, connection: sqlite3.Connection, batch: str | None, outcome: State | None
+) -> Iterator[ResultRow]:
+    with closing(connection), explained(path):
+        (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM job").fetchone()
+        for start in range(0, last, _PAGE):
+            bounds = (start, min(start + _PAGE, last))
+            page = connection.execute(_RESULTS, (*bounds, batch, outcome)).fetchall()
+            for job_id, source, line, state, *answer in page:
+                yield ResultRow(job_id, source, line, State(state), *answer)
+
+
+_RESULTS = """
+    SELECT key, source, line, state, run_id, experiment_id, http_status, error_code, error_message,
+           attempts, opc_request_id, token, batch.name, platform, workspace
+    FROM job JOIN batch ON batch.id = job.batch
+    WHERE job.id > ?1 AND job.id <= ?2 AND (?3 IS NULL OR batch.name = ?3) AND (?4 IS NULL OR state = ?4)
+    ORDER BY job.id
+"""
+
+
+def _batch_status(connection: sqlite3.Connection, batch: int, scope: Scope, now: float) -> BatchStatus:
+    # Most jobs are created ones, which the index of the others leaves out: they are what the others do not add up to.
+    rest = connection.execute(
+        "SELECT state, count(*) FROM job WHERE batch = ? AND state <> 'created' GROUP BY state", (batch,)
+    ).fetchall()
+    (total,) = connection.execute("SELECT count(*) FROM job WHERE batch = ?", (batch,)).fetchone()
+    counts = dict.fromkeys(State, 0) | {State(state): count for state, count in rest}
+    counts[State.CREATED] = total - sum(counts.values())
+    return BatchStatus(scope, counts, _oldest(connection, batch, now), _last_pass(connection, batch))
+
+
+def _oldest(connection: sqlite3.Connection, batch: int, now: float) -> Waiting | None:
+    row = connection.execute(
+        "SELECT key, state, first_sent_at FROM job WHERE batch = ? AND state <> 'created' "
+        "AND state IN ('pending', 'unresolved') ORDER BY first_sent_at, id LIMIT 1",
+        (batch,),
+    ).fetchone()
+    return Waiting(row[0], State(row[1]), row[2], now - row[2]) if row else None
+
+
+def _last_pass(connection: sqlite3.Connection, batch: int) -> Pass | None:
+    row = connection.execute(
+        "SELECT started_at, ended_at, exit_code, counts, remaining FROM pass WHERE batch = ? ORDER BY id DESC LIMIT 1",
+        (batch,),
+    ).fetchone()
+    if row is None:
+        return None
+    started_at, ended_at, exit_code, counts, left = row
+    return Pass(started_at, ended_at, exit_code, json.loads(counts) if counts else None, left)
+
+
+def _journal(state_path: Path) -> Path:
+    path = state_path / NAME
+    if not path.exists():
+        raise UsageError(f"There is no journal in {state_path} yet: `ingestor run --state {state_path}` makes one.")
+    return path

@@ -1,0 +1,83 @@
+"""The journal's tables, their version, and how an older file is brought up to date."""
+
+import sqlite3
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """Where a job stands in the journal. Apart from PENDING, the names are those of its outcome."""
+
+    PENDING = "pending"
+    """Its intent is durable, and no process has learnt the result."""
+    CREATED = "created"
+    FAILED = "failed"
+    UNRESOLVED = "unresolved"
+
+
+APPLICATION_ID = 0x696E6773
+"""Marks a SQLite file as a journal ("ings" in PRAGMA application_id)."""
+
+MIGRATIONS = (
+    """
+    CREATE TABLE batch (
+        id INTEGER PRIMARY KEY,
+        platform TEXT NOT NULL,
+        workspace TEXT NOT NULL,
+        name TEXT NOT NULL,
+        UNIQUE (platform, workspace, name)
+    );
+    CREATE TABLE job (
+        id INTEGER PRIMARY KEY,             -- grows: the order of admission
+        batch INTEGER NOT NULL REFERENCES batch,
+        key TEXT NOT NULL,
+        digest BLOB NOT NULL,
+        token TEXT NOT NULL,
+        generation INTEGER NOT NULL DEFAULT 0,
+        state TEXT NOT NULL,
+        stamped INTEGER NOT NULL,
+        first_sent_at REAL NOT NULL,        -- wall clock: begins the token's life
+        source TEXT NOT NULL,
+        line INTEGER NOT NULL,
+        experiment_id TEXT,
+        run_id TEXT,
+        http_status INTEGER,                -- this and what follows: of the last attempt
+        error_code TEXT,
+        error_message TEXT,
+        opc_request_id TEXT,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        updated_at REAL NOT NULL
+    );
+    CREATE UNIQUE INDEX job_key ON job (batch, key);
+    CREATE INDEX job_not_created ON job (batch, state) WHERE state <> 'created';
+    CREATE TABLE pass (                     -- one row for each `ingestor run`
+        id INTEGER PRIMARY KEY,
+        batch INTEGER NOT NULL REFERENCES batch,
+        started_at REAL NOT NULL,
+        ended_at REAL,
+        exit_code INTEGER,
+        counts TEXT,                        -- JSON object: outcome -> records
+        remaining INTEGER
+    );
+    """,
+)
+"""Step n brings a file from version n to n + 1. A step that was ever released is never changed."""
+
+VERSION = len(MIGRATIONS)
+
+
+def application(connection: sqlite3.Connection) -> int:
+    """Return the mark of the program that made this file."""
+    return int(connection.execute("PRAGMA application_id").fetchone()[0])
+
+
+def version(connection: sqlite3.Connection) -> int:
+    """Return the version of this file's tables."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the tables up to date, each step in a transaction of its own. Raises sqlite3.Error."""
+    for number, step in enumerate(MIGRATIONS[version(connection) :], start=version(connection) + 1):
+        connection.executescript(
+            f"BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION_ID}; {step} PRAGMA user_version = {number}; COMMIT;"
+        )

@@ -1,0 +1,1 @@
+"""The one declaration of every option, and how flags, environment and file become one `Settings`."""

@@ -1,0 +1,143 @@
+"""The options of a model as flags: an argparse parser with help, and the plain texts that were given."""
+
+import argparse
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import groupby, takewhile
+from textwrap import wrap
+from typing import NoReturn, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings
+
+from ingestor.model.errors import UsageError
+from ingestor.settings.load import CONFIG_VARIABLE
+from ingestor.settings.options import Settings, flag_of, option_of, variable_of
+from ingestor.settings.wording import did_you_mean, shown
+
+_SECRETS = {
+    flag_of(name): variable_of(name) for name, field in Settings.model_fields.items() if option_of(field).secret
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CommandLine:
+    """What stands on a command line: options by name (switches as booleans, all else as text), and the rest."""
+
+    options: Mapping[str, object]
+    arguments: Sequence[str]
+    config: str | None
+
+
+class Parser(argparse.ArgumentParser):
+    """The parser of one command. Options may stand before and after arguments."""
+
+    def __init__(self, name: str, arguments: str, description: str, epilog: str) -> None:
+        """Take the command's name, its arguments as usage shows them, and the texts around the options."""
+        super().__init__(
+            prog=f"ingestor {name}",
+            usage=" ".join(filter(None, [f"ingestor {name}", arguments, "[OPTIONS]"])),
+            description=description,
+            epilog=epilog,
+            formatter_class=_Formatter,
+            allow_abbrev=False,
+            add_help=False,
+        )
+        if arguments:
+            self.add_argument("arguments", nargs="*", help=argparse.SUPPRESS)
+
+    def add_options(self, model: type[BaseModel], show: Collection[str] | None = None) -> None:
+        """Add a model's options under their groups' titles; help tells of those in `show`, by default of all."""
+        for title, fields in groupby(model.model_fields.items(), key=lambda item: option_of(item[1]).group):
+            options = dict(fields)
+            shows = {name for name in options if show is None or name in show}
+            group = self.add_argument_group(title, _secrets_among(options, shows))
+            for name, field in options.items():
+                if not option_of(field).secret:
+                    text = _help(model, name, field) if name in shows else argparse.SUPPRESS
+                    _add(group, name, field, text)
+
+    def add_common(self, *, config: bool) -> None:
+        """Add what every command has; `config` where it has settings."""
+        group = self.add_argument_group("Other")
+        if config:
+            text = f"A TOML file with settings. [env: {CONFIG_VARIABLE}]"
+            group.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS, help=text)
+        group.add_argument("-h", "--help", action="store_true", default=argparse.SUPPRESS, help="Show this page.")
+
+    def read(self, argv: Sequence[str]) -> CommandLine:
+        """Take a command line apart; all that follows `--` is arguments.
+
+        Raises UsageError. A flag that does not belong is named without its value, which may be a secret.
+        """
+        before = list(takewhile(lambda word: word != "--", argv))
+        given, strange = self.parse_known_intermixed_args(before)
+        options = vars(given)
+        arguments, config = options.pop("arguments", None), options.pop("config", None)
+        after = argv[len(before) + 1 :]
+        if strange:
+            self.error(self._strange(strange))
+        if after and arguments is None:
+            self.error(f"unexpected argument {shown(after[0])}")
+        return CommandLine(options, [*(arguments or ()), *after], config)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what argparse would print before leaving."""
+        raise UsageError(f"{message.removeprefix('argument ')} (see {self.prog} --help)")
+
+    def _strange(self, words: Sequence[str]) -> str:
+        flag = next((word.partition("=")[0] for word in words if word.startswith("-")), "")
+        if not flag:
+            return f"unexpected argument {shown(words[0])}"
+        if flag in _SECRETS:
+            return f"{flag}: a secret never comes by flag: set {_SECRETS[flag]} instead"
+        return f"{shown(flag)}: no such option{did_you_mean(flag, self._option_string_actions)}"
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=32)
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return [line for part in text.splitlines() for line in wrap(part, width, break_on_hyphens=False)]
+
+
+def _add(group: argparse._ArgumentGroup, name: str, field: FieldInfo, text: str) -> None:
+    metavar = option_of(field).metavar
+    if metavar:
+        group.add_argument(flag_of(name), dest=name, metavar=metavar, default=argparse.SUPPRESS, help=text)
+    else:
+        switch = argparse.BooleanOptionalAction
+        group.add_argument(flag_of(name), dest=name, action=switch, default=argparse.SUPPRESS, help=text)
+
+
+def _help(model: type[BaseModel], name: str, field: FieldInfo) -> str:
+    text = " ".join((field.description or "").split())
+    choices = f" One of {', '.join(names)}." if (names := _choices(field)) else ""
+    variable = f"[env: {variable_of(name)}]" if issubclass(model, BaseSettings) else ""
+    default = f"[default: {value}]" if (value := _default(field)) else ""
+    return f"{text}{choices}\n{variable} {default}".strip().replace("%", "%%")
+
+
+def _choices(field: FieldInfo) -> list[str]:
+    kinds = () if get_origin(field.annotation) is Mapping else (field.annotation, *get_args(field.annotation))
+    return [str(choice) for kind in kinds if isinstance(kind, type) and issubclass(kind, StrEnum) for choice in kind]
+
+
+def _default(field: FieldInfo) -> str:
+    if (words := option_of(field).default) or field.default is None:
+        return words
+    if isinstance(field.default, bool):
+        return "yes" if field.default else "no"
+    return f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
+
+
+def _secrets_among(options: dict[str, FieldInfo], names: Collection[str]) -> str | None:
+    told = [
+        f"\n  {variable_of(name)}  {field.description}"
+        for name, field in options.items()
+        if option_of(field).secret and name in names
+    ]
+    return f"Secrets come by environment only:{''.join(told)}" if told else None

@@ -1,0 +1,160 @@
+"""What help tells of each command. Plain text, so that the first page is there at once."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from ingestor.simulator.options import PLATFORM_ID, WORKSPACE_KEY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One command as its help page shows it.
+
+    Attributes:
+        purpose: one line, for the list of commands.
+        text: the paragraph above the options.
+        examples: commands, each with what it is good for.
+        exit_codes: those that the command can end with, and what they mean.
+        arguments: how usage shows what may stand beside options; empty where nothing may.
+        settings: names of the settings that concern it; None is all. The others are taken too, and not used.
+    """
+
+    name: str
+    purpose: str
+    text: str
+    examples: tuple[tuple[str, str], ...]
+    exit_codes: Mapping[int, str]
+    arguments: str = ""
+    settings: Collection[str] | None = None
+
+
+_WRONG = {2: "the command or a setting is wrong"}
+_RUN_CODES = {
+    0: "every record is a run",
+    **_WRONG,
+    3: "finished, but some records were rejected, failed or are unresolved",
+    4: "halted: credentials, address or service are wrong for every record",
+    75: "stopped early: the same command goes on where it stopped",
+}
+_CHECK_CODES = {0: "every record is valid", **_WRONG, 3: "some records are not valid"}
+_JOURNAL_CODES = {0: "done", **_WRONG, 4: "the journal can't be read"}
+_PLAIN_CODES = {0: "done", **_WRONG}
+
+_SOURCES = """\
+SOURCE is a file, a glob in quotes, a directory (its .jsonl, .ndjson and .json files at any depth) or - for
+standard input, which is also what is read where none is given. Files may be packed as .gz or .zst."""
+
+_TO_THE_SIMULATOR = f"""\
+ingestor run runs.jsonl --auth none --endpoint http://127.0.0.1:8765 \\
+    --platform-id {PLATFORM_ID} --workspace {WORKSPACE_KEY}"""
+
+COMMANDS = {
+    command.name: command
+    for command in (
+        Command(
+            name="run",
+            purpose="read records, create runs",
+            text="Read records and create one run for each, exactly once: what is a run already is not sent again,\n"
+            f"so the same command may be run as often as you like.\n\n{_SOURCES}",
+            arguments="[SOURCE ...]",
+            examples=(
+                (
+                    "ingestor run runs.jsonl --region us-ashburn-1 --platform-id OCID --workspace KEY",
+                    "into AI Data Platform, with the API key in ~/.oci/config",
+                ),
+                ("ingestor run --config migration.toml 'export/*.jsonl.gz'", "with settings from a file"),
+                ("ingestor run --tracking-uri http://127.0.0.1:5000 runs.jsonl", "into an MLflow server"),
+                (
+                    "jq -r .record .ingestor/rejects.jsonl | ingestor run --config migration.toml -",
+                    "what was rejected, mended",
+                ),
+            ),
+            exit_codes=_RUN_CODES,
+        ),
+        Command(
+            name="check",
+            purpose="validate every record, send nothing",
+            text=f"Validate every record and send nothing. No target is needed, and none is used.\n\n{_SOURCES}",
+            arguments="[SOURCE ...]",
+            settings=("output",),
+            examples=(("ingestor check runs.jsonl", "before the first real run"),),
+            exit_codes=_CHECK_CODES,
+        ),
+        Command(
+            name="status",
+            purpose="what the journal knows: jobs per outcome, oldest unresolved, last batch",
+            text="Tell what the journal in the state directory knows. Nothing is sent.",
+            settings=("state", "output"),
+            examples=(("ingestor status --output json", "for a script"),),
+            exit_codes=_JOURNAL_CODES,
+        ),
+        Command(
+            name="results",
+            purpose="which record became which run, from the journal",
+            text="Print the whole map from records to runs, from the journal in the state directory: of every batch,\n"
+            "or of the one that is named.",
+            settings=("batch", "state"),
+            examples=(
+                ("ingestor results --format csv > runs.csv", "for a spreadsheet"),
+                ("ingestor results --outcome failed", "what the service refused, and why"),
+            ),
+            exit_codes=_JOURNAL_CODES,
+        ),
+        Command(
+            name="simulate",
+            purpose="the AIDP simulator, on this machine only",
+            text="Serve a simulated AI Data Platform on a loopback address until Ctrl-C. It keeps nothing.",
+            examples=(
+                ("ingestor simulate --limit 200", "a service that lets 200 requests a second in"),
+                ("ingestor simulate --faults error_500=0.05,reset_after=0.02", "one that fails now and then"),
+                (_TO_THE_SIMULATOR, "what to say in another terminal"),
+            ),
+            exit_codes=_PLAIN_CODES,
+        ),
+        Command(
+            name="config",
+            purpose="the effective settings and where each came from, secrets masked",
+            text="Print every setting with its value and where that came from. Takes the options of run.",
+            examples=(("ingestor config --config migration.toml --rate 50", "what run would use"),),
+            exit_codes=_PLAIN_CODES,
+        ),
+    )
+}
+
+
+def front_page() -> str:
+    """Return what `ingestor --help` prints."""
+    width = max(map(len, COMMANDS))
+    commands = "\n".join(f"  {name:{width}}  {command.purpose}" for name, command in COMMANDS.items())
+    return f"""\
+usage: ingestor COMMAND [SOURCE ...] [OPTIONS]
+
+Brings the history of ML experiments into Oracle AI Data Platform: every record becomes exactly one run.
+
+Commands:
+{commands}
+
+ingestor COMMAND --help tells all about one; ingestor --version prints the version.
+
+A first try, on this machine alone. In one terminal
+  ingestor simulate
+and in another
+  echo '{{"experiment_id": "1", "run_name": "my first run"}}' > runs.jsonl
+  {_TO_THE_SIMULATOR}
+  ingestor results
+
+Settings: every option has one name everywhere. --platform-id is INGESTOR_PLATFORM_ID in the environment and
+platform_id in the TOML file that --config or INGESTOR_CONFIG names. Flags beat the environment, which beats
+the file. Secrets come by environment only.
+
+{_listed(_RUN_CODES)}"""
+
+
+def epilog(command: Command) -> str:
+    """Return what stands below a command's options."""
+    examples = "\n".join(f"  {line}\n      {purpose}" for line, purpose in command.examples)
+    return f"Examples:\n{examples}\n\n{_listed(command.exit_codes)}"
+
+
+def _listed(exit_codes: Mapping[int, str]) -> str:
+    return "Exit codes:\n" + "\n".join(f"  {code:2}  {meaning}" for code, meaning in exit_codes.items())

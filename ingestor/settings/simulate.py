@@ -1,0 +1,109 @@
+"""The options of `ingestor simulate`. They come by flag only, so that no setting of a real batch reaches them."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from ingestor.settings.options import Group, Option
+from ingestor.settings.values import (
+    Count,
+    LocalPath,
+    LoopbackHost,
+    NotNegative,
+    OneLine,
+    PathSegment,
+    Port,
+    Positive,
+    Share,
+)
+from ingestor.simulator.faults import InjectedFault
+from ingestor.simulator.options import PLATFORM_ID, WORKSPACE_KEY, RetryAfter, SimulatorOptions
+
+
+def _split(value: object) -> object:
+    return value.split(",") if isinstance(value, str) else value
+
+
+def _pairs(value: object) -> object:
+    """Read `name=value,name=value`; a name without a value gets an empty one, which no number is."""
+    if not isinstance(value, str):
+        return value
+    return {name: share for name, _, share in (pair.partition("=") for pair in value.split(","))}
+
+
+Names = Annotated[frozenset[OneLine], BeforeValidator(_split)]
+Shares = Annotated[Mapping[InjectedFault, Share], BeforeValidator(_pairs)]
+
+
+class SimulateOptions(BaseModel):
+    """How the simulator is reached, and what the service in it is like. Times are in seconds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    host: Annotated[LoopbackHost, Option(Group.SERVER, "ADDRESS")] = "127.0.0.1"
+    """The loopback address to listen on."""
+    port: Annotated[Port, Option(Group.SERVER, "N")] = 8765
+    """The port to listen on; 0 takes a free one."""
+    platform_id: Annotated[PathSegment, Option(Group.SERVER, "OCID")] = PLATFORM_ID
+    """The only AI Data Platform there is."""
+    workspace: Annotated[PathSegment, Option(Group.SERVER, "KEY")] = WORKSPACE_KEY
+    """The only workspace there is."""
+    missing_experiments: Annotated[Names, Option(Group.SERVER, "ID,...", default="none")] = frozenset()
+    """Experiments that do not exist; every other does."""
+    public_key_file: Annotated[LocalPath | None, Option(Group.SERVER, "FILE", default="anyone may call")] = None
+    """A PEM file with the public key that signatures must match; goes with --key-id."""
+    key_id: Annotated[OneLine | None, Option(Group.SERVER, "ID")] = None
+    """The keyId that signatures must carry: tenancy/user/fingerprint."""
+    retry_tokens: Annotated[bool, Option(Group.SERVER)] = True
+    """Honour retry tokens, as AIDP does and MLflow does not."""
+    token_life: Annotated[NotNegative, Option(Group.SERVER, "SECONDS")] = 24 * 3600.0
+    """How long a retry token protects."""
+
+    limit: Annotated[Positive | None, Option(Group.LIMITS, "N", default="none")] = None
+    """Requests a second that are let in; the others get a 429. Clients are not told."""
+    burst: Annotated[NotNegative, Option(Group.LIMITS, "SECONDS")] = 1.0
+    """How much unused limit may be spent at once, in seconds' worth."""
+    concurrency: Annotated[Count | None, Option(Group.LIMITS, "N", default="no limit")] = None
+    """Requests that may be on their way at once; the others get a 429."""
+    retry_after: Annotated[RetryAfter, Option(Group.LIMITS, "FORM")] = RetryAfter.NONE
+    """In which form a 429 says when to come back."""
+
+    latency: Annotated[NotNegative, Option(Group.FAULTS, "SECONDS")] = 0.0
+    """How long every request takes."""
+    jitter: Annotated[NotNegative, Option(Group.FAULTS, "SECONDS")] = 0.0
+    """The most that is added to the latency, at random."""
+    slow: Annotated[NotNegative, Option(Group.FAULTS, "SECONDS")] = 1.0
+    """What the fault slow adds."""
+    faults: Annotated[Shares, Option(Group.FAULTS, "NAME=SHARE,...", default="none")] = Field(
+        default_factory=dict[InjectedFault, float]
+    )
+    """Which share of the requests, 0 to 1, is spoilt how: error_500, error_503 and error_409 answer so; html is a
+    proxy's 502; reset_before breaks off before the run is created; reset_after, truncated (in the middle of the
+    answer), html_ok (a proxy's 200), hang and slow spoil what comes after."""
+    poison: Annotated[Names, Option(Group.FAULTS, "NAME,...", default="none")] = frozenset()
+    """Experiment ids and run names whose runs always get a 500."""
+    seed: Annotated[int, Option(Group.FAULTS, "N")] = 0
+    """The same seed and the same order of requests repeat the same faults."""
+
+    def service(self) -> SimulatorOptions:
+        """Return what the simulated service is like. Raises UsageError where the options do not fit together."""
+        return SimulatorOptions(
+            platform_id=self.platform_id,
+            workspace_key=self.workspace,
+            missing_experiments=self.missing_experiments,
+            poison=self.poison,
+            public_key_file=self.public_key_file,
+            key_id=self.key_id,
+            retry_tokens=self.retry_tokens,
+            token_life=self.token_life,
+            rate=self.limit,
+            burst=self.burst,
+            concurrency=self.concurrency,
+            retry_after=self.retry_after,
+            latency=self.latency,
+            jitter=self.jitter,
+            slow=self.slow,
+            faults=self.faults,
+            seed=self.seed,
+        )

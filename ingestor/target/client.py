@@ -1,0 +1,123 @@
+"""The service as the pipeline sees it: one attempt out, one reply in."""
+
+import secrets
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Self
+
+from yarl import URL
+
+from ingestor import __version__
+from ingestor.model.errors import CredentialsError, UsageError
+from ingestor.model.job import Job
+from ingestor.model.reply import Fault, Reply
+from ingestor.target.credentials import AuthKind, AuthOptions, make_signer
+from ingestor.target.endpoint import Endpoint, refuse_clear_text
+from ingestor.target.signing import CONTENT_TYPE, Signer
+from ingestor.target.transport import Transport
+from ingestor.target.wire import Answer, Broken, reply_to_create, reply_to_probe, request_body
+
+_PROBE = b'{"max_results":1}'
+
+
+class HttpTarget:
+    """A workspace of AIDP or an MLflow server; implements the port `Target`. Use it as an async context manager.
+
+    Args:
+        endpoint: where the service is.
+        signer: opened and closed with the target.
+        transport: opened and closed with the target.
+        user_principal: the API's header dh-user-principal, passed through as it is.
+        now: our clock, in seconds since the epoch.
+
+    Raises UsageError for a `user_principal` that no header can hold; entering raises CredentialsError.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        signer: Signer,
+        transport: Transport,
+        *,
+        user_principal: str | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._endpoint = endpoint
+        self._signer = signer
+        self._transport = transport
+        self._now = now
+        self._headers = _headers(user_principal)
+        self._opened = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as opening:
+            opening.push_async_callback(self._signer.aclose)
+            await self._signer.open()
+            await opening.enter_async_context(self._transport)
+            self._opened = opening.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._opened.aclose()
+
+    async def create(self, job: Job, *, stamped: bool) -> Reply:
+        """Send one attempt for a job (see `Target.create`)."""
+        request_id = _new_request_id()
+        headers = self._headers | {"opc-request-id": request_id, "opc-retry-token": job.token}
+        result = await self._send(self._endpoint.create_url, headers, request_body(job, stamped=stamped))
+        return reply_to_create(result, request_id, self._now())
+
+    async def probe(self) -> Reply:
+        """Search for one experiment (see `Target.probe`)."""
+        request_id = _new_request_id()
+        headers = self._headers | {"opc-request-id": request_id}
+        result = await self._send(self._endpoint.search_experiments_url, headers, _PROBE)
+        return reply_to_probe(result, request_id, self._now())
+
+    async def renew_credentials(self) -> bool:
+        """Look for newer credentials (see `Target.renew_credentials`)."""
+        return await self._signer.renew()
+
+    async def _send(self, url: URL, headers: dict[str, str], body: bytes) -> Answer | Broken:
+        try:
+            headers |= await self._signer.headers("POST", url, body)
+        except CredentialsError as error:
+            return Broken(Fault.UNSIGNED, str(error), 0.0)
+        return await self._transport.post(url, headers, body)
+
+
+def make_target(
+    endpoint: Endpoint, auth: AuthOptions, *, connections: int, timeout: float, user_principal: str | None = None
+) -> HttpTarget:
+    """Put a target together; nothing is read or opened before it is entered.
+
+    `connections` is the most attempts in flight, `timeout` the seconds that one may take. Raises UsageError, also where
+    credentials would go unencrypted to another machine.
+    """
+    if auth.kind is not AuthKind.NONE:
+        refuse_clear_text(endpoint)
+    transport = Transport(endpoint.create_url, connections=connections, timeout=timeout)
+    return HttpTarget(endpoint, make_signer(auth), transport, user_principal=user_principal)
+
+
+def _headers(user_principal: str | None) -> dict[str, str]:
+    headers = {
+        "user-agent": f"ingestor/{__version__}",
+        "accept": "application/json",
+        "accept-encoding": "identity",
+        "content-type": CONTENT_TYPE,
+    }
+    if user_principal is None:
+        return headers
+    if not (user_principal.isascii() and user_principal.isprintable()):
+        raise UsageError("The user principal (dh-user-principal) holds characters that no header can hold.")
+    return headers | {"dh-user-principal": user_principal}
+
+
+def _new_request_id() -> str:
+    """Return 32 upper-case hex digits, as the SDK sends them."""
+    return secrets.token_hex(16).upper()

@@ -1,0 +1,111 @@
+import re
+import subprocess
+import sys
+
+import pytest
+
+from ingestor import __version__
+from ingestor.cli import main
+from ingestor.commands import parser_of
+from ingestor.settings.options import Settings, flag_of, option_of, variable_of
+from ingestor.settings.pages import COMMANDS
+from ingestor.settings.results import ResultsOptions
+from ingestor.settings.simulate import SimulateOptions
+
+HEAVY = {"aiohttp", "aiolimiter", "cryptography", "oci", "rich", "sqlite3", "structlog", "backports"}
+
+
+def printed(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+    assert main(argv) == 0
+    return capsys.readouterr().out
+
+
+def flags_on(page: str) -> set[str]:
+    return set(re.findall(r"^  (--[a-z-]+)", page, re.MULTILINE))
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_the_first_page_lists_the_commands(capsys: pytest.CaptureFixture[str], flag: str) -> None:
+    page = printed(capsys, flag)
+    assert all(f"  {name} " in page for name in COMMANDS)
+    assert list(COMMANDS) == ["run", "check", "status", "results", "simulate", "config"]
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert printed(capsys, "--version") == f"ingestor {__version__}\n"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_a_page_with_purpose_examples_and_exit_codes(
+    capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    page = printed(capsys, name, "--help")
+    assert page.startswith(f"usage: ingestor {name} ")
+    assert f"Examples:\n  ingestor {name} " in page
+    assert "Exit codes:\n   0  " in page
+
+
+@pytest.mark.parametrize("name", ["run", "config"])
+def test_the_page_of_run_tells_of_every_setting(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    page = printed(capsys, name, "--help")
+    for option, field in Settings.model_fields.items():
+        assert variable_of(option) in page
+        assert (flag_of(option) in flags_on(page)) is not option_of(field).secret
+
+
+@pytest.mark.parametrize("name", ["check", "status", "results"])
+def test_a_page_tells_only_of_what_concerns_the_command(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    page = printed(capsys, name, "--help")
+    settings = COMMANDS[name].settings
+    assert settings is not None
+    assert {option for option in Settings.model_fields if flag_of(option) in flags_on(page)} == set(settings)
+
+
+def test_simulate_and_results_tell_of_their_own_options(capsys: pytest.CaptureFixture[str]) -> None:
+    page = printed(capsys, "simulate", "--help")
+    assert flags_on(page) == {flag_of(option) for option in SimulateOptions.model_fields}
+    assert "INGESTOR_" not in page
+    page = printed(capsys, "results", "--help")
+    assert flags_on(page) >= {flag_of(option) for option in ResultsOptions.model_fields}
+
+
+@pytest.mark.parametrize("model", [Settings, ResultsOptions, SimulateOptions])
+def test_every_option_says_what_it_is_for(model: type[Settings | ResultsOptions | SimulateOptions]) -> None:
+    for name, field in model.model_fields.items():
+        assert field.description, name
+
+
+def test_help_shows_choices_and_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    page = " ".join(printed(capsys, "run", "-h").split())
+    assert "One of auto, on, off." in page
+    assert "[env: INGESTOR_CONCURRENCY] [default: 64]" in page
+    assert "[default: STATE/log.jsonl]" in page
+
+
+@pytest.mark.parametrize("words", [[], ["run"], ["check"], ["status"], ["results"], ["simulate"], ["config"]])
+def test_help_imports_nothing_heavy(words: list[str]) -> None:
+    script = (
+        "import sys\nfrom ingestor.cli import main\n"
+        f"assert main({[*words, '--help']!r}) == 0\nprint(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    modules = set(done.stderr.split())
+    assert "ingestor.cli" in modules
+    assert not modules & HEAVY
+    if not words:
+        assert not modules & {"pydantic", "pydantic_settings", "argparse", "asyncio"}
+
+
+def test_help_wins_over_what_is_wrong_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert printed(capsys, "run", "--bogus", "--help").startswith("usage: ingestor run")
+
+
+def test_options_of_results_and_settings_have_different_names() -> None:
+    assert not ResultsOptions.model_fields.keys() & Settings.model_fields.keys()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_examples_of_a_page_are_command_lines_that_parse(name: str) -> None:
+    for example, _ in COMMANDS[name].examples:
+        command, *words = example.partition("ingestor ")[2].replace("\\\n", "").split(" > ")[0].split()
+        parser_of(COMMANDS[command]).read(words)

@@ -1,0 +1,142 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ingestor.cli import PIPE_CLOSED, _complain, main
+from ingestor.commands import parser_of
+from ingestor.settings.flags import CommandLine
+from ingestor.settings.pages import COMMANDS
+from tests.settings.environment import environment
+
+
+def read(command: str, *words: str) -> CommandLine:
+    return parser_of(COMMANDS[command]).read(words)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+    with environment():
+        assert main(argv) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "Traceback" not in err
+    return err
+
+
+def ingestor(*argv: str, stdout: int = subprocess.PIPE, **variables: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("INGESTOR_")}
+    command = [sys.executable, "-m", "ingestor", *argv]
+    return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False, env=clean | variables)
+
+
+def test_options_stand_before_between_and_after_sources() -> None:
+    line = read("run", "--rate", "5", "a.jsonl", "--no-stamp", "b.jsonl", "-", "--config=c.toml")
+    assert line == CommandLine({"rate": "5", "stamp": False}, ["a.jsonl", "b.jsonl", "-"], "c.toml")
+
+
+def test_what_follows_two_dashes_is_a_source() -> None:
+    assert read("run", "--rate", "5", "--", "--rate", "-x", "--").arguments == ["--rate", "-x", "--"]
+    assert read("run", "a", "--", "--help").arguments == ["a", "--help"]
+
+
+def test_a_value_may_be_negative_or_begin_with_a_dash() -> None:
+    assert read("run", "--rate", "-1", "--batch=-b").options == {"rate": "-1", "batch": "-b"}
+
+
+def test_the_last_of_several_counts() -> None:
+    assert read("run", "--rate", "1", "--stamp", "--rate=2", "--no-stamp").options == {"rate": "2", "stamp": False}
+
+
+def test_every_setting_is_taken_by_every_command_that_has_settings() -> None:
+    for command in ("run", "check", "status", "results", "config"):
+        assert read(command, "--region", "r").options == {"region": "r"}
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "name a command: run, check, status, results, simulate, config (see ingestor --help)"),
+        (["rnu"], "rnu: no such command; did you mean run? (see ingestor --help)"),
+        (["zzz"], "zzz: no such command (see ingestor --help)"),
+        (["--rate", "5", "run"], "--rate: options stand after the command: ingestor COMMAND [OPTIONS]"),
+        (["run", "--rte", "5"], "--rte: no such option; did you mean --rate? (see ingestor run --help)"),
+        (
+            ["run", "--platform", "x"],
+            "--platform: no such option; did you mean --platform-id? (see ingestor run --help)",
+        ),
+        (["run", "--rate"], "--rate: expected one argument (see ingestor run --help)"),
+        (["status", "runs.jsonl"], "unexpected argument runs.jsonl (see ingestor status --help)"),
+        (["status", "--", "--help"], "unexpected argument --help (see ingestor status --help)"),
+        (["simulate", "--config", "x"], "--config: no such option (see ingestor simulate --help)"),
+        (["simulate", "--port", "high"], "--port: must be a whole number, got high"),
+        (["results", "--format", "xml"], "--format: must be 'jsonl' or 'csv', got xml"),
+        (["run", "--tracking-uri", "http://h", "--rate", "-1"], "--rate: must be greater than 0, got -1"),
+    ],
+)
+def test_a_command_line_that_is_wrong_says_so_and_exits_2(
+    capsys: pytest.CaptureFixture[str], argv: list[str], message: str
+) -> None:
+    assert refused(capsys, *argv) == f"ingestor: {message}\n"
+
+
+@pytest.mark.parametrize("words", [["--bearer-token", "hunter2"], ["--bearer-token=hunter2"], ["--pasword=hunter2"]])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_secret_on_the_command_line_is_refused_and_not_repeated(
+    capsys: pytest.CaptureFixture[str], command: str, words: list[str]
+) -> None:
+    assert "hunter2" not in refused(capsys, command, *words)
+
+
+def test_a_secret_on_the_command_line_learns_where_it_belongs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert refused(capsys, "run", "--oci-passphrase=x") == (
+        "ingestor: --oci-passphrase: a secret never comes by flag: set INGESTOR_OCI_PASSPHRASE instead "
+        "(see ingestor run --help)\n"
+    )
+
+
+def test_hostile_words_reach_no_terminal_raw(capsys: pytest.CaptureFixture[str]) -> None:
+    for argv in (["\x1b[2J"], ["run", "--\x1b[2J"], ["status", "\x1b[2J"], ["run", "--config", "\x1b[2J"]):
+        assert "\x1b" not in refused(capsys, *argv)
+
+
+def test_a_hostile_message_is_made_harmless_line_by_line(capsys: pytest.CaptureFixture[str]) -> None:
+    _complain("one\x1b[2J\ntwo")
+    assert capsys.readouterr().err == "ingestor: one\\x1b[2J\ningestor: two\n"
+
+
+def test_config_prints_the_settings_and_what_a_run_would_miss(capsys: pytest.CaptureFixture[str]) -> None:
+    with environment(INGESTOR_BATCH="nightly", INGESTOR_BEARER_TOKEN="hunter2"):
+        assert main(["config", "--rate", "5"]) == 0
+    out, err = capsys.readouterr()
+    assert "nightly" in out
+    assert "INGESTOR_BATCH" in out
+    assert "hunter2" not in out + err
+    assert "ingestor: warning: run needs more: where to send is missing" in err
+
+
+def test_the_program_runs_as_a_module_and_exits_with_its_code() -> None:
+    done = ingestor("config", INGESTOR_RATE="-1")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "ingestor: INGESTOR_RATE: must be greater than 0, got -1\n"
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_went_away_is_no_noise(unbuffered: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = ingestor("--help", stdout=writer, PYTHONUNBUFFERED=unbuffered)
+    finally:
+        os.close(writer)
+    assert done.stderr == ""
+    assert done.returncode == (PIPE_CLOSED if unbuffered else 0)
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_disk_that_is_full_is_told_in_one_line(unbuffered: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = ingestor("--help", stdout=full.fileno(), PYTHONUNBUFFERED=unbuffered)
+    assert done.returncode == 4
+    assert done.stderr == "ingestor: standard output: No space left on device\n"

@@ -1,0 +1,74 @@
+"""What the journal's tests share."""
+
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from ingestor.journal.journal import SqliteJournal
+from ingestor.journal.lock import StateDirectory
+from ingestor.model.job import Job
+from ingestor.model.outcome import Outcome, Result
+from tests.support.records import SCOPE
+
+ROOT = Path(__file__).parents[2]
+HOUR = 3600.0
+
+
+class HandClock:
+    """A wall clock that stands still until it is moved."""
+
+    def __init__(self, time: float = 1_700_000_000.0) -> None:
+        self.time = time
+
+    def now(self) -> float:
+        return self.time
+
+
+@asynccontextmanager
+async def opened(path: Path, clock: HandClock | None = None) -> AsyncIterator[SqliteJournal]:
+    """Own the state directory and open its journal, as one process does."""
+    with StateDirectory.open(path) as state:
+        async with SqliteJournal.open(state, SCOPE, clock or HandClock()) as journal:
+            yield journal
+
+
+def created(job: Job, *, attempts: int = 1) -> Result:
+    return Result(job=job, outcome=Outcome.CREATED, attempts=attempts, run_id=f"run of {job.key}", http_status=200)
+
+
+def failed(job: Job) -> Result:
+    return Result(
+        job=job,
+        outcome=Outcome.FAILED,
+        attempts=1,
+        http_status=400,
+        error_code="InvalidParameter",
+        error_message="experiment_id is not known",
+        opc_request_id="A/B/C",
+    )
+
+
+def unresolved(job: Job) -> Result:
+    return Result(job=job, outcome=Outcome.UNRESOLVED, attempts=3, error_code="timeout", error_message="no answer")
+
+
+def child(what: str, path: Path, start: int = 0) -> subprocess.Popen[str]:
+    """Start a process of its own that uses the state directory: see child.py."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.journal.child", what, str(path), str(start)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def commits(path: Path) -> int:
+    """Count the transactions in the write-ahead log: frames that carry the size of the database after them."""
+    wal = (path / "journal.db-wal").read_bytes()
+    page = int.from_bytes(wal[8:12])
+    salt = wal[16:24]
+    frames = (wal[start : start + 24] for start in range(32, len(wal), 24 + page))
+    return sum(1 for frame in frames if frame[8:16] == salt and int.from_bytes(frame[4:8]))

@@ -1,0 +1,104 @@
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from ingestor.journal.filesystem import network_filesystem
+from ingestor.journal.lock import StateDirectory
+from ingestor.model.errors import ExitCode, JournalError, StateInUseError
+from tests.journal.support import child, opened
+from tests.support.records import job
+
+MOUNTS = r"""
+22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+30 22 0:25 / /mnt/share rw - nfs4 server:/export rw
+31 30 8:2 / /mnt/share/local\040disk rw - xfs /dev/sdb rw
+32 22 0:26 / /mnt/over rw - ext4 /dev/sdc rw
+33 22 0:27 / /mnt/over rw - fuse.sshfs host: rw
+"""
+
+
+def test_a_second_owner_is_told_who_holds_the_directory(tmp_path: Path) -> None:
+    with child("hold", tmp_path / "state") as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with pytest.raises(StateInUseError, match=f"in use by process {holder.pid} on ") as refusal:
+            StateDirectory.open(tmp_path / "state")
+        holder.kill()
+    assert refusal.value.exit_code is ExitCode.STOPPED
+
+
+def test_the_lock_of_a_killed_process_does_not_block(tmp_path: Path) -> None:
+    with child("hold", tmp_path / "state") as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        holder.kill()
+    StateDirectory.open(tmp_path / "state").close()
+
+
+def test_a_closed_directory_can_be_taken_again(tmp_path: Path) -> None:
+    first = StateDirectory.open(tmp_path / "state")
+    with pytest.raises(StateInUseError):
+        StateDirectory.open(tmp_path / "state")
+    first.close()
+    first.close()
+    StateDirectory.open(tmp_path / "state").close()
+
+
+def modes(path: Path) -> dict[str, int]:
+    return {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.rglob("*")}
+
+
+async def test_directories_and_files_are_for_their_owner_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        async with opened(tmp_path / "new" / "state") as journal:
+            await journal.admit([job()], stamped=True)
+            found = modes(tmp_path)
+    finally:
+        os.umask(before)
+    private = dict.fromkeys(["lock", "journal.db", "journal.db-wal", "journal.db-shm"], 0o600)
+    assert found == {"new": 0o700, "state": 0o700} | private
+
+
+def test_a_directory_that_cannot_be_made_is_named_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(JournalError, match=r"file/state can't be used: Not a directory\. .*--state"):
+        StateDirectory.open(tmp_path / "file" / "state")
+
+
+def test_a_lock_that_cannot_be_opened_is_an_error_of_the_directory(tmp_path: Path) -> None:
+    (tmp_path / "lock").mkdir()
+    with pytest.raises(JournalError, match=f"{tmp_path} can't be used: Is a directory"):
+        StateDirectory.open(tmp_path)
+
+
+def test_a_network_file_system_is_refused_unless_allowed(tmp_path: Path) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"22 1 0:9 / {tmp_path} rw - cifs //host/share rw")
+    with pytest.raises(JournalError, match=r"network file system \(cifs\)"):
+        StateDirectory.open(tmp_path / "state", mounts=mounts)
+    assert not (tmp_path / "state").exists()
+    StateDirectory.open(tmp_path / "state", allow_network_fs=True, mounts=mounts).close()
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/data", None),
+        ("/mnt/share", "nfs4"),
+        ("/mnt/share/deep/er", "nfs4"),
+        ("/mnt/shared", None),
+        ("/mnt/share/local disk/state", None),
+        ("/mnt/over/state", "fuse.sshfs"),
+    ],
+)
+def test_the_nearest_mount_decides(path: str, kind: str | None, tmp_path: Path) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(MOUNTS.lstrip())
+    assert network_filesystem(Path(path), mounts) == kind
+
+
+def test_without_a_list_of_mounts_every_file_system_is_local(tmp_path: Path) -> None:
+    assert network_filesystem(tmp_path, tmp_path / "none") is None

@@ -1,0 +1,101 @@
+"""Any valid value makes the same settings by flag, by environment and by file."""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingestor.commands import parser_of
+from ingestor.settings.load import load
+from ingestor.settings.options import Settings, flag_of, option_of, variable_of
+from ingestor.settings.pages import COMMANDS
+from ingestor.settings.values import Auth, Output, Progress
+from tests.settings.environment import environment
+
+LETTERS = st.characters(exclude_categories=("C", "Z"), exclude_characters="/")
+WORDS = st.text(LETTERS, min_size=1, max_size=30).filter(lambda text: text not in {".", ".."})
+PATHS = st.text(LETTERS | st.sampled_from("/ -"), min_size=1, max_size=30).filter(lambda text: text[0] != "~")
+POSITIVE = st.floats(min_value=0, exclude_min=True, allow_infinity=False) | st.integers(1, 10**9)
+NAMES = st.from_regex(r"[a-z]{2}-[a-z]+-[1-9]", fullmatch=True)
+ADDRESSES = st.builds("http{}://{}.example:{}".format, st.sampled_from(["", "s"]), NAMES, st.integers(1, 65535))
+
+VALUES: dict[str, st.SearchStrategy[object]] = {
+    "region": NAMES,
+    "endpoint": ADDRESSES,
+    "platform_id": WORDS,
+    "workspace": WORDS,
+    "tracking_uri": ADDRESSES,
+    "dh_user_principal": WORDS,
+    "auth": st.sampled_from([str(auth) for auth in Auth]),
+    "oci_config": PATHS,
+    "oci_profile": WORDS,
+    "bearer_token_file": PATHS,
+    "batch": st.text(LETTERS | st.just(" "), min_size=1, max_size=100),
+    "state": PATHS,
+    "stamp": st.booleans(),
+    "allow_network_state": st.booleans(),
+    "rate": POSITIVE,
+    "concurrency": st.integers(1, 10_000),
+    "timeout": POSITIVE,
+    "max_attempts": st.integers(1, 10**9),
+    "max_retry_time": POSITIVE,
+    "max_pause": POSITIVE,
+    "drain_timeout": POSITIVE | st.just(0),
+    "log": PATHS | st.just("-"),
+    "rejects": PATHS,
+    "output": st.sampled_from([str(output) for output in Output]),
+    "progress": st.sampled_from([str(progress) for progress in Progress]),
+}
+
+
+def as_text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def by_flags(values: Mapping[str, object]) -> Settings:
+    words = [
+        ("" if value else "--no-") + flag_of(name).removeprefix("" if value else "--")
+        if isinstance(value, bool)
+        else f"{flag_of(name)}={value}"
+        for name, value in values.items()
+    ]
+    with environment():
+        return load(parser_of(COMMANDS["run"]).read(words).options).settings
+
+
+def by_environment(values: Mapping[str, object]) -> Settings:
+    with environment(**{variable_of(name): as_text(value) for name, value in values.items()}):
+        return load({}).settings
+
+
+def by_file(values: Mapping[str, object]) -> Settings:
+    lines = [
+        f"{name} = {as_text(value)}\n"
+        if isinstance(value, bool | int | float)
+        else f"{name} = '''{value}'''\n"
+        if "'" not in str(value)
+        else f'{name} = "{str(value).translate({34: chr(92) + chr(34), 92: chr(92) * 2})}"\n'
+        for name, value in values.items()
+    ]
+    handle, path = tempfile.mkstemp(suffix=".toml")
+    os.close(handle)
+    try:
+        Path(path).write_text("".join(lines), encoding="utf-8")
+        with environment():
+            return load({}, path).settings
+    finally:
+        Path(path).unlink()
+
+
+@given(st.fixed_dictionaries({}, optional=VALUES))
+def test_a_value_means_the_same_by_flag_by_environment_and_by_file(values: dict[str, object]) -> None:
+    settings = by_flags(values)
+    assert settings == by_environment(values) == by_file(values)
+    assert settings.model_fields_set == set(values)
+
+
+def test_every_option_but_a_secret_is_covered_above() -> None:
+    assert {name for name, field in Settings.model_fields.items() if not option_of(field).secret} == set(VALUES)

@@ -1,0 +1,35 @@
+import json
+from pathlib import Path
+
+from ingestor.settings.load import load
+from ingestor.settings.options import Settings
+from ingestor.settings.show import show
+from tests.settings.environment import environment
+
+
+def shown(flags: dict[str, object], **variables: str) -> str:
+    with environment(**variables):
+        return show(load(flags))
+
+
+def test_the_table_tells_of_every_setting_its_value_and_where_it_came_from() -> None:
+    rows = {line.split()[0]: line.split()[1:] for line in shown({"rate": "5"}, INGESTOR_BATCH="b").splitlines()}
+    assert list(rows) == list(Settings.model_fields)
+    assert rows["rate"] == ["5.0", "--rate"]
+    assert rows["batch"] == ["b", "INGESTOR_BATCH"]
+    assert rows["concurrency"] == ["64", "default"]
+    assert rows["region"] == ["(not", "set)", "default"]
+
+
+def test_json_tells_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("rate = 5\n")
+    rows = json.loads(shown({"output": "json"}, INGESTOR_CONFIG=str(path)))
+    assert list(rows) == list(Settings.model_fields)
+    assert rows["rate"] == {"value": 5.0, "from": "file", "name": f"{path}: rate"}
+    assert rows["output"] == {"value": "json", "from": "flag", "name": "--output"}
+    assert rows["region"] == {"value": None, "from": "default", "name": None}
+
+
+def test_a_hostile_path_stays_on_its_line() -> None:
+    assert shown({"state": "a\x1b[2J\nb"}).replace("\n", "").isprintable()

@@ -1,0 +1,89 @@
+from pathlib import Path
+
+import pytest
+
+from ingestor.model.errors import UsageError
+from ingestor.settings.load import from_flags
+from ingestor.settings.simulate import SimulateOptions
+from ingestor.simulator.faults import InjectedFault
+from ingestor.simulator.options import SimulatorOptions
+
+
+def test_without_flags_the_simulator_is_as_it_comes() -> None:
+    options = from_flags(SimulateOptions, {})
+    assert (options.host, options.port) == ("127.0.0.1", 8765)
+    assert options.service() == SimulatorOptions()
+
+
+def test_every_flag_reaches_the_simulator() -> None:
+    flags = {
+        "platform_id": "p",
+        "workspace": "w",
+        "missing_experiments": "7,8",
+        "poison": "bad",
+        "public_key_file": "key.pem",
+        "key_id": "t/u/f",
+        "retry_tokens": False,
+        "token_life": "60",
+        "limit": "200",
+        "burst": "0.5",
+        "concurrency": "9",
+        "retry_after": "date",
+        "latency": "0.01",
+        "jitter": "0.02",
+        "slow": "3",
+        "faults": "error_500=0.05,reset_after=0.02",
+        "seed": "42",
+    }
+    assert set(SimulateOptions.model_fields) - set(flags) == {"host", "port"}
+    assert from_flags(SimulateOptions, flags).service() == SimulatorOptions(
+        platform_id="p",
+        workspace_key="w",
+        missing_experiments=frozenset({"7", "8"}),
+        poison=frozenset({"bad"}),
+        public_key_file=Path("key.pem"),
+        key_id="t/u/f",
+        retry_tokens=False,
+        token_life=60,
+        rate=200,
+        burst=0.5,
+        concurrency=9,
+        retry_after=SimulatorOptions().retry_after.DATE,
+        latency=0.01,
+        jitter=0.02,
+        slow=3,
+        faults={InjectedFault.ERROR_500: 0.05, InjectedFault.RESET_AFTER: 0.02},
+        seed=42,
+    )
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "10.0.0.1", "::", "example.com", ""])
+def test_it_listens_on_this_machine_only(host: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        from_flags(SimulateOptions, {"host": host})
+    assert str(caught.value) == "--host: must be a loopback address, such as 127.0.0.1"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
+def test_every_loopback_address_will_do(host: str) -> None:
+    assert from_flags(SimulateOptions, {"host": host}).host == host
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        ({"port": "65536"}, "--port: must be at most 65535, got 65536"),
+        ({"faults": "error_500=2"}, "--faults: must be at most 1, got 2"),
+        ({"faults": "error_500"}, "--faults: must be a number, got ''"),
+        ({"limit": "0"}, "--limit: must be greater than 0, got 0"),
+    ],
+)
+def test_a_flag_that_is_not_usable_is_refused(flags: dict[str, object], complaint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        from_flags(SimulateOptions, flags)
+    assert str(caught.value) == complaint
+
+
+def test_an_unknown_fault_is_refused_with_those_there_are() -> None:
+    with pytest.raises(UsageError, match=r"--faults: must be 'error_500', .* got explosion"):
+        from_flags(SimulateOptions, {"faults": "explosion=0.1"})
