@@ -6,8 +6,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from ingestor.report.metrics import Snapshot
-from ingestor.report.progress import describe
+from ingestor.report.snapshot import Snapshot, describe
 
 
 class Bar:

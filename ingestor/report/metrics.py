@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import assert_never
 
 from ingestor.model.events import (
@@ -22,6 +21,7 @@ from ingestor.model.events import (
 )
 from ingestor.model.outcome import Outcome, Result
 from ingestor.report.latency import Histogram
+from ingestor.report.snapshot import Pause, Snapshot
 from ingestor.report.tally import Cost, ErrorTally
 
 WINDOW = 5.0
@@ -29,30 +29,6 @@ WINDOW = 5.0
 
 _SLICE = 0.25
 """Seconds that are counted together for that."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Nothing is sent for `seconds` more. `reason` may quote the service (hostile text)."""
-
-    reason: str
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """A batch at one moment.
-
-    `done` records have an outcome; `total` is an estimate from the bytes read, exact once all are, None where the
-    size of the input is not known. `rate` is records a second, lately; `eta` the seconds left at that rate.
-    """
-
-    done: int
-    total: int | None
-    rate: float
-    eta: float | None
-    throttled: int
-    pause: Pause | None
 
 
 class Metrics:

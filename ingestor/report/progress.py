@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from typing import Protocol, Self, TextIO
 
-from ingestor.report.metrics import Metrics, Pause, Snapshot
-from ingestor.report.text import printable, spell_duration, spell_rate
+from ingestor.report.metrics import Metrics
+from ingestor.report.snapshot import Snapshot, describe
 
 INTERVAL = 0.25
 """Seconds between two looks at the batch."""
@@ -116,24 +116,6 @@ class Nothing:
 
     def close(self, snapshot: Snapshot) -> None:
         """Show nothing."""
-
-
-def describe(snapshot: Snapshot) -> str:
-    """Put a snapshot in words: `1,200 of about 5,000 records, 400/s, 429s 3, 9.5 s left`."""
-    records = f"{snapshot.done:,} records"
-    if snapshot.total is not None:
-        records = f"{snapshot.done:,} of about {snapshot.total:,} records"
-    parts = [records, spell_rate(snapshot.rate), f"429s {snapshot.throttled:,}"]
-    if snapshot.pause is not None:
-        parts.append(describe_pause(snapshot.pause))
-    elif snapshot.eta is not None:
-        parts.append(f"{spell_duration(snapshot.eta)} left")
-    return ", ".join(parts)
-
-
-def describe_pause(pause: Pause) -> str:
-    """Put a pause in words, made printable."""
-    return f"paused for {spell_duration(pause.seconds)}: {printable(pause.reason, 80)}"
 
 
 def _choose_display(stream: TextIO, mode: Mode, clock: Callable[[], float]) -> Display:

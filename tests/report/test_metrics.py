@@ -11,7 +11,8 @@ from ingestor.model.events import (
 )
 from ingestor.model.outcome import Outcome
 from ingestor.model.reply import Fault, Reply
-from ingestor.report.metrics import WINDOW, Metrics, Pause
+from ingestor.report.metrics import WINDOW, Metrics
+from ingestor.report.snapshot import Pause
 from ingestor.report.tally import Cost
 from tests.report.examples import JOB, Watch, attempt, created, failed, finished, read, rejected, retried, unresolved
 

@@ -10,8 +10,9 @@ from typing import TextIO
 import pytest
 
 from ingestor.model.events import BatchPaused, Event
-from ingestor.report.metrics import Metrics, Snapshot
+from ingestor.report.metrics import Metrics
 from ingestor.report.progress import INTERVAL, Mode, Progress
+from ingestor.report.snapshot import Snapshot
 from tests.report.examples import Watch, attempt, created, read
 
 HIDE_CURSOR = "\x1b[?25l"
