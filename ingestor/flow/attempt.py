@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ingestor.flow.backlog import Backlog
+from ingestor.flow.breaker import Breaker
 from ingestor.flow.delivery import Delivery, end
 from ingestor.flow.pacer import Pacer
 from ingestor.flow.settlement import Settlement
@@ -38,6 +39,7 @@ class Attempts:
         self,
         service: Service,
         backlog: Backlog,
+        breaker: Breaker,
         settlement: Settlement,
         sink: EventSink,
         clock: Clock,
@@ -45,6 +47,7 @@ class Attempts:
     ) -> None:
         self._service = service
         self._backlog = backlog
+        self._breaker = breaker
         self._settlement = settlement
         self._sink = sink
         self._clock = clock
@@ -65,7 +68,7 @@ class Attempts:
             return
         sent_at = self._now()
         if history.attempts == 0:
-            history.first_at = sent_at
+            history.first_at = self._breaker.uptime
         history.attempts += 1
         with history.doubt_while_under_way():
             reply = await self._service.target.create(delivery.job, stamped=delivery.admission.stamped)
@@ -76,6 +79,7 @@ class Attempts:
         self._tell_pacer(ruling, reply, sent_at)
         match self._halt_policy.judge(delivery.job, ruling, reply, sent_at=sent_at):
             case Proceed():
+                self._breaker.observe(delivery.job, reply)
                 self._decide(delivery, ruling, reply)
             case Hold(probe):
                 self._retry(delivery, ruling, reply, _HOLD_SECONDS)
@@ -99,7 +103,7 @@ class Attempts:
             ruling,
             reply,
             self._service.budget,
-            now=self._now(),
+            now=self._breaker.uptime,
             idempotent=self._service.idempotent,
             uniform=self._uniform,
         )

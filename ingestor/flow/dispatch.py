@@ -1,9 +1,10 @@
-"""Attempts out: backlog, then pacer, then slot."""
+"""Attempts out: backlog, then breaker, then pacer, then slot."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
 from ingestor.flow.backlog import Backlog
+from ingestor.flow.breaker import Breaker
 from ingestor.flow.delivery import Delivery
 from ingestor.flow.pacer import Pacer
 
@@ -16,8 +17,16 @@ class Dispatch:
     `patience()` is the most attempts in flight for now, None for as many as there are slots.
     """
 
-    def __init__(self, backlog: Backlog, pacer: Pacer, attempt: Attempt, patience: Callable[[], int | None]) -> None:
+    def __init__(
+        self,
+        backlog: Backlog,
+        breaker: Breaker,
+        pacer: Pacer,
+        attempt: Attempt,
+        patience: Callable[[], int | None],
+    ) -> None:
         self._backlog = backlog
+        self._breaker = breaker
         self._pacer = pacer
         self._attempt = attempt
         self._patience = patience
@@ -48,6 +57,7 @@ class Dispatch:
             async with self._gate:
                 await self._place_in_flight()
                 await self._backlog.ready()
+                await self._breaker.closed()
                 await self._pacer.acquire()
                 delivery = self._backlog.take()
                 self._flying.add(slot)

@@ -12,7 +12,7 @@ _BUCKET_SECONDS = 0.02  # a bucket this deep keeps the rate exact and its bursts
 
 
 class Pacer:
-    """Lets attempts go one by one. One task at a time may wait for it."""
+    """Lets attempts go one by one, in the order they ask."""
 
     def __init__(self, ceiling: float | None, sink: EventSink) -> None:
         self._sink = sink
@@ -22,9 +22,15 @@ class Pacer:
         self._bucket = AsyncLimiter(1)
         self._resume_at = 0.0
         self._paused = False
+        self._turn = asyncio.Lock()
 
     async def acquire(self) -> None:
         """Wait until the next attempt may go."""
+        async with self._turn:
+            await self._wait()
+        self._controller.sent()
+
+    async def _wait(self) -> None:
         if self._bucket_rate != self._controller.rate:
             await self._replace_bucket()
         await self._bucket.acquire()
@@ -33,7 +39,6 @@ class Pacer:
         if self._paused:
             self._paused = False
             self._sink.emit(BatchResumed())
-        self._controller.sent()
 
     def observe(self, *, throttled: bool, sent_at: float, retry_after: float | None) -> None:
         """Learn from an answer: `throttled` is a 429; `retry_after`, seconds, pauses every attempt."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ingestor.flow.attempt import Attempts, Service
 from ingestor.flow.backlog import Backlog
+from ingestor.flow.breaker import Breaker
 from ingestor.flow.dispatch import Dispatch
 from ingestor.flow.hand import Hand
 from ingestor.flow.intake import Intake
@@ -25,11 +26,13 @@ class PipelineOptions:
         concurrency: the most attempts in flight, at least 1.
         stamped: whether new runs carry the tag `ingestor.token`.
         drain_timeout: seconds that attempts in flight get to end after a stop.
+        give_up_after: seconds that a service which is down is waited for.
     """
 
     concurrency: int
     stamped: bool
     drain_timeout: float
+    give_up_after: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +80,9 @@ class Pipeline:
             stamped=options.stamped,
             idempotent=service.idempotent,
         )
-        attempts = Attempts(service, backlog, self._settlement, account, clock, self._on_halt)
-        self._dispatch = Dispatch(backlog, service.pacer, attempts.make, attempts.patience)
+        self._breaker = Breaker(service.target, service.pacer, account, options.give_up_after, on_give_up=self.stop)
+        attempts = Attempts(service, backlog, self._breaker, self._settlement, account, clock, self._on_halt)
+        self._dispatch = Dispatch(backlog, self._breaker, service.pacer, attempts.make, attempts.patience)
 
     @property
     def left(self) -> int:
@@ -104,10 +108,12 @@ class Pipeline:
         async with asyncio.TaskGroup() as group:
             settling = group.create_task(self._settlement.run())
             self._dispatch.open(group, self._options.concurrency)
+            watching = group.create_task(self._breaker.run())
             taking_in = group.create_task(self._take_in())
             stopping = group.create_task(self._stop.wait())
             await asyncio.wait({taking_in, stopping}, return_when=asyncio.FIRST_COMPLETED)
             stopping.cancel()
+            watching.cancel()
             await taking_in
             await self._dispatch.close(self._options.drain_timeout)
             self._settlement.close()

@@ -95,6 +95,13 @@ def classify(reply: Reply) -> Ruling:
     return _classify_refusal(reply.status, reply.code)
 
 
+def is_failure_of_the_service(reply: Reply) -> bool:
+    """Say whether a reply is what a service that is down would give to anyone: no answer, or a 5xx other than 501."""
+    if reply.status is None:
+        return reply.fault is not Fault.UNSIGNED
+    return reply.status // 100 == 5 and reply.status != 501
+
+
 def _classify_refusal(status: int, code: str | None) -> Ruling:
     known = _BY_CODE.get((status, code or "")) or _BY_STATUS.get(status)
     if known is not None:

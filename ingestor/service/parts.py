@@ -63,6 +63,7 @@ def pipeline_options_of(settings: Settings) -> PipelineOptions:
         concurrency=settings.concurrency,
         stamped=settings.stamp,
         drain_timeout=settings.drain_timeout,
+        give_up_after=settings.give_up_after,
     )
 
 

@@ -50,6 +50,8 @@ async def _batch(settings: Settings, sources: Sequence[str], interruption: Inter
             stop()
 
         interruption.on_first(stop_and_say)
+        if settings.time_budget is not None:
+            asyncio.get_running_loop().call_later(settings.time_budget, stop)
 
     async with _progress(settings, metrics):
         finished = await ingest(source, settings, names=tuple(sources), metrics=metrics, on_start=started)

@@ -153,6 +153,10 @@ class Settings(BaseSettings):
     """How long after its first request a record is still tried again."""
     max_pause: Annotated[Positive, Option(Group.RETRIES, "SECONDS")] = 300.0
     """The longest wait asked for by the service (Retry-After) that is honoured."""
+    give_up_after: Annotated[NotNegative, Option(Group.RETRIES, "SECONDS")] = 3600.0
+    """How long a service that went down is waited for; then the batch ends, resumable."""
+    time_budget: Annotated[Positive | None, Option(Group.RETRIES, "SECONDS", default="none")] = None
+    """How long the batch may take; then it ends as after Ctrl-C, resumable."""
     drain_timeout: Annotated[NotNegative, Option(Group.RETRIES, "SECONDS")] = 25.0
     """How long requests on their way may take to end after Ctrl-C or SIGTERM."""
 

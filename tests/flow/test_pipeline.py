@@ -2,14 +2,10 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
 
 import pytest
 
-from ingestor.flow.attempt import Service
-from ingestor.flow.pacer import Pacer
-from ingestor.flow.pipeline import Ending, Pipeline, PipelineOptions
+from ingestor.flow.pipeline import Ending, Pipeline
 from ingestor.model.errors import JournalError
 from ingestor.model.events import (
     BatchHalted,
@@ -23,73 +19,20 @@ from ingestor.model.job import Job, Origin, Reject
 from ingestor.model.outcome import Outcome
 from ingestor.model.reply import Fault, Reply
 from ingestor.policy.retry import RetryBudget
+from tests.flow.world import World
 from tests.support.memory import (
     Lost,
-    MemoryInput,
-    MemoryJournal,
-    MemoryTarget,
     RecordingSink,
     Script,
     well_behaved,
 )
 from tests.support.records import job, jobs
-from tests.support.virtual import VirtualClock, run_virtual
+from tests.support.virtual import run_virtual
 
 NOT_FOUND = Reply(status=404, code="NotAuthorizedOrNotFound", message="Authorization failed or resource not found")
 REFUSED_KEY = Reply(status=401, code="NotAuthenticated", message="The required information was not provided")
 NO_CONNECTION = Reply(fault=Fault.REFUSED, message="connection refused")
 RESET = Reply(fault=Fault.RESET, message="connection reset")
-
-
-@dataclass
-class World:
-    """A service, a journal and a state that outlive a batch."""
-
-    script: Script = well_behaved
-    latency: float = 0.01
-    concurrency: int = 8
-    rate: float | None = None
-    idempotent: bool = True
-    budget: RetryBudget = field(default_factory=RetryBudget)
-    probe: Reply | None = None
-    clock: VirtualClock = field(default_factory=VirtualClock)
-
-    def __post_init__(self) -> None:
-        self.target = MemoryTarget(self.script, latency=self.latency, probe=self.probe)
-        self.journal = MemoryJournal(self.clock)
-        self.sink = RecordingSink()
-
-    async def ingest(
-        self,
-        records: Sequence[Job | Reject],
-        *,
-        open_end: bool = False,
-        drain_timeout: float = 25.0,
-        meanwhile: Callable[[Pipeline], Coroutine[None, None, None]] | None = None,
-    ) -> Ending:
-        self.sink.events.clear()
-        service = Service(
-            target=self.target,
-            pacer=Pacer(self.rate, self.sink),
-            budget=self.budget,
-            idempotent=self.idempotent,
-        )
-        options = PipelineOptions(concurrency=self.concurrency, stamped=True, drain_timeout=drain_timeout)
-        source = MemoryInput(records, open_end=open_end)
-        pipeline = Pipeline(options, source, self.journal, service, self.sink, self.clock)
-        helper = asyncio.ensure_future(meanwhile(pipeline)) if meanwhile is not None else None
-        try:
-            return await pipeline.run()
-        finally:
-            if helper is not None:
-                helper.cancel()
-
-    @property
-    def outcomes(self) -> Counter[str]:
-        told = Counter[str](event.result.outcome for event in self.sink.of(RunSettled))
-        told["duplicate"] += len(self.sink.of(RecordDuplicate))
-        told["rejected"] += len(self.sink.of(RecordRejected))
-        return +told
 
 
 def test_every_record_becomes_one_run() -> None:

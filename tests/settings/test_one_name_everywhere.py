@@ -43,6 +43,8 @@ VALUES: dict[str, st.SearchStrategy[object]] = {
     "max_attempts": st.integers(1, 10**9),
     "max_retry_time": POSITIVE,
     "max_pause": POSITIVE,
+    "give_up_after": POSITIVE | st.just(0),
+    "time_budget": POSITIVE,
     "drain_timeout": POSITIVE | st.just(0),
     "log": PATHS | st.just("-"),
     "rejects": PATHS,

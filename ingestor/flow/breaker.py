@@ -1,0 +1,90 @@
+"""Holds every attempt back while the service is down, and finds out when it is up again."""
+
+import asyncio
+from collections.abc import Callable
+
+from ingestor.flow.pacer import Pacer
+from ingestor.model.events import BatchPaused, BatchResumed
+from ingestor.model.job import Job
+from ingestor.model.ports import EventSink, Target
+from ingestor.model.reply import Reply
+from ingestor.policy.circuit import Circuit
+from ingestor.policy.retry import is_failure_of_the_service
+
+
+class Breaker:
+    """A circuit, fed with replies, that asks the service while it is in doubt.
+
+    `give_up_after` is how many seconds of downtime are waited for; then `on_give_up` is called.
+    """
+
+    def __init__(
+        self, target: Target, pacer: Pacer, sink: EventSink, give_up_after: float, on_give_up: Callable[[], None]
+    ) -> None:
+        self._target = target
+        self._pacer = pacer
+        self._sink = sink
+        self._give_up_after = give_up_after
+        self._on_give_up = on_give_up
+        self._circuit = Circuit()
+        self._now = asyncio.get_running_loop().time
+        self._alarm = asyncio.Event()
+        self._closed = asyncio.Event()
+        self._closed.set()
+        self._told = False
+
+    @property
+    def uptime(self) -> float:
+        """The loop's time without the time that the service was down: what a job's patience is measured in."""
+        now = self._now()
+        return now - self._circuit.downtime(now)
+
+    async def closed(self) -> None:
+        """Wait while the service is down."""
+        await self._closed.wait()
+
+    def observe(self, job: Job, reply: Reply) -> None:
+        """Learn from the reply to a job's attempt."""
+        if is_failure_of_the_service(reply):
+            self._circuit.failed(job.key, self._now())
+        else:
+            self._circuit.succeeded(self._now())
+        if self._circuit.is_suspect:
+            self._alarm.set()
+        self._follow()
+
+    async def run(self) -> None:
+        """Ask the service whenever it is suspect or down, until it was down for too long."""
+        while True:
+            await self._alarm.wait()
+            self._alarm.clear()
+            if self._circuit.is_suspect:
+                await self._ask()
+            while self._circuit.is_open:
+                if self._circuit.down_for(self._now()) >= self._give_up_after:
+                    self._on_give_up()
+                    return
+                await asyncio.sleep(self._circuit.interval)
+                await self._ask()
+
+    async def _ask(self) -> None:
+        await self._pacer.acquire()
+        reply = await self._target.probe()
+        if is_failure_of_the_service(reply):
+            self._circuit.question_failed(self._now())
+        else:
+            self._circuit.question_answered()
+        self._follow()
+
+    def _follow(self) -> None:
+        """Let attempts wait or go, as the circuit says, and tell of it once."""
+        if self._circuit.is_open:
+            self._closed.clear()
+            self._alarm.set()
+            if not self._told:
+                self._told = True
+                self._sink.emit(BatchPaused("the service is down", self._circuit.interval))
+        elif self._told:
+            self._told = False
+            self._closed.set()
+            self._sink.emit(BatchResumed())

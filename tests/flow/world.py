@@ -1,0 +1,70 @@
+"""A service, a journal and a pipeline between them, all in memory and in virtual time."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+
+from ingestor.flow.attempt import Service
+from ingestor.flow.pacer import Pacer
+from ingestor.flow.pipeline import Ending, Pipeline, PipelineOptions
+from ingestor.model.events import RecordDuplicate, RecordRejected, RunSettled
+from ingestor.model.job import Job, Reject
+from ingestor.model.reply import Reply
+from ingestor.policy.retry import RetryBudget
+from tests.support.memory import MemoryInput, MemoryJournal, MemoryTarget, RecordingSink, Script, well_behaved
+from tests.support.virtual import VirtualClock
+
+
+@dataclass
+class World:
+    """A service, a journal and a state that outlive a batch."""
+
+    script: Script = well_behaved
+    latency: float = 0.01
+    concurrency: int = 8
+    rate: float | None = None
+    idempotent: bool = True
+    budget: RetryBudget = field(default_factory=RetryBudget)
+    probe: Reply | None = None
+    give_up_after: float = 3600.0
+    clock: VirtualClock = field(default_factory=VirtualClock)
+
+    def __post_init__(self) -> None:
+        self.target = MemoryTarget(self.script, latency=self.latency, probe=self.probe)
+        self.journal = MemoryJournal(self.clock)
+        self.sink = RecordingSink()
+
+    async def ingest(
+        self,
+        records: Sequence[Job | Reject],
+        *,
+        open_end: bool = False,
+        drain_timeout: float = 25.0,
+        meanwhile: Callable[[Pipeline], Coroutine[None, None, None]] | None = None,
+    ) -> Ending:
+        self.sink.events.clear()
+        service = Service(
+            target=self.target,
+            pacer=Pacer(self.rate, self.sink),
+            budget=self.budget,
+            idempotent=self.idempotent,
+        )
+        options = PipelineOptions(
+            concurrency=self.concurrency, stamped=True, drain_timeout=drain_timeout, give_up_after=self.give_up_after
+        )
+        source = MemoryInput(records, open_end=open_end)
+        pipeline = Pipeline(options, source, self.journal, service, self.sink, self.clock)
+        helper = asyncio.ensure_future(meanwhile(pipeline)) if meanwhile is not None else None
+        try:
+            return await pipeline.run()
+        finally:
+            if helper is not None:
+                helper.cancel()
+
+    @property
+    def outcomes(self) -> Counter[str]:
+        told = Counter[str](event.result.outcome for event in self.sink.of(RunSettled))
+        told["duplicate"] += len(self.sink.of(RecordDuplicate))
+        told["rejected"] += len(self.sink.of(RecordRejected))
+        return +told
