@@ -10,6 +10,7 @@ LONGEST = 16 * 1024 * 1024
 
 _BLOCK = 256 * 1024
 _BOM = b"\xef\xbb\xbf"
+_KEPT = len(_BOM) + LONGEST + 2  # of a line's beginning: enough to tell one that is too long from one that ends in \r
 
 
 def lines(stored: Stored) -> Iterator[Line | Reject]:
@@ -17,28 +18,26 @@ def lines(stored: Stored) -> Iterator[Line | Reject]:
 
     An input that breaks off ends in a Reject, which says why and holds what was begun of a line.
     """
-    number, tail, cut = 1, b"", False
+    number, begun = 1, bytearray()
     try:
         for block in stored.blocks(_BLOCK):
-            *whole, rest = block.split(b"\n")
-            for text in whole:
-                yield from _line(stored.name, number, tail + text, cut=cut)
-                number, tail, cut = number + 1, b"", False
-            tail += rest
-            if len(tail) > LONGEST:
-                tail, cut = tail[:LONGEST], True
+            *ends, rest = block.split(b"\n")
+            for end in ends:
+                yield from _line(stored.name, number, bytes(begun) + end)
+                number += 1
+                begun.clear()
+            begun += rest[: _KEPT - len(begun)]
     except BrokenSourceError as error:
         reason = f"reading ended here: {error}; the lines before were taken in"
-        yield Reject(Origin(stored.name, number), reason, tail.decode(errors="backslashreplace"))
+        yield Reject(Origin(stored.name, number), reason, begun.decode(errors="backslashreplace"))
     else:
-        yield from _line(stored.name, number, tail, cut=cut)
+        yield from _line(stored.name, number, bytes(begun))
 
 
-def _line(source: str, number: int, text: bytes, *, cut: bool) -> Iterator[Line]:
+def _line(source: str, number: int, text: bytes) -> Iterator[Line]:
     if number == 1:
         text = text.removeprefix(_BOM)
     text = text.removesuffix(b"\r")
-    if len(text) > LONGEST:
-        text, cut = text[:LONGEST], True
+    cut = len(text) > LONGEST
     if cut or (text and not text.isspace()):
-        yield Line(Origin(source, number), text, cut)
+        yield Line(Origin(source, number), text[:LONGEST], cut)

@@ -2,8 +2,8 @@
 
 import glob
 import os
+import stat
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from ingestor.model.errors import UsageError
 
@@ -12,7 +12,7 @@ STDIN = "-"
 SUFFIXES = (".jsonl", ".ndjson", ".json")
 """The names of record files, in directories; each may end in .gz or .zst as well."""
 
-_PACKED = (".gz", ".zst")
+_RECORD_FILES = tuple(suffix + packed for suffix in SUFFIXES for packed in ("", ".gz", ".zst"))
 
 
 def locate(sources: Sequence[str]) -> list[str]:
@@ -21,11 +21,13 @@ def locate(sources: Sequence[str]) -> list[str]:
     A source is a file, `-`, a directory (its record files at any depth, sorted, hidden ones left out) or a glob
     (`**` for any depth). A name that exists is never read as a glob. Raises UsageError for what can't be read.
     """
-    found = [name for source in sources or [STDIN] for name in _expand(source)]
-    unique = list({_identity(name): name for name in reversed(found)}.values())[::-1]
-    for name in unique:
+    unique: dict[object, str] = {}
+    for source in sources or [STDIN]:
+        for name in _expand(source):
+            unique.setdefault(_identity(name), name)
+    for name in unique.values():
         _check_readable(name)
-    return unique
+    return list(unique.values())
 
 
 def _expand(source: str) -> Iterator[str]:
@@ -56,30 +58,31 @@ def _files_in(directory: str) -> list[str]:
 def _matches(pattern: str) -> list[str]:
     matches = sorted(match for match in glob.glob(pattern, recursive=True) if not os.path.isdir(match))
     if not matches:
-        raise UsageError(f"{_shown(pattern)}: nothing matches.")
+        raise UsageError(f"{_shown(pattern)}: no file matches.")
     return matches
 
 
 def _is_record_file(name: str) -> bool:
-    for packed in _PACKED:
-        name = name.removesuffix(packed)
-    return name.endswith(SUFFIXES) and not name.startswith(".")
+    return name.endswith(_RECORD_FILES) and not name.startswith(".")
 
 
 def _identity(name: str) -> object:
     if name == STDIN:
         return STDIN
-    about = os.stat(name) if os.path.exists(name) else None
-    return (about.st_dev, about.st_ino) if about is not None else name
+    try:
+        about = os.stat(name)
+    except OSError:
+        return name
+    return about.st_dev, about.st_ino
 
 
 def _check_readable(name: str) -> None:
     """Refuse what can't be opened before anything is read. A FIFO is not opened: that would disturb its writer."""
-    if name == STDIN or Path(name).is_fifo():
+    if name == STDIN:
         return
     try:
-        with open(name, "rb"):
-            pass
+        if not stat.S_ISFIFO(os.stat(name).st_mode):
+            open(name, "rb").close()
     except OSError as error:
         raise UsageError(f"{_shown(name)}: can't be read: {error.strerror}.") from None
 

@@ -1,7 +1,8 @@
 """The record format: a line becomes a job, or says why it can't."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Container, Iterator, Mapping
 from datetime import datetime
 from typing import NoReturn
 
@@ -50,11 +51,11 @@ def _decode(line: Line) -> str:
 
 def _load(text: str) -> Mapping[str, object]:
     try:
-        record = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
+        record: object = _DECODER.decode(text)
     except _ProblemError:
         raise
     except json.JSONDecodeError as error:
-        raise _ProblemError(f"not JSON: {error.msg} at character {error.pos + 1}") from None
+        raise _ProblemError(f"not JSON: {error.msg.removesuffix(' at')} at character {error.pos + 1}") from None
     except (ValueError, RecursionError):
         raise _ProblemError("not JSON that can be read: a number is too long, or it is nested too deeply") from None
     if not isinstance(record, dict):
@@ -65,14 +66,16 @@ def _load(text: str) -> Mapping[str, object]:
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     made = dict(pairs)
     if len(made) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise _ProblemError(f"{_shown(twice)} stands twice in one object")
+        count = Counter(name for name, _ in pairs)
+        raise _ProblemError(f"{_shown(count.most_common(1)[0][0])} stands twice in one object")
     return made
 
 
 def _no_constant(name: str) -> NoReturn:
     raise _ProblemError(f"not JSON: {name} is no JSON value")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constant)
 
 
 def _read(record: Mapping[str, object]) -> tuple[str | None, RunDetails, list[str]]:
@@ -98,8 +101,8 @@ def _read(record: Mapping[str, object]) -> tuple[str | None, RunDetails, list[st
 
 
 def _text(value: object, longest: int | None = None) -> str:
-    if not isinstance(value, str):
-        hint = "; write it in quotes" if isinstance(value, int) and not isinstance(value, bool) else ""
+    if type(value) is not str:
+        hint = "; write it in quotes" if type(value) in (int, float) else ""
         raise _ProblemError(f"must be a string, not {_kind(value)}{hint}{_null_hint(value)}")
     if "\0" in value:
         raise _ProblemError("holds a NUL character")
@@ -161,39 +164,38 @@ _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00Z")
 
 
 def _tags(record: Mapping[str, object], problems: list[str]) -> tuple[tuple[str, str], ...]:
-    if "tags" not in record:
-        return ()
     tags: dict[str, str] = {}
-    try:
-        for name, value in _pairs(record["tags"]):
-            key = _tag_key(name)
-            if key in tags:
-                problems.append(f"tags: the key {_shown(key)} stands twice")
+    for name, value in _pairs(record.get("tags", {}), problems):
+        try:
+            key = _tag_key(name, tags)
             tags[key] = _tag_value(key, value)
-    except _ProblemError as problem:
-        problems.append(f"tags: {problem}")
+        except _ProblemError as problem:
+            problems.append(f"tags: {problem}")
     return tuple(tags.items())
 
 
-def _pairs(tags: object) -> Iterator[tuple[object, object]]:
+def _pairs(tags: object, problems: list[str]) -> Iterator[tuple[object, object]]:
     if isinstance(tags, dict):
         yield from tags.items()
     elif isinstance(tags, list):
         for number, tag in enumerate(tags, 1):
-            if not isinstance(tag, dict) or tag.keys() != {"key", "value"}:
-                raise _ProblemError(f'entry {number} must be {{"key": …, "value": …}}, and is {_shown(tag)}')
-            yield tag["key"], tag["value"]
+            if isinstance(tag, dict) and len(tag) == 2 and "key" in tag and "value" in tag:
+                yield tag["key"], tag["value"]
+            else:
+                problems.append(f'tags: entry {number} must be an object of "key" and "value" alone')
     else:
-        raise _ProblemError(f"must be an object or a list, not {_kind(tags)}{_null_hint(tags)}")
+        problems.append(f"tags: must be an object or a list, not {_kind(tags)}{_null_hint(tags)}")
 
 
-def _tag_key(value: object) -> str:
+def _tag_key(value: object, taken: Container[str]) -> str:
     try:
         key = _text(value)
     except _ProblemError as problem:
         raise _ProblemError(f"a key {problem}") from None
     if not key:
         raise _ProblemError("a key must not be empty")
+    if key in taken:
+        raise _ProblemError(f"the key {_shown(key)} stands twice")
     if key == STAMP:
         raise _ProblemError(f"{STAMP!r} is reserved: it is put on the run by this program; take it away")
     return key
@@ -214,27 +216,25 @@ def _reject(line: Line, reason: str, job_id: str | None = None) -> Reject:
 
 
 def _kind(value: object) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true or false"
-        case int() | float():
-            return "a number"
-        case str():
-            return "a string"
-        case list():
-            return "a list"
-        case _:
-            return "an object"
+    return _KINDS[type(value)]
+
+
+_KINDS = {
+    type(None): "null",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number with a point or an exponent",
+    str: "a string",
+    list: "a list",
+    dict: "an object",
+}
 
 
 def _null_hint(value: object) -> str:
     return "; leave the field out" if value is None else ""
 
 
-def _shown(value: object) -> str:
+def _shown(value: str | int) -> str:
     """Show a value of the record in a reason: shortened, and with nothing in it that a terminal would obey."""
-    text = ascii(value) if not isinstance(value, str) else repr(value)
-    text = text.encode("utf-8", "backslashreplace").decode()
+    text = repr(value[: _SHOWN + 1] if isinstance(value, str) else value)
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"

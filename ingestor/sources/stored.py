@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import select
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -58,6 +59,8 @@ class _Stream(Protocol):
 
 
 def _unpacked(name: str, packed: "BufferedReader[_Counting]") -> _Stream:
+    if name.endswith((".gz", ".zst")) and not packed.peek(1):
+        raise EOFError("the file is empty")
     if name.endswith(".gz"):
         return gzip.GzipFile(fileobj=packed)
     if name.endswith(".zst"):
@@ -84,9 +87,14 @@ class _Counting(RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # what BufferedReader gives
-        count = os.readv(self._descriptor, [buffer])
-        self._counted(count)
-        return count
+        while True:
+            try:
+                count = os.readv(self._descriptor, [buffer])
+            except BlockingIOError:  # whoever shares a pipe or terminal may have set it so
+                select.select([self._descriptor], [], [])
+            else:
+                self._counted(count)
+                return count
 
     def close(self) -> None:
         if not self.closed:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import TypeVar
 
 from ingestor.model.errors import JournalError
@@ -12,6 +13,7 @@ from ingestor.model.outcome import Outcome, Result
 from ingestor.model.ports import Admission, Clock, Standing
 from ingestor.model.reply import Reply
 from ingestor.policy.expiry import forgotten, protects
+from ingestor.policy.identity import TOKEN_LIFE, stamped_body
 
 T = TypeVar("T")
 
@@ -37,32 +39,38 @@ class Row:
     """What the journal knows of a key; `outcome` is None while it is pending."""
 
     digest: bytes
+    token: str
     stamped: bool
     first_sent_at: float
     outcome: Outcome | None = None
     run_id: str | None = None
+    attempts: int = 0
 
 
 class MemoryJournal:
-    """The port Journal over a dictionary. `fail` makes every later call raise."""
+    """The port Journal over a dictionary. `fail` makes every later call raise.
 
-    def __init__(self, clock: Clock) -> None:
+    A journal over the `rows` of another is that of the next process.
+    """
+
+    def __init__(self, clock: Clock, rows: dict[str, Row] | None = None) -> None:
         self._clock = clock
-        self.rows: dict[str, Row] = {}
+        self.rows = {} if rows is None else rows
+        self._found = frozenset(self.rows)
+        self._turn = asyncio.Lock()
         self.settled: list[Result] = []
         self.fail = False
 
     async def admit(self, jobs: Sequence[Job], *, stamped: bool) -> list[Admission]:
-        await self._commit()
-        return [self._admit(job, stamped=stamped) for job in jobs]
+        return await self._write(lambda: [self._admit(job, stamped=stamped) for job in jobs])
 
     def _admit(self, job: Job, *, stamped: bool) -> Admission:
         now = self._clock.now()
         row = self.rows.get(job.key)
         if row is None:
-            self.rows[job.key] = Row(job.digest, stamped, now)
+            self.rows[job.key] = Row(job.digest, job.token, stamped, now)
             return Admission(job, Standing.NEW, stamped, now)
-        known = Admission(job, Standing.AGAIN, row.stamped, row.first_sent_at)
+        known = Admission(replace(job, token=row.token), Standing.AGAIN, row.stamped, row.first_sent_at)
         if row.digest != job.digest:
             return replace(known, standing=Standing.CONFLICT)
         if row.outcome is Outcome.CREATED:
@@ -77,28 +85,43 @@ class MemoryJournal:
         return replace(known, in_doubt=True)
 
     async def settle(self, results: Sequence[Result]) -> None:
-        await self._commit()
+        await self._write(lambda: self._settle(results))
+
+    def _settle(self, results: Sequence[Result]) -> None:
+        if any(result.job.key not in self.rows for result in results):
+            self.fail = True
+            raise JournalError("The journal misses the intents of jobs that were sent.")
         for result in results:
             row = self.rows[result.job.key]
             row.outcome, row.run_id = result.outcome, result.run_id
+            row.attempts += result.attempts
             self.settled.append(result)
 
     async def release(self, jobs: Sequence[Job]) -> None:
-        await self._commit()
-        for job in jobs:
-            if self.rows[job.key].outcome is None:
-                del self.rows[job.key]
+        await self._write(lambda: self._release(jobs))
 
-    async def _commit(self) -> None:
-        await asyncio.sleep(0.002)
-        if self.fail:
-            raise JournalError("The journal can't be written: no space left on device.")
+    def _release(self, jobs: Sequence[Job]) -> None:
+        for key in [job.key for job in jobs if job.key in self.rows]:
+            row = self.rows[key]
+            if row.outcome is None and row.attempts:
+                row.outcome = Outcome.FAILED
+            elif row.outcome is None and key not in self._found:
+                del self.rows[key]
+
+    async def _write(self, change: Callable[[], T]) -> T:
+        """Make a change in its turn, whether or not its caller still waits."""
+        return await asyncio.shield(asyncio.ensure_future(self._commit(change)))
+
+    async def _commit(self, change: Callable[[], T]) -> T:
+        async with self._turn:
+            await asyncio.sleep(0.002)
+            if self.fail:
+                raise JournalError("The journal can't be written: no space left on device.")
+            return change()
 
 
 class MemoryInput:
     """The port Input over a list, in batches of `size`; `open_end` keeps it open and silent after the last."""
-
-    total_bytes = None
 
     def __init__(self, records: Sequence[Job | Reject], *, size: int = 10, open_end: bool = False) -> None:
         self._records = records
@@ -106,18 +129,25 @@ class MemoryInput:
         self._open_end = open_end
         self._stop = asyncio.Event()
         self.read_bytes = 0
+        self.total_bytes = None if open_end else sum(map(_stored, records))
 
     async def batches(self) -> AsyncIterator[Sequence[Job | Reject]]:
         for start in range(0, len(self._records), self._size):
             if self._stop.is_set():
                 return
-            self.read_bytes += self._size
-            yield self._records[start : start + self._size]
+            batch = self._records[start : start + self._size]
+            self.read_bytes += sum(map(_stored, batch))
+            yield batch
         if self._open_end:
             await self._stop.wait()
 
     def stop(self) -> None:
         self._stop.set()
+
+
+def _stored(record: Job | Reject) -> int:
+    """Return the bytes of a record's line, with its end."""
+    return len(record.raw if isinstance(record, Job) else record.text.encode()) + 1
 
 
 @dataclass(frozen=True)
@@ -134,18 +164,43 @@ def well_behaved(job: Job, number: int) -> None:
     """Answer every attempt as it should be."""
 
 
-class MemoryTarget:
-    """The port Target over a dictionary: honours retry tokens; `script` says which attempts go otherwise.
+def loop_time() -> float:
+    return asyncio.get_running_loop().time()
 
-    `script(job, number)` sees the number of the job's attempt from 1; None is an ordinary answer.
+
+@dataclass(frozen=True)
+class Run:
+    """A run of the service, and the request that made it."""
+
+    run_id: str
+    key: str
+    token: str
+    body: bytes
+    created_at: float
+
+
+class MemoryTarget:
+    """The port Target over a list of runs: honours retry tokens; `script` says which attempts go otherwise.
+
+    `script(job, number)` sees the number of the job's attempt from 1; None is an ordinary answer. A request is
+    carried out when it is sent, and answered `latency` seconds later. `now` is what tokens age by.
     """
 
-    def __init__(self, script: Script = well_behaved, *, latency: float = 0.01, probe: Reply | None = None) -> None:
+    def __init__(
+        self,
+        script: Script = well_behaved,
+        *,
+        latency: float = 0.01,
+        probe: Reply | None = None,
+        now: Callable[[], float] = loop_time,
+    ) -> None:
         self._script = script
         self._latency = latency
         self._probe = probe or Reply(status=200)
-        self.runs: dict[str, str] = {}
-        self.created: list[str] = []
+        self._now = now
+        self._by_token: dict[str, Run] = {}
+        self._request_ids = count(1)
+        self.made: list[Run] = []
         self.attempts: list[tuple[float, Job]] = []
         self.in_flight = 0
         self.most_in_flight = 0
@@ -153,33 +208,54 @@ class MemoryTarget:
         self.renewals = 0
         self.renewable = False
 
+    @property
+    def runs(self) -> dict[str, str]:
+        """The run id of each token."""
+        return {run.token: run.run_id for run in self.made}
+
+    @property
+    def created(self) -> list[str]:
+        """The key of each run's job."""
+        return [run.key for run in self.made]
+
     async def create(self, job: Job, *, stamped: bool) -> Reply:
-        self.attempts.append((asyncio.get_running_loop().time(), job))
+        self.attempts.append((loop_time(), job))
         number = sum(1 for _, other in self.attempts if other.key == job.key)
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
+            reply = self._answer(job, number, stamped=stamped)
             await asyncio.sleep(self._latency)
         finally:
             self.in_flight -= 1
+        return self._told(reply)
+
+    def _answer(self, job: Job, number: int, *, stamped: bool) -> Reply:
         answer = self._script(job, number)
         if isinstance(answer, Reply):
             return answer
-        run_id = self._create(job)
-        if isinstance(answer, Lost):
-            return answer.reply
-        return Reply(status=200, run_id=run_id, experiment_id=job.experiment_id, latency_ms=10.0)
+        reply = self._carry_out(job, stamped_body(job.body, job.token) if stamped else job.body)
+        return answer.reply if isinstance(answer, Lost) else reply
 
-    def _create(self, job: Job) -> str:
-        if job.token not in self.runs:
-            self.runs[job.token] = f"run-{len(self.runs) + 1}"
-            self.created.append(job.key)
-        return self.runs[job.token]
+    def _carry_out(self, job: Job, body: bytes) -> Reply:
+        now = self._now()
+        run = self._by_token.get(job.token)
+        if run is None or now - run.created_at >= TOKEN_LIFE:
+            run = Run(f"run-{len(self.made) + 1}", job.key, job.token, body, now)
+            self.made.append(run)
+            self._by_token[job.token] = run
+        elif run.body != body:
+            return Reply(status=409, code="InvalidatedRetryToken", message="another request had this token")
+        return Reply(status=200, run_id=run.run_id, experiment_id=job.experiment_id)
+
+    def _told(self, reply: Reply) -> Reply:
+        request_id = f"{next(self._request_ids):032X}"
+        return replace(reply, opc_client_request_id=request_id, latency_ms=self._latency * 1000)
 
     async def probe(self) -> Reply:
         self.probes += 1
         await asyncio.sleep(self._latency)
-        return self._probe
+        return self._told(self._probe)
 
     async def renew_credentials(self) -> bool:
         self.renewals += 1

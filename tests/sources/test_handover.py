@@ -1,0 +1,126 @@
+import asyncio
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from ingestor.model.job import Job, Origin, Reject
+from ingestor.sources.handover import MOST_BYTES, MOST_RECORDS, Handover
+
+
+def record(number: int) -> Reject:
+    return Reject(Origin("-", number), "", "")
+
+
+class Watched(Handover):
+    """Says when it first had no room."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.was_full = threading.Event()
+
+    def _is_full(self) -> bool:
+        if full := super()._is_full():
+            self.was_full.set()
+        return full
+
+
+class Producer:
+    """A thread that puts records as fast as it can; `refused` is which one nobody took."""
+
+    def __init__(self, handover: Handover, count: int, size: int = 1) -> None:
+        self._handover = handover
+        self._count = count
+        self._size = size
+        self.refused = 0
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        for number in range(1, self._count + 1):
+            if not self._handover.put(record(number), self._size):
+                self.refused = number
+                return
+        self._handover.end()
+
+    async def ended(self) -> None:
+        await asyncio.to_thread(self._thread.join, 10)
+        assert not self._thread.is_alive()
+
+
+async def take_all(handover: Handover) -> list[Sequence[Job | Reject]]:
+    batches: list[Sequence[Job | Reject]] = []
+    while batch := await handover.take():
+        batches.append(batch)
+    return batches
+
+
+async def test_all_that_is_put_is_taken_in_order() -> None:
+    handover = Handover()
+    producer = Producer(handover, 10_000)
+    batches = await take_all(handover)
+    await producer.ended()
+    assert [found for batch in batches for found in batch] == [record(number) for number in range(1, 10_001)]
+
+
+async def test_one_record_is_taken_without_waiting_for_another() -> None:
+    handover = Handover()
+    taking = asyncio.create_task(handover.take())
+    await asyncio.to_thread(handover.put, record(1), 1)
+    assert await asyncio.wait_for(taking, 10) == [record(1)]
+
+
+@pytest.mark.parametrize(("size", "most"), [(1, MOST_RECORDS), (MOST_BYTES // 4, 4), (2 * MOST_BYTES, 1)])
+async def test_a_fast_producer_is_never_further_ahead_than_the_bound(size: int, most: int) -> None:
+    handover = Watched()
+    producer = Producer(handover, 3 * most, size)
+    assert await asyncio.to_thread(handover.was_full.wait, 10)
+    assert len(await handover.take()) == most
+    assert max(map(len, await take_all(handover))) <= most
+    await producer.ended()
+
+
+async def test_a_stop_frees_a_producer_that_waits_for_room() -> None:
+    handover = Watched()
+    producer = Producer(handover, MOST_RECORDS + 1)
+    assert await asyncio.to_thread(handover.was_full.wait, 10)
+    handover.stop()
+    await producer.ended()
+    assert producer.refused == MOST_RECORDS + 1
+
+
+async def test_a_stop_frees_a_consumer_that_waits_for_records() -> None:
+    handover = Handover()
+    taking = asyncio.create_task(handover.take())
+    await asyncio.sleep(0)
+    handover.stop()
+    assert await asyncio.wait_for(taking, 10) == []
+
+
+async def test_nothing_is_taken_or_put_after_a_stop() -> None:
+    handover = Handover()
+    handover.put(record(1), 1)
+    handover.stop()
+    handover.stop()
+    assert await handover.take() == []
+    assert not handover.put(record(2), 1)
+
+
+async def test_an_error_comes_after_what_was_put_before_it() -> None:
+    handover = Handover()
+    handover.put(record(1), 1)
+    handover.end(ValueError("broken"))
+    assert await handover.take() == [record(1)]
+    with pytest.raises(ValueError, match="broken"):
+        await handover.take()
+
+
+def test_an_end_that_comes_when_the_loop_is_gone_troubles_nobody() -> None:
+    async def begin() -> Handover:
+        handover = Handover()
+        handover.stop()
+        return handover
+
+    handover = asyncio.run(begin())
+    handover.end()
+    assert not handover.put(record(1), 1)

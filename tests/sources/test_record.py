@@ -1,0 +1,286 @@
+import json
+import re
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from ingestor.model.job import Job, Line, Origin, Reject
+from ingestor.policy.identity import STAMP
+from ingestor.sources.record import FIELDS, LONGEST_JOB_ID, parse_line
+from tests.support.records import SCOPE
+
+HERE = Origin("runs.jsonl", 7)
+FIRST_MILLISECOND = 100_000_000_000
+LAST_MILLISECOND = 253_402_300_799_999
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+TAGS = st.dictionaries(TEXT.filter(lambda key: key not in {"", STAMP}), TEXT)
+RECORDS = st.fixed_dictionaries(
+    {},
+    optional={
+        "job_id": TEXT.filter(bool),
+        "experiment_id": TEXT,
+        "run_name": TEXT,
+        "start_time": st.just(0) | st.integers(FIRST_MILLISECOND, LAST_MILLISECOND),
+        "tags": TAGS,
+    },
+)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.fixed_dictionaries({"key": inner}),
+)
+ALMOST_RECORDS = st.dictionaries(st.sampled_from(FIELDS) | st.text(), VALUES)
+
+
+def parse(raw: bytes | str, *, cut: bool = False) -> Job | Reject:
+    return parse_line(Line(HERE, raw.encode() if isinstance(raw, str) else raw, cut), SCOPE)
+
+
+def job_of(record: object) -> Job:
+    job = parse(json.dumps(record))
+    assert isinstance(job, Job), job
+    return job
+
+
+def body_of(record: object) -> dict[str, object]:
+    body: dict[str, object] = json.loads(job_of(record).body)
+    return body
+
+
+def reason_of(raw: bytes | str, *, cut: bool = False) -> str:
+    reject = parse(raw, cut=cut)
+    assert isinstance(reject, Reject), reject
+    assert reject.origin == HERE
+    return reject.reason
+
+
+def as_list(tags: dict[str, str]) -> list[dict[str, str]]:
+    return [{"value": value, "key": key} for key, value in tags.items()]
+
+
+@given(RECORDS, st.booleans())
+def test_a_valid_record_says_the_same_as_the_body_of_its_job(record: dict[str, object], ascii_only: bool) -> None:
+    raw = json.dumps(record, ensure_ascii=ascii_only).encode()
+    job = parse(raw)
+    assert isinstance(job, Job)
+    said = {**record, "tags": dict(record.get("tags", {}))}  # type: ignore[call-overload]  # a mapping by its strategy
+    key = said.pop("job_id", f"sha256:{job.digest.hex()}")
+    body = json.loads(job.body)
+    assert {**body, "tags": {tag["key"]: tag["value"] for tag in body["tags"]}} == said
+    assert (job.key, job.experiment_id) == (key, record.get("experiment_id"))
+    assert (job.raw, job.origin) == (raw, HERE)
+
+
+@given(TAGS)
+def test_tags_as_an_object_and_as_a_list_are_the_same(tags: dict[str, str]) -> None:
+    assert job_of({"tags": tags}).body == job_of({"tags": as_list(tags)}).body
+
+
+@given(st.binary() | VALUES.map(json.dumps).map(str.encode) | ALMOST_RECORDS.map(json.dumps).map(str.encode))
+@example(b"\xef\xbb\xbf{}")
+@example(b'{"start_time": 1e999}')
+@example(b'{"start_time": ' + b"9" * 5000 + b"}")
+def test_whatever_comes_is_a_job_or_a_reject_with_its_text(raw: bytes) -> None:
+    parsed = parse(raw)
+    if isinstance(parsed, Reject):
+        assert parsed.text == raw.decode(errors="backslashreplace")
+        assert parsed.reason
+        assert parsed.reason.isprintable()
+        assert len(parsed.reason) <= 1001
+    else:
+        assert parsed.raw == raw
+
+
+@given(st.text())
+@example("0001-01-01T00:00:00+23:59")
+@example("9999-12-31T23:59:59.999999-23:59")
+@example("\ud800")
+def test_whatever_text_is_given_for_a_time_is_read_or_rejected(text: str) -> None:
+    assert isinstance(parse(json.dumps({"start_time": text})), Job | Reject)
+
+
+@pytest.mark.parametrize("opening", [b"[", b'{"tags":', b'{"tags":[', b'{"run_name":['])
+def test_no_depth_of_nesting_raises(opening: bytes) -> None:
+    closing = opening.translate(bytes.maketrans(b"[{", b"]}"), b'":tagsrun_name')[::-1]
+    for depth in [*range(1, 1200, 7), *range(900, 1010), 1_000_000]:
+        assert isinstance(parse(opening * depth + b"[7]" + closing * depth), Reject)
+
+
+def test_an_empty_record_is_a_run_of_the_servers_own_choosing() -> None:
+    assert body_of({}) == {"tags": []}
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        ("{not json", "not JSON: Expecting property name enclosed in double quotes at character 2"),
+        ('{"run_name": "open', "not JSON: Unterminated string starting at character 14"),
+        ('{"run_name": "a\0b"}', "not JSON: Invalid control character at character 16"),
+        ("\0", "not JSON: Expecting value at character 1"),
+        ("\ufeff{}", "not JSON: Expecting value at character 1"),
+        ("{} {}", "not JSON: Extra data at character 4"),
+        ('{"start_time": NaN}', "not JSON: NaN is no JSON value"),
+        ('{"start_time": -Infinity}', "not JSON: -Infinity is no JSON value"),
+        (b'{"run_name": "\xff"}', "not UTF-8: byte 15 of the line is 0xff"),
+        (b"\xed\xa0\x80", "not UTF-8: byte 1 of the line is 0xed"),
+        ("[]", "must be a JSON object, not a list"),
+        ("17", "must be a JSON object, not a whole number"),
+        ('"text"', "must be a JSON object, not a string"),
+        ("null", "must be a JSON object, not null"),
+        ("[" * 100_000, "not JSON that can be read: a number is too long, or it is nested too deeply"),
+    ],
+)
+def test_a_line_that_is_no_json_object_says_what_it_is(raw: bytes | str, reason: str) -> None:
+    assert reason_of(raw) == reason
+
+
+def test_a_line_that_was_cut_says_so_and_its_beginning_is_kept() -> None:
+    assert reason_of('{"run_name": "aaa', cut=True).startswith("the line is longer than 17 bytes")
+    assert reason_of("{}", cut=True).startswith("the line is longer than 2 bytes")
+
+
+def test_a_line_of_5_mb_is_an_ordinary_record() -> None:
+    assert body_of({"tags": {"notes": "x" * 5_000_000}})["tags"] == [{"key": "notes", "value": "x" * 5_000_000}]
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        ({"runname": "a"}, "'runname': unknown field"),
+        ({"\x1b[2J\ud800": "a"}, r"'\x1b[2J\ud800': unknown field"),
+        ({"job_id": ""}, "job_id: must not be empty; leave the field out"),
+        ({"job_id": 7}, "job_id: must be a string, not a whole number; write it in quotes"),
+        ({"job_id": "a" * 501}, "job_id: must have at most 500 characters, and has 501"),
+        ({"experiment_id": 7}, "experiment_id: must be a string, not a whole number; write it in quotes"),
+        ({"experiment_id": None}, "experiment_id: must be a string, not null; leave the field out"),
+        ({"run_name": ["a"]}, "run_name: must be a string, not a list"),
+        ({"run_name": True}, "run_name: must be a string, not true or false"),
+        ({"run_name": None}, "run_name: must be a string, not null; leave the field out"),
+        ({"run_name": "a\0b"}, "run_name: holds a NUL character"),
+        ({"run_name": "\ud800"}, "run_name: holds half of a surrogate pair, which is no character"),
+        ({"run_name": "\udc00\ud800"}, "run_name: holds half of a surrogate pair, which is no character"),
+        ({"tags": None}, "tags: must be an object or a list, not null; leave the field out"),
+        ({"tags": "a"}, "tags: must be an object or a list, not a string"),
+        ({"tags": {"a": {"b": "c"}}}, "tags: the value of 'a' must be a string, not an object"),
+        ({"tags": {"a": ["b"]}}, "tags: the value of 'a' must be a string, not a list"),
+        ({"tags": {"a": 1}}, "tags: the value of 'a' must be a string, not a whole number; write it in quotes"),
+        ({"tags": {"a": None}}, "tags: the value of 'a' must be a string, not null; leave the field out"),
+        ({"tags": {"a": "\0"}}, "tags: the value of 'a' holds a NUL character"),
+        ({"tags": {"\ud800": "a"}}, "tags: a key holds half of a surrogate pair, which is no character"),
+        ({"tags": {"": "a"}}, "tags: a key must not be empty"),
+        ({"tags": [{"key": 1, "value": "a"}]}, "tags: a key must be a string, not a whole number; write it in quotes"),
+        ({"tags": [{"key": "a"}]}, 'tags: entry 1 must be an object of "key" and "value" alone'),
+        ({"tags": [{"key": "a", "value": "b", "x": 1}]}, 'tags: entry 1 must be an object of "key" and "value" alone'),
+        ({"tags": [["a", "b"]]}, 'tags: entry 1 must be an object of "key" and "value" alone'),
+        ({"tags": as_list({"a": "1"}) * 2}, "tags: the key 'a' stands twice"),
+    ],
+)
+def test_a_wrong_field_is_named_with_what_is_wrong(record: object, reason: str) -> None:
+    assert reason_of(json.dumps(record)) == reason
+
+
+@pytest.mark.parametrize(
+    ("time", "reason"),
+    [
+        ("1.5", "must be whole milliseconds or an ISO 8601 time, not a number with a point or an exponent"),
+        ("1707431296765.0", "must be whole milliseconds or an ISO 8601 time, not a number with a point or an exponent"),
+        ("true", "must be whole milliseconds or an ISO 8601 time, not true or false"),
+        ("null", "must be whole milliseconds or an ISO 8601 time, not null; leave the field out"),
+        ("-1", "must not be negative, and is -1"),
+        ("1707431296", "1707431296 can only be in seconds; give milliseconds"),
+        ("99999999999", "99999999999 can only be in seconds; give milliseconds"),
+        ("253402300800000", "253402300800000 can only be in micro- or nanoseconds; give milliseconds"),
+        ("9223372036854775807", "9223372036854775807 can only be in micro- or nanoseconds; give milliseconds"),
+        ("9223372036854775808", "is beyond a 64-bit integer: 9223372036854775808"),
+        ("9" * 1000, "is beyond a 64-bit integer: " + "9" * 60 + "…"),
+        ('"2024-02-08T22:28:16"', "'2024-02-08T22:28:16' has no offset; add Z for UTC, or one such as +02:00"),
+        ('"2024-02-08"', "'2024-02-08' has no offset; add Z for UTC, or one such as +02:00"),
+        ('"1969-12-31T23:59:59.999Z"', "'1969-12-31T23:59:59.999Z' is before 1970"),
+        ('"1707431296765"', "'1707431296765' is no ISO 8601 time, such as 2024-02-08T22:28:16.765Z"),
+        ('"\\u0000"', r"'\x00' is no ISO 8601 time, such as 2024-02-08T22:28:16.765Z"),
+    ],
+)
+def test_a_wrong_start_time_says_what_is_wrong_with_it(time: str, reason: str) -> None:
+    assert reason_of(f'{{"start_time": {time}}}') == f"start_time: {reason}"
+
+
+@pytest.mark.parametrize("time", [0, FIRST_MILLISECOND, LAST_MILLISECOND])
+def test_milliseconds_are_taken_as_they_are(time: int) -> None:
+    assert body_of({"start_time": time})["start_time"] == time
+
+
+@given(
+    st.datetimes(datetime(1970, 1, 2), datetime(9999, 12, 30)),  # noqa: DTZ001 - the offset is drawn beside it
+    st.integers(-1439, 1439),
+)
+def test_an_iso_time_is_its_milliseconds(time: datetime, offset: int) -> None:
+    there = time.replace(tzinfo=timezone(timedelta(minutes=offset)))
+    milliseconds = (there - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+    assert body_of({"start_time": there.isoformat()})["start_time"] == milliseconds
+
+
+def test_z_is_an_offset() -> None:
+    assert body_of({"start_time": "2024-02-08T22:28:16.765Z"})["start_time"] == 1_707_431_296_765
+
+
+@pytest.mark.parametrize(
+    "raw", ['{"run_name": "a", "run_name": "b"}', '{"tags": {"run_name": "a", "x": "c", "run_name": "b"}}']
+)
+def test_a_member_that_stands_twice_is_rejected(raw: str) -> None:
+    assert reason_of(raw) == "'run_name' stands twice in one object"
+
+
+@pytest.mark.timeout(10)
+def test_a_double_among_very_many_members_is_found_in_no_time() -> None:
+    members = ",".join(f'"{number}":""' for number in range(200_000))
+    assert reason_of(f'{{"tags":{{{members},"199999":""}}}}') == "'199999' stands twice in one object"
+
+
+def test_the_stamp_is_reserved_for_us() -> None:
+    assert re.match(f"tags: '{STAMP}' is reserved", reason_of(json.dumps({"tags": {STAMP: "a"}})))
+
+
+def test_everything_that_is_wrong_is_told_at_once() -> None:
+    record = {"a": 1, "run_name": 2, "start_time": -3, "tags": {"": "x", "b": 4, "c": "good", "d": 5}}
+    reasons = reason_of(json.dumps(record)).split("; ")
+    fields = [reason.partition(":")[0] for reason in reasons]
+    assert [field for field in fields if field != "write it in quotes"] == [
+        "'a'",
+        "run_name",
+        "start_time",
+        "tags",
+        "tags",
+        "tags",
+    ]
+
+
+def test_a_reason_has_an_end() -> None:
+    reason = reason_of(json.dumps({f"field {number}": 1 for number in range(1000)}))
+    assert len(reason) == 1001
+    assert reason.endswith("…")
+
+
+def test_a_reject_keeps_the_job_id_where_it_is_known() -> None:
+    reject = parse('{"job_id": "run-7", "run_name": 7}')
+    assert isinstance(reject, Reject)
+    assert reject.job_id == "run-7"
+
+
+def test_a_job_id_of_the_greatest_length_is_taken() -> None:
+    assert job_of({"job_id": "é" * LONGEST_JOB_ID}).key == "é" * LONGEST_JOB_ID
+
+
+def test_the_same_record_twice_is_the_same_job() -> None:
+    first, again = (
+        job_of({"run_name": "a", "tags": {"x": "1", "y": "2"}}),
+        job_of({"tags": [{"key": "y", "value": "2"}, {"key": "x", "value": "1"}], "run_name": "a"}),
+    )
+    assert (first.key, first.digest, first.token) == (again.key, again.digest, again.token)
+
+
+def test_a_job_id_with_another_body_is_the_same_key_and_another_digest() -> None:
+    first, other = job_of({"job_id": "a", "run_name": "1"}), job_of({"job_id": "a", "run_name": "2"})
+    assert (first.key, first.token) == (other.key, other.token)
+    assert first.digest != other.digest
