@@ -1,5 +1,6 @@
 """SOURCE arguments to concrete inputs: files in a fixed order, or standard input."""
 
+import errno
 import glob
 import os
 import stat
@@ -18,7 +19,8 @@ _RECORD_FILES = tuple(suffix + packed for suffix in SUFFIXES for packed in ("", 
 def locate(sources: Sequence[str]) -> list[str]:
     """Return the inputs that `sources` mean, each once, in order; none at all means standard input.
 
-    A source is a file, `-`, a directory (its record files at any depth, sorted, hidden ones left out) or a glob
+    A source is a file, `-`, a directory (its record files at any depth, through links, sorted, hidden ones left
+    out) or a glob
     (`**` for any depth). A name that exists is never read as a glob. Raises UsageError for what can't be read.
     """
     unique: dict[object, str] = {}
@@ -40,13 +42,27 @@ def _expand(source: str) -> Iterator[str]:
     elif glob.has_magic(source):
         yield from _matches(source)
     else:
-        raise UsageError(f"{_shown(source)}: there is no such file or directory.")
+        raise UsageError(_lack(source))
+
+
+def _lack(source: str) -> str:
+    """Say why nothing stands under a name: it may only be hidden from this user."""
+    try:
+        os.stat(source)
+    except PermissionError as error:
+        return f"{_shown(source)}: can't be read: {error.strerror}."
+    except (OSError, ValueError):
+        pass
+    return f"{_shown(source)}: there is no such file or directory."
 
 
 def _files_in(directory: str) -> list[str]:
-    files = []
-    for folder, folders, names in os.walk(directory, onerror=_raise_unreadable):
+    files, seen = [], set()
+    for folder, folders, names in os.walk(directory, onerror=_raise_unreadable, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
+        if (identity := _identity(folder)) in seen:  # a link back up the tree
+            folders.clear()
+        seen.add(identity)
         files += [os.path.join(folder, name) for name in names if _is_record_file(name)]
     if not files:
         raise UsageError(
@@ -83,6 +99,8 @@ def _check_readable(name: str) -> None:
     try:
         if not stat.S_ISFIFO(os.stat(name).st_mode):
             open(name, "rb").close()
+        elif not os.access(name, os.R_OK, effective_ids=os.access in os.supports_effective_ids):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise UsageError(f"{_shown(name)}: can't be read: {error.strerror}.") from None
 

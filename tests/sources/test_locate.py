@@ -172,3 +172,25 @@ def test_a_fifo_is_not_opened_before_its_turn(tmp_path: Path) -> None:
     path = str(tmp_path / "fifo.jsonl")
     os.mkfifo(path)
     assert locate([path]) == [path]
+
+
+def test_a_directory_is_read_through_links_and_a_link_back_up_ends(tmp_path: Path) -> None:
+    touch(tmp_path / "elsewhere" / "b.jsonl")
+    first, *_ = touch(tmp_path / "top" / "a.jsonl")
+    (tmp_path / "top" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "top" / "round").symlink_to(tmp_path / "top")
+    assert locate([str(tmp_path / "top")]) == [first, str(tmp_path / "top" / "linked" / "b.jsonl")]
+
+
+def test_a_file_in_a_closed_directory_is_not_said_to_be_missing(public_path: Path) -> None:
+    (path,) = touch(public_path / "closed" / "a.jsonl")
+    (public_path / "closed").chmod(0o700)
+    with as_an_ordinary_user(), pytest.raises(UsageError, match=r"a\.jsonl: can't be read: Permission denied"):
+        locate([path])
+
+
+def test_a_fifo_without_permission_is_an_error_before_anything_is_read(public_path: Path) -> None:
+    path = public_path / "fifo.jsonl"
+    os.mkfifo(path, 0)
+    with as_an_ordinary_user(), pytest.raises(UsageError, match=r"fifo\.jsonl: can't be read: Permission denied"):
+        locate([str(path)])
