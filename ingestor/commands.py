@@ -14,6 +14,8 @@ from ingestor.settings.rules import target_problems
 from ingestor.settings.show import show
 from ingestor.settings.simulate import SimulateOptions
 
+_SENDING = frozenset({"run", "resume", "reconcile"})
+
 
 def perform(command: Command, argv: Sequence[str]) -> int:
     """Run one command and return its exit code. Raises IngestorError."""
@@ -26,7 +28,7 @@ def perform(command: Command, argv: Sequence[str]) -> int:
         return _simulate(from_flags(SimulateOptions, line.options))
     wanted = {name: value for name, value in line.options.items() if name in ResultsOptions.model_fields}
     settings = {name: value for name, value in line.options.items() if name not in wanted}
-    loaded = load(settings, line.config, sending=command.name == "run")
+    loaded = load(settings, line.config, sending=command.name in _SENDING)
     for warning in loaded.warnings:
         _warn(warning)
     if command.name == "config":
@@ -53,13 +55,20 @@ def _serve(name: str, loaded: Loaded, sources: Sequence[str], wanted: ResultsOpt
     match name:
         case "run":
             return service.run(loaded.settings, sources)
+        case "resume":
+            return service.resume(loaded.settings)
+        case "reconcile":
+            return service.reconcile(loaded.settings, _named_batch(loaded))
         case "check":
             return service.check(loaded.settings, sources)
         case "status":
             return service.status(loaded.settings)
         case _:
-            batch = loaded.settings.batch if "batch" in loaded.given else None
-            return service.results(loaded.settings, wanted, batch)
+            return service.results(loaded.settings, wanted, _named_batch(loaded))
+
+
+def _named_batch(loaded: Loaded) -> str | None:
+    return loaded.settings.batch if "batch" in loaded.given else None
 
 
 def _simulate(options: SimulateOptions) -> int:

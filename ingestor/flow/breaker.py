@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from math import inf
 
 from ingestor.flow.pacer import Pacer
 from ingestor.model.events import BatchPaused, BatchResumed
@@ -32,12 +33,19 @@ class Breaker:
         self._closed = asyncio.Event()
         self._closed.set()
         self._told = False
+        self.up_since = -inf
+        """When the service came back from being down, on the loop's clock; minus infinity where it never was."""
 
     @property
     def uptime(self) -> float:
         """The loop's time without the time that the service was down: what a job's patience is measured in."""
         now = self._now()
         return now - self._circuit.downtime(now)
+
+    @property
+    def patience(self) -> int | None:
+        """How many attempts may be in flight; None is as many as there are slots."""
+        return 1 if self._circuit.is_half_open else None
 
     async def closed(self) -> None:
         """Wait while the service is down."""
@@ -86,5 +94,6 @@ class Breaker:
                 self._sink.emit(BatchPaused("the service is down", self._circuit.interval))
         elif self._told:
             self._told = False
+            self.up_since = self._now()
             self._closed.set()
             self._sink.emit(BatchResumed())

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 from ingestor.model.job import Job
 from ingestor.model.outcome import Outcome, Result
-from ingestor.model.ports import Admission, Standing
+from ingestor.model.ports import Admission
 from ingestor.model.reply import Reply
-from ingestor.policy.retry import History
+from ingestor.policy.retry import INVALIDATED_TOKEN, History
 
 
 @dataclass(slots=True, eq=False)
@@ -31,7 +31,7 @@ class Delivery:
     @property
     def withdrawable(self) -> bool:
         """Whether its intent may be taken back: no attempt, of any process, may have created the run."""
-        return self.admission.standing is Standing.NEW and not self.history.in_doubt
+        return not self.admission.in_doubt and not self.history.in_doubt
 
 
 def start(admission: Admission) -> Delivery:
@@ -42,14 +42,15 @@ def start(admission: Admission) -> Delivery:
 def end(delivery: Delivery, outcome: Outcome, reply: Reply) -> Result:
     """Say how a delivery ended: its outcome, and the last reply."""
     created = outcome is Outcome.CREATED
+    invalidated = outcome is Outcome.UNRESOLVED and delivery.admission.invalidated
     return Result(
         job=delivery.job,
         outcome=outcome,
         attempts=delivery.history.attempts,
         run_id=reply.run_id if created else None,
         http_status=reply.status,
-        error_code=None if created else reply.code or reply.fault,
-        error_message=None if created else reply.message,
+        error_code=INVALIDATED_TOKEN if invalidated else None if created else reply.code or reply.fault,
+        error_message=reply.message or None if created else reply.message,
         opc_request_id=reply.opc_request_id,
         opc_client_request_id=reply.opc_client_request_id or None,
         latency_ms=reply.latency_ms if delivery.history.attempts else None,

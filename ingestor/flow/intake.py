@@ -1,10 +1,12 @@
 """Records in: each is rejected, known already, or admitted with a durable intent and queued."""
 
+import asyncio
 from collections.abc import Iterable, Sequence
 
 from ingestor.flow.backlog import Backlog
 from ingestor.flow.delivery import Delivery, end, start
 from ingestor.flow.hand import Hand
+from ingestor.flow.service import Service
 from ingestor.flow.settlement import Settlement
 from ingestor.model.events import InputRead, RecordDuplicate, RecordRejected
 from ingestor.model.job import Job, Reject
@@ -14,7 +16,10 @@ from ingestor.model.reply import Reply
 
 _CONFLICT = "job_id: was already used in this batch with another body; give a changed record a job_id of its own"
 _EXPIRED = "may have been created earlier, and its retry token no longer protects it: it is not sent again"
-_NO_TOKENS = "may have been created earlier, and this service honours no retry tokens: it is not sent again"
+_NOT_STAMPED = (
+    "may have been created earlier, and this service honours no retry tokens; "
+    "its run would carry no stamp to find it by: it is not sent again"
+)
 
 
 class Intake:
@@ -30,7 +35,7 @@ class Intake:
         settlement: Settlement,
         *,
         stamped: bool,
-        idempotent: bool,
+        service: Service,
     ) -> None:
         self._source = source
         self._journal = journal
@@ -39,7 +44,8 @@ class Intake:
         self._backlog = backlog
         self._settlement = settlement
         self._stamped = stamped
-        self._idempotent = idempotent
+        self._service = service
+        self._settled_at = asyncio.get_running_loop().time() + service.settling
         self._stopping = False
         self.exhausted = False
         """Whether the whole input was taken in."""
@@ -107,14 +113,24 @@ class Intake:
                 self._account.emit(RecordDuplicate(admission.job, admission.run_id))
             case Standing.CONFLICT:
                 self._reject(admission.job)
+            case Standing.AGAIN | Standing.EXPIRED if admission.in_doubt and not self._service.idempotent:
+                self._look_first(admission)
             case Standing.EXPIRED:
                 self._leave_unresolved(admission, _EXPIRED)
-            case Standing.AGAIN if admission.in_doubt and not self._idempotent:
-                self._leave_unresolved(admission, _NO_TOKENS)
             case Standing.NEW | Standing.AGAIN:
                 delivery = start(admission)
                 self._hand.add(delivery)
                 self._backlog.add(delivery)
+
+    def _look_first(self, admission: Admission) -> None:
+        """Queue a job for its look-up, which shows that there is no run only when all that was sent has settled."""
+        if not admission.stamped:
+            self._leave_unresolved(admission, _NOT_STAMPED)
+            return
+        delivery = start(admission)
+        delivery.history.settled_at = self._settled_at
+        self._hand.add(delivery)
+        self._backlog.add_retry(delivery, 0.0)
 
     def _leave_unresolved(self, admission: Admission, reason: str) -> None:
         delivery = start(admission)

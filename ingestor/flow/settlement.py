@@ -1,15 +1,19 @@
 """Ends of jobs: made durable in groups, and only then told."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from ingestor.flow.delivery import Delivery
 from ingestor.flow.hand import Hand
 from ingestor.model.events import RecordDuplicate, RunSettled
 from ingestor.model.outcome import Result
-from ingestor.model.ports import EventSink, Journal
+from ingestor.model.ports import EventSink
 
 _LINGER = 0.005  # seconds; lets a group gather, so that a commit is shared
+
+
+Commit = Callable[[Sequence[Result]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +23,13 @@ class _Ended:
 
 
 class Settlement:
-    """Takes results without waiting, commits them, tells of them, and lets their deliveries go."""
+    """Takes results without waiting, commits them, tells of them, and lets their deliveries go.
 
-    def __init__(self, journal: Journal, sink: EventSink, hand: Hand) -> None:
-        self._journal = journal
+    `commit` returns once results are on disk; it raises JournalError.
+    """
+
+    def __init__(self, commit: Commit, sink: EventSink, hand: Hand) -> None:
+        self._commit = commit
         self._sink = sink
         self._hand = hand
         self._ended: list[_Ended] = []
@@ -49,7 +56,7 @@ class Settlement:
                 await asyncio.sleep(_LINGER)
             group, self._ended = self._ended, []
             if group:
-                await self._journal.settle([ended.result for ended in group])
+                await self._commit([ended.result for ended in group])
             for ended in group:
                 self._tell(ended)
 

@@ -4,13 +4,14 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ingestor.journal import statements
+from ingestor.journal import statements, unsettled, untold
 from ingestor.journal.admission import judge
 from ingestor.journal.statements import Ending
+from ingestor.journal.unsettled import Page
 from ingestor.model.errors import JournalError
 from ingestor.model.job import Job
-from ingestor.model.outcome import Result
-from ingestor.model.ports import Admission, Standing
+from ingestor.model.outcome import Outcome, Result
+from ingestor.model.ports import Admission, Standing, Unsettled
 from ingestor.policy.identity import Scope
 
 
@@ -25,10 +26,14 @@ class Admittance:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """Jobs that ended; `now` is seconds since the epoch."""
+    """Jobs that ended; `now` is seconds since the epoch.
+
+    `told` is how many of this process's outcomes are told already; None where not even those of earlier ones are.
+    """
 
     results: Sequence[Result]
     now: float
+    told: int | None
 
 
 class Batch:
@@ -39,11 +44,14 @@ class Batch:
         self._id = 0
         self._pass = 0
         self._found = 0  # the last row of earlier processes
+        self._first = 0  # the number of this process's first outcome
+        self._settled = 0
 
     def enter(self, connection: sqlite3.Connection, calls: Sequence[None]) -> Sequence[None]:
         """Find the batch, adding it where it is new. Comes before all else."""
         self._id = statements.find_batch(connection, self._scope)
         self._found = statements.last_id(connection)
+        self._first = untold.next_number(connection, self._id)
         return calls
 
     def admit(self, connection: sqlite3.Connection, calls: Sequence[Admittance]) -> list[list[Admission]]:
@@ -66,7 +74,33 @@ class Batch:
         written = statements.settle(connection, self._id, results, now=calls[-1].now)
         if written != len(results):
             raise JournalError(f"The journal misses the intents of {len(results) - written} jobs that were sent.")
+        self._forget(connection, calls[-1].told)
+        untold.add(connection, self._id, results, first=self._first + self._settled)
+        self._settled += len(results)
         return [None] * len(calls)
+
+    def count_unsettled(self, connection: sqlite3.Connection, calls: Sequence[None]) -> list[int]:
+        """Count the jobs whose end is not known."""
+        return [unsettled.count(connection, self._id) for _ in calls]
+
+    def unsettled(self, connection: sqlite3.Connection, calls: Sequence[Page]) -> list[list[Unsettled]]:
+        """Find jobs whose end is not known."""
+        return [unsettled.find(connection, self._id, page) for page in calls]
+
+    def conclude(self, connection: sqlite3.Connection, calls: Sequence[Settlement]) -> list[None]:
+        """Write what became of jobs that were looked for: those that have no run get a new token."""
+        self.settle(connection, calls)
+        absent = [result.job.key for call in calls for result in call.results if result.outcome is Outcome.FAILED]
+        unsettled.renew(connection, self._scope, self._id, absent)
+        return [None] * len(calls)
+
+    def untold(self, connection: sqlite3.Connection, calls: Sequence[None]) -> list[list[Result]]:
+        """Find the outcomes that may not be told yet."""
+        return [untold.find(connection, self._id) for _ in calls]
+
+    def _forget(self, connection: sqlite3.Connection, told: int | None) -> None:
+        if told is not None:
+            untold.forget(connection, self._id, before=self._first + told)
 
     def release(self, connection: sqlite3.Connection, calls: Sequence[Sequence[str]]) -> list[None]:
         """Take back the intents of these keys."""
@@ -84,4 +118,5 @@ class Batch:
         """Write how the pass ended."""
         for ending in calls:
             statements.finish_pass(connection, self._pass, ending)
+            self._forget(connection, ending.told)
         return [None] * len(calls)

@@ -9,8 +9,10 @@ Invariants:
 - All or nothing: calls are committed in groups, and a group whose commit fails is never believed. After it, every
   call raises JournalError, and the process must end; the next one finds what the last good commit left.
 - `pending` and `unresolved` mean that the run may exist. They leave that state only through a result, or through
-  `release` where this process itself wrote the intent. `first_sent_at` is never made younger while the service
-  may remember the token.
+  `release` where this process itself wrote the intent. A new token is given only to a job that surely has no run.
+  `first_sent_at` is never made younger while the
+  service may remember the token.
+- An outcome is told at least once: what is settled stays noted as untold until `told` says otherwise.
 - The row's token is the one to send: an admitted job carries it, whatever generation it is of.
 - An older ingestor refuses a file that a newer one has migrated; it never writes to it.
 """
@@ -22,11 +24,13 @@ from typing import Self
 from ingestor.journal.batch import Admittance, Batch, Settlement
 from ingestor.journal.database import NAME
 from ingestor.journal.lock import StateDirectory
+from ingestor.journal.schema import State
 from ingestor.journal.statements import Ending
+from ingestor.journal.unsettled import Page
 from ingestor.journal.writer import Writer
 from ingestor.model.job import Job
 from ingestor.model.outcome import Result
-from ingestor.model.ports import Admission, Clock
+from ingestor.model.ports import Admission, Clock, Unsettled
 from ingestor.policy.identity import Scope
 
 
@@ -37,6 +41,7 @@ class SqliteJournal:
         self._writer = writer
         self._batch = batch
         self._clock = clock
+        self._told: int | None = None
 
     @classmethod
     @asynccontextmanager
@@ -59,11 +64,38 @@ class SqliteJournal:
 
     async def settle(self, results: Sequence[Result]) -> None:
         """See the port: records how admitted jobs ended. Attempts are added to those of earlier processes."""
-        await self._writer.do(self._batch.settle, Settlement(results, self._clock.now()))
+        await self._writer.do(self._batch.settle, Settlement(results, self._clock.now(), self._told))
 
     async def release(self, jobs: Sequence[Job]) -> None:
         """See the port. An intent of an earlier process stays; a job that had failed before has failed again."""
         await self._writer.do(self._batch.release, [job.key for job in jobs])
+
+    async def count_unsettled(self) -> int:
+        """See the port UnsettledJobs."""
+        return await self._writer.do(self._batch.count_unsettled, None)
+
+    async def unsettled(self, *, pending: bool, after: int, limit: int) -> list[Unsettled]:
+        """See the port UnsettledJobs."""
+        page = Page(State.PENDING if pending else State.UNRESOLVED, after, limit)
+        return await self._writer.do(self._batch.unsettled, page)
+
+    async def conclude(self, results: Sequence[Result]) -> None:
+        """See the port UnsettledJobs."""
+        await self._writer.do(self._batch.conclude, Settlement(results, self._clock.now(), self._told))
+
+    async def untold(self) -> list[Result]:
+        """Return the outcomes that earlier processes settled and may not have told, oldest first. Raises JournalError.
+
+        Their jobs have no body and no text: the journal keeps neither.
+        """
+        return await self._writer.do(self._batch.untold, None)
+
+    def told(self, count: int) -> None:
+        """Say that what `untold` returned is told, and the first `count` outcomes that this process settled.
+
+        Costs nothing: it is written with the next outcomes, or with the end of the pass. Until then they are untold.
+        """
+        self._told = count
 
     async def start_pass(self) -> None:
         """Record for `status` that a pass over the batch begins. Raises JournalError."""
@@ -71,4 +103,4 @@ class SqliteJournal:
 
     async def finish_pass(self, counts: Mapping[str, int], *, left: int, exit_code: int) -> None:
         """Record how the pass ended: records per outcome, jobs left without one. Raises JournalError."""
-        await self._writer.do(self._batch.finish_pass, Ending(counts, left, exit_code, self._clock.now()))
+        await self._writer.do(self._batch.finish_pass, Ending(counts, left, exit_code, self._clock.now(), self._told))

@@ -100,6 +100,34 @@ def results(state_path: Path, *, batch: str | None = None, outcome: State | None
     return _results(path, open_read_only(path), batch, outcome)
 
 
+def batches(state_path: Path, *, platform: str, workspace: str) -> list[str]:
+    """Return the names of a target's batches, in the order of their beginning. Raises UsageError without a journal."""
+    path = _journal(state_path)
+    with closing(open_read_only(path)) as connection, explained(path):
+        rows = connection.execute(
+            "SELECT name FROM batch WHERE platform = ? AND workspace = ? ORDER BY id", (platform, workspace)
+        ).fetchall()
+    return [name for (name,) in rows]
+
+
+def unfinished_sources(state_path: Path, scope: Scope) -> list[str]:
+    """Return the sources of the batch's jobs that have no known end, first met first; [] where there is no journal."""
+    path = state_path / NAME
+    if not path.exists():
+        return []
+    with closing(open_read_only(path)) as connection, explained(path):
+        rows = connection.execute(_UNFINISHED_SOURCES, (scope.platform, scope.workspace, scope.batch)).fetchall()
+    return [source for (source,) in rows]
+
+
+_UNFINISHED_SOURCES = """
+    SELECT source FROM job JOIN batch ON batch.id = job.batch
+    WHERE platform = ? AND workspace = ? AND batch.name = ?
+      AND state <> 'created' AND state IN ('pending', 'unresolved')
+    GROUP BY source ORDER BY min(job.id)
+"""
+
+
 def _results(
     path: Path, connection: sqlite3.Connection, batch: str | None, outcome: State | None
 ) -> Iterator[ResultRow]:

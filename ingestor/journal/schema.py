@@ -59,6 +59,17 @@ MIGRATIONS = (
         remaining INTEGER
     );
     """,
+    """
+    CREATE TABLE untold (                   -- outcomes that may not be in the log yet, in the order they came
+        batch INTEGER NOT NULL REFERENCES batch,
+        number INTEGER NOT NULL,            -- without gaps in a batch
+        job INTEGER NOT NULL REFERENCES job,
+        attempts INTEGER NOT NULL,          -- this and what follows: what the log tells and `job` does not keep
+        latency_ms REAL,
+        opc_client_request_id TEXT,
+        PRIMARY KEY (batch, number)
+    ) WITHOUT ROWID;
+    """,
 )
 """Step n brings a file from version n to n + 1. A step that was ever released is never changed."""
 

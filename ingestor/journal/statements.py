@@ -16,6 +16,7 @@ from ingestor.model.outcome import Result
 from ingestor.policy.identity import Scope
 
 Value = str | bytes | float | None
+"""What SQLite takes."""
 
 _CHUNK = 500  # rows in a statement: the widest row has 11 values, and SQLite takes 32,766 parameters
 
@@ -35,12 +36,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a pass ended: records per outcome, jobs left without one, the exit code, and when."""
+    """How a pass ended: records per outcome, jobs left without one, the exit code, when; `told` as in Settlement."""
 
     counts: Mapping[str, int]
     left: int
     exit_code: int
     now: float
+    told: int | None
 
 
 def find_batch(connection: sqlite3.Connection, scope: Scope) -> int:
@@ -54,16 +56,16 @@ def find_batch(connection: sqlite3.Connection, scope: Scope) -> int:
 def find_rows(connection: sqlite3.Connection, batch: int, keys: Sequence[str]) -> dict[str, Row]:
     """Return what is known of each key; a key never seen is left out."""
     found = {}
-    for chunk in _chunks([(key,) for key in keys]):
+    for chunk in chunks([(key,) for key in keys]):
         (answer,) = connection.execute(
             f"""
-            WITH asked (number, key) AS (SELECT row_number() OVER (), column1 FROM (VALUES {_places(chunk)}))
+            WITH asked (number, key) AS (SELECT row_number() OVER (), column1 FROM (VALUES {places(chunk)}))
             SELECT json_group_array(json_array(
                 number, id, hex(digest), state, token, first_sent_at, stamped, run_id
             ))
             FROM asked CROSS JOIN job ON job.batch = ? AND job.key = asked.key
             """,  # noqa: S608 - only placeholders are put in
-            (*_flat(chunk), batch),
+            (*flat(chunk), batch),
         ).fetchone()
         for number, id_, digest, state, token, first_sent_at, stamped, run_id in json.loads(answer):
             (key,) = chunk[number - 1]
@@ -76,30 +78,38 @@ def add_intents(connection: sqlite3.Connection, batch: int, jobs: Sequence[Job],
     """Write the intents of jobs never seen."""
     common = (batch, State.PENDING, stamped, now, now)
     rows: list[tuple[Value, ...]] = [
-        (*common, job.key, job.digest, job.token, _text(job.origin.source), job.origin.line, _text(job.experiment_id))
+        (
+            *common,
+            job.key,
+            job.digest,
+            job.token,
+            storable(job.origin.source),
+            job.origin.line,
+            storable(job.experiment_id),
+        )
         for job in jobs
     ]
-    for chunk in _chunks(rows):
+    for chunk in chunks(rows):
         connection.execute(
             f"""
             INSERT INTO job (batch, state, stamped, first_sent_at, updated_at,
                              key, digest, token, source, line, experiment_id)
-            VALUES {_places(chunk)}
+            VALUES {places(chunk)}
             """,  # noqa: S608 - only placeholders are put in
-            _flat(chunk),
+            flat(chunk),
         )
 
 
 def move(connection: sqlite3.Connection, moves: Sequence[tuple[int, State, float]], *, now: float) -> None:
     """Put rows into another state: each is (row id, state, first sent at)."""
-    for chunk in _chunks(moves):
+    for chunk in chunks(moves):
         connection.execute(
             f"""
-            WITH moved (id, state, first_sent_at) AS (VALUES {_places(chunk)})
+            WITH moved (id, state, first_sent_at) AS (VALUES {places(chunk)})
             UPDATE job SET state = moved.state, first_sent_at = moved.first_sent_at, updated_at = ?
             FROM moved WHERE job.id = moved.id
             """,  # noqa: S608 - only placeholders are put in
-            (*_flat(chunk), now),
+            (*flat(chunk), now),
         )
 
 
@@ -107,18 +117,18 @@ def settle(connection: sqlite3.Connection, batch: int, results: Sequence[Result]
     """Write how jobs ended; return how many of them had an intent."""
     rows = [_ending(result) for result in results]
     before = connection.total_changes
-    for chunk in _chunks(rows):
+    for chunk in chunks(rows):
         connection.execute(
             f"""
             WITH ended (key, state, run_id, http_status, error_code, error_message, opc_request_id, attempts)
-                AS (VALUES {_places(chunk)})
+                AS (VALUES {places(chunk)})
             UPDATE job SET
                 state = ended.state, run_id = ended.run_id, http_status = ended.http_status,
                 error_code = ended.error_code, error_message = ended.error_message,
                 opc_request_id = ended.opc_request_id, attempts = job.attempts + ended.attempts, updated_at = ?
             FROM ended WHERE job.batch = ? AND job.key = ended.key
             """,  # noqa: S608 - only placeholders are put in
-            (*_flat(chunk), now, batch),
+            (*flat(chunk), now, batch),
         )
     return connection.total_changes - before
 
@@ -128,9 +138,9 @@ def release(connection: sqlite3.Connection, batch: int, keys: Sequence[str], *, 
 
     Any other intent stays: an earlier process wrote it, and nobody knows what that one sent.
     """
-    for chunk in _chunks([(key,) for key in keys]):
-        of_these = f"batch = ? AND key IN (VALUES {_places(chunk)}) AND state = '{State.PENDING}'"
-        parameters = (batch, *_flat(chunk))
+    for chunk in chunks([(key,) for key in keys]):
+        of_these = f"batch = ? AND key IN (VALUES {places(chunk)}) AND state = '{State.PENDING}'"
+        parameters = (batch, *flat(chunk))
         connection.execute(
             f"DELETE FROM job WHERE {of_these} AND attempts = 0 AND id > ?",  # noqa: S608 - only placeholders
             (*parameters, after),
@@ -164,28 +174,30 @@ def _ending(result: Result) -> tuple[Value, ...]:
     return (
         result.job.key,
         State(result.outcome.value),
-        _text(result.run_id),
+        storable(result.run_id),
         result.http_status,
-        _text(result.error_code),
-        _text(result.error_message),
-        _text(result.opc_request_id),
+        storable(result.error_code),
+        storable(result.error_message),
+        storable(result.opc_request_id),
         result.attempts,
     )
 
 
-def _chunks(rows: Sequence[tuple[Value, ...]]) -> Iterator[Sequence[tuple[Value, ...]]]:
+def chunks(rows: Sequence[tuple[Value, ...]]) -> Iterator[Sequence[tuple[Value, ...]]]:
+    """Yield the rows in portions that fit in a statement."""
     return (rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK))
 
 
-def _places(rows: Sequence[tuple[Value, ...]]) -> str:
+def places(rows: Sequence[tuple[Value, ...]]) -> str:
     """Return the placeholders of rows of one width, as they stand behind VALUES."""
     return ",".join([f"({','.join('?' * len(rows[0]))})"] * len(rows))
 
 
-def _flat(rows: Sequence[tuple[Value, ...]]) -> list[Value]:
+def flat(rows: Sequence[tuple[Value, ...]]) -> list[Value]:
+    """Return the values of rows as parameters."""
     return [value for row in rows for value in row]
 
 
-def _text(value: str | None) -> str | None:
+def storable(value: str | None) -> str | None:
     """Make text storable: a lone surrogate, as in a file name or a hostile answer, becomes its escape."""
     return None if value is None else value.encode("utf-8", "backslashreplace").decode()

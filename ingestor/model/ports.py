@@ -1,11 +1,12 @@
 """The seams between the parts, as their users see them."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from ingestor.model.events import Event
+from ingestor.model.finding import Finding
 from ingestor.model.job import Job, Reject
 from ingestor.model.outcome import Result
 from ingestor.model.reply import Reply
@@ -49,12 +50,16 @@ class Input(Protocol):
         ...
 
     def batches(self) -> AsyncIterator[Sequence[Job | Reject]]:
-        """Yield what is there, soonest first: never waits to fill a batch. Raises UsageError for a lost source."""
+        """Yield what is there, soonest first: never waits to fill a batch. A source that is lost ends in a Reject."""
         ...
 
     def stop(self) -> None:
         """Read no more: `batches` ends after what it has already taken. Safe to call twice."""
         ...
+
+
+Pace = Callable[[], Awaitable[None]]
+"""Returns when the next request may go."""
 
 
 class Target(Protocol):
@@ -65,6 +70,14 @@ class Target(Protocol):
 
         Every fault of the connection is a Reply; only cancellation and bugs raise.
         `stamped` adds the job's token to the run as the tag `ingestor.token`.
+        """
+        ...
+
+    async def find(self, token: str, experiment_id: str | None, pace: Pace) -> Finding:
+        """Look for the run that carries `token` as its stamp, among deleted ones too; creates nothing.
+
+        Without an experiment, all that the service tells of are searched. `pace` is awaited before each request but
+        the first.
         """
         ...
 
@@ -98,7 +111,8 @@ class Admission:
 
     `run_id` is set when DONE. `stamped` is whether the job's attempts carry the stamp: as the first one did.
     `in_doubt` says that an earlier process may have sent it without learning the result. `first_sent_at` is when
-    the token's life began, in seconds since the epoch.
+    the token's life began, in seconds since the epoch. `invalidated` is set where an earlier process was told that
+    the token no longer protects, and the job is met by way of `Unsettled`.
     """
 
     job: Job
@@ -107,6 +121,18 @@ class Admission:
     first_sent_at: float
     in_doubt: bool = False
     run_id: str | None = None
+    invalidated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """A job whose end is not known, as the journal has it: in doubt, and without body and text, which are not kept.
+
+    `number` grows from job to job.
+    """
+
+    number: int
+    admission: Admission
 
 
 class Journal(Protocol):
@@ -126,4 +152,23 @@ class Journal(Protocol):
 
     async def release(self, jobs: Sequence[Job]) -> None:
         """Take back the intents of jobs that were surely never sent by anyone. Raises JournalError."""
+        ...
+
+
+class UnsettledJobs(Protocol):
+    """The jobs of one batch whose end is not known. Every method raises JournalError."""
+
+    async def count_unsettled(self) -> int:
+        """Return how many there are."""
+        ...
+
+    async def unsettled(self, *, pending: bool, after: int, limit: int) -> Sequence[Unsettled]:
+        """Return the first `limit` of them that are pending (or else unresolved) and numbered above `after`."""
+        ...
+
+    async def conclude(self, results: Sequence[Result]) -> None:
+        """Record what became of them, and return once it is on disk.
+
+        FAILED says here that a job surely has no run: it gets a new token, under which the next process may send it.
+        """
         ...

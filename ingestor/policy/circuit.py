@@ -2,7 +2,8 @@
 
 After a few failures in a row the service is *suspect*, and is asked a harmless question. If that fails too the circuit
 opens: nothing is sent until the question is answered again, asked at growing intervals. Where the question is answered
-but so many different jobs fail in a row that it can't be their own fault, the circuit opens all the same.
+but so many different jobs fail in a row that it can't be their own fault, the circuit opens all the same. Once the
+question is answered it is *half open*: one job tries, and its success closes the circuit, its failure opens it again.
 """
 
 SUSPICION = 3
@@ -13,6 +14,7 @@ BREADTH = 10
 
 _FIRST_INTERVAL = 1.0
 _LONGEST_INTERVAL = 60.0
+_LONGEST_ANSWERED_INTERVAL = 8.0  # a service that answers questions is near, and only jobs can tell that it is back
 
 
 class Circuit:
@@ -34,6 +36,11 @@ class Circuit:
         """Whether the harmless question is worth asking now."""
         return self._failures >= SUSPICION and not self.is_open
 
+    @property
+    def is_half_open(self) -> bool:
+        """Whether one job may try, to see if the service is back."""
+        return self._down_since is not None and not self.is_open
+
     def succeeded(self, now: float) -> None:
         """Take an answer that shows the service at work."""
         self._past_downtime += self.down_for(now)
@@ -48,19 +55,19 @@ class Circuit:
         self._failures += 1
         if len(self._failing) < BREADTH:
             self._failing.add(key)
-        if len(self._failing) >= BREADTH:
+        if len(self._failing) >= BREADTH or self.is_half_open:
             self._open(now)
 
     def question_failed(self, now: float) -> None:
         """Take a harmless question that went unanswered."""
         if self.is_open:
-            self._wait_longer()
+            self._wait_longer(_LONGEST_INTERVAL)
         self._open(now)
 
     def question_answered(self) -> None:
         """Take an answer to the harmless question: jobs may try. Until one succeeds, every new wait is longer."""
         if self.is_open:
-            self._wait_longer()
+            self._wait_longer(_LONGEST_ANSWERED_INTERVAL)
             self._failing.clear()
         self.is_open = False
         self._failures = 0
@@ -78,5 +85,5 @@ class Circuit:
         if self._down_since is None:
             self._down_since = now
 
-    def _wait_longer(self) -> None:
-        self.interval = min(_LONGEST_INTERVAL, 2 * self.interval)
+    def _wait_longer(self, longest: float) -> None:
+        self.interval = min(longest, 2 * self.interval)

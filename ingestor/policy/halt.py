@@ -80,7 +80,8 @@ class HaltPolicy:
         return Proceed()
 
     def judge_probe(self, reply: Reply) -> None:
-        """Take the answer to the harmless question; anything but a success leaves things as they are."""
+        """Take the reply to a harmless question: any answer shows that the service is there, a success more."""
+        self._answered = self._answered or reply.status is not None
         if reply.status is not None and reply.status // 100 == 2:
             self._prove()
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 
 from ingestor.model.outcome import Outcome
 from ingestor.model.reply import Fault, Reply
@@ -50,6 +51,9 @@ class Ruling:
     effect: Effect
 
 
+INVALIDATED_TOKEN = "InvalidatedRetryToken"  # noqa: S105 - an error code
+"""The error code of a 409 that says so."""
+
 _CREATED = Ruling(Verdict.CREATED, Effect.NONE)
 _NOT_DONE = Ruling(Verdict.TRANSIENT, Effect.NONE)
 _PERHAPS_DONE = Ruling(Verdict.TRANSIENT, Effect.UNKNOWN)
@@ -63,7 +67,7 @@ _BY_CODE = {
     (409, "IncorrectState"): _NOT_DONE,
     (409, "LockConflict"): _NOT_DONE,
     (409, "ExternalServerIncorrectState"): _NOT_DONE,
-    (409, "InvalidatedRetryToken"): Ruling(Verdict.INVALIDATED, Effect.UNKNOWN),
+    (409, INVALIDATED_TOKEN): Ruling(Verdict.INVALIDATED, Effect.UNKNOWN),
     (400, "LimitExceeded"): _REFUSED,
     (400, "QuotaExceeded"): _REFUSED,
 }
@@ -132,6 +136,17 @@ class RetryBudget:
     longest_wait: float = 300.0
 
 
+class Recovery(StrEnum):
+    """What can be done about an attempt of unknown effect."""
+
+    TOKEN = "token"  # noqa: S105 - a name, not a token
+    """Repeat it: the service honours retry tokens."""
+    LOOKUP = "lookup"
+    """Look for its run, and repeat it where there is none."""
+    NONE = "none"
+    """Nothing."""
+
+
 @dataclass(slots=True)
 class History:
     """What is known of a job that is being delivered.
@@ -140,13 +155,16 @@ class History:
         in_doubt: an attempt may have created the run without our knowing.
         attempts: all attempts of this process.
         counted: those that count against the budget.
-        first_at: when the first of them began, on the clock of `now` below.
+        first_at: when the first of them, or of the look-ups, began, on the clock of `now` below.
+        settled_at: from when on a look-up shows whether the run exists (see `policy.lookup`), by a monotonic clock
+            that does not stop while the service is down.
     """
 
     in_doubt: bool = False
     attempts: int = 0
     counted: int = 0
-    first_at: float = 0.0
+    first_at: float = inf
+    settled_at: float = -inf
 
     @contextmanager
     def doubt_while_under_way(self) -> Iterator[None]:
@@ -170,7 +188,12 @@ class Retry:
     delay: float
 
 
-Decision = Settle | Retry
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """The job's run is looked for before anything else (see `policy.lookup`)."""
+
+
+Decision = Settle | Retry | LookUp
 
 
 def decide(
@@ -180,13 +203,13 @@ def decide(
     budget: RetryBudget,
     *,
     now: float,
-    idempotent: bool,
+    recovery: Recovery,
     uniform: Callable[[float, float], float],
 ) -> Decision:
     """Decide what follows an attempt, and bring `history` up to date with it.
 
-    `now` and `history.first_at` share one monotonic clock. `idempotent` says that the service honours retry
-    tokens: where it does not, an attempt of unknown effect is never repeated. `uniform` is the random source.
+    `now` and `history.first_at` share one monotonic clock. `recovery` says what may be done where the effect of
+    an attempt is not known. `uniform` is the random source.
     """
     if ruling.effect is Effect.UNKNOWN:
         history.in_doubt = True
@@ -198,9 +221,9 @@ def decide(
         case Verdict.INVALIDATED:
             return Settle(Outcome.UNRESOLVED)
         case Verdict.THROTTLED | Verdict.UNAUTHENTICATED:
-            return Retry(_waiting(reply, budget, backoff(1, budget, uniform)))
+            return Retry(waiting(reply, budget, backoff(1, budget, uniform)))
         case Verdict.TRANSIENT:
-            return _after_transient(history, reply, budget, now=now, idempotent=idempotent, uniform=uniform)
+            return _after_transient(history, reply, budget, now=now, recovery=recovery, uniform=uniform)
 
 
 def backoff(attempt: int, budget: RetryBudget, uniform: Callable[[float, float], float]) -> float:
@@ -220,19 +243,25 @@ def _after_transient(
     budget: RetryBudget,
     *,
     now: float,
-    idempotent: bool,
+    recovery: Recovery,
     uniform: Callable[[float, float], float],
 ) -> Decision:
     history.counted += 1
-    if history.in_doubt and not idempotent:
-        return Settle(Outcome.UNRESOLVED)
-    delay = _waiting(reply, budget, backoff(history.counted, budget, uniform))
-    if history.counted >= budget.max_attempts or now + delay - history.first_at > budget.max_seconds:
+    if history.in_doubt and recovery is not Recovery.TOKEN:
+        return LookUp() if recovery is Recovery.LOOKUP else Settle(Outcome.UNRESOLVED)
+    delay = waiting(reply, budget, backoff(history.counted, budget, uniform))
+    if exhausted(history, budget, now + delay):
         return Settle(Outcome.UNRESOLVED if history.in_doubt else Outcome.FAILED)
     return Retry(delay)
 
 
-def _waiting(reply: Reply, budget: RetryBudget, delay: float) -> float:
+def exhausted(history: History, budget: RetryBudget, then: float) -> bool:
+    """Whether a job's budget allows no attempt at `then`."""
+    return history.counted >= budget.max_attempts or then - history.first_at > budget.max_seconds
+
+
+def waiting(reply: Reply, budget: RetryBudget, delay: float) -> float:
+    """Return a delay, or what the service asks to wait where that is more, in seconds."""
     if reply.retry_after is None:
         return delay
     return max(delay, min(reply.retry_after, budget.longest_wait))

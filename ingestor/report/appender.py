@@ -6,6 +6,7 @@ and then: it waits while too much is kept, and tells of a disk that is full or a
 
 import asyncio
 import contextlib
+import errno
 import os
 import select
 import threading
@@ -22,6 +23,8 @@ CHUNK = 64 * 1024
 """Bytes that are company enough."""
 BOUND = 8 * 1024 * 1024
 """Bytes kept before `ready` waits."""
+
+_CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EROFS})  # fsync(2): a pipe, a socket, a terminal
 
 
 class ReportError(IngestorError):
@@ -50,6 +53,7 @@ class Appender:
         self._closing = False
         self._ended = False
         self._failure: OSError | None = None
+        self._fd: int | None = None
         self._waiters: list[tuple[float, Future[None]]] = []
         self._thread = threading.Thread(target=self._run, name=f"writer of {what}", daemon=True)
         self._thread.start()
@@ -75,6 +79,12 @@ class Appender:
             self._changed.notify()
         await self._reach(self._added)
 
+    async def sync(self) -> None:
+        """Wait until all that was added is on disk, or handed over where it is no file. Raises ReportError."""
+        await self.flush()
+        await asyncio.to_thread(self._sync)
+        self._check()
+
     async def close(self) -> None:
         """Write what is left and close the file; harmless when repeated. Raises ReportError."""
         with self._changed:
@@ -91,6 +101,9 @@ class Appender:
                 self._waiters.append((mark, arrived))
         if arrived is not None:
             await asyncio.wrap_future(arrived)
+        self._check()
+
+    def _check(self) -> None:
         if self._failure is not None:
             raise ReportError(
                 f"{self._what} can't be written: {self._failure.strerror}. Mend that or choose another with "
@@ -109,7 +122,7 @@ class Appender:
                 self._release(inf)
 
     def _write_until_closed(self) -> None:
-        fd = self._open_file()
+        fd = self._fd = self._open_file()
         try:
             while lines := self._take():
                 data = b"".join(lines)
@@ -117,6 +130,21 @@ class Appender:
                 with self._changed:
                     self._written += len(data)
                     self._release(self._written)
+        finally:
+            with self._changed:
+                self._fd = None
+            os.close(fd)
+
+    def _sync(self) -> None:
+        with self._changed:
+            fd = None if self._fd is None else os.dup(self._fd)
+        if fd is None:
+            return
+        try:
+            os.fsync(fd)
+        except OSError as error:
+            if error.errno not in _CANNOT_SYNC:
+                self._failure = error
         finally:
             os.close(fd)
 

@@ -78,6 +78,10 @@ class StructuredLog:
         """Wait until every event so far is written. Raises ReportError."""
         await self._appender.flush()
 
+    async def sync(self) -> None:
+        """Wait until every event so far is on disk (see `Appender`). Raises ReportError."""
+        await self._appender.sync()
+
     async def close(self) -> None:
         """Write what is left and close; harmless when repeated. Raises ReportError."""
         await self._appender.close()

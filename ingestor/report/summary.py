@@ -70,8 +70,8 @@ def as_text(finished: BatchFinished, metrics: Metrics, files: Files) -> str:
         _headline(finished, metrics),
         _outcome_table(finished),
         _traffic_table(finished, metrics),
-        _error_table(metrics),
-        _file_table(_existing(finished, files)),
+        error_table(metrics),
+        file_table(_existing(finished, files)),
         "\n".join(_advice(finished, metrics, files)),
     ]
     return "\n\n".join(part for part in parts if part)
@@ -103,7 +103,8 @@ def _traffic_table(finished: BatchFinished, metrics: Metrics) -> str:
     return "\n".join(rows)
 
 
-def _error_table(metrics: Metrics) -> str:
+def error_table(metrics: Metrics) -> str:
+    """Return the most frequent errors as a table with a title; empty where there are none."""
     errors = metrics.errors.most_frequent(_ERRORS_SHOWN)
     if not errors:
         return ""
@@ -119,7 +120,8 @@ def _describe(error: ErrorCount) -> str:
     return ": ".join(part for part in (label, printable(error.message, 120)) if part)
 
 
-def _file_table(files: Files) -> str:
+def file_table(files: Files) -> str:
+    """Return where the rest of the account lies, a file a line."""
     return "\n".join(f"  {name:<11}{printable(path)}" for name, path in asdict(files).items() if path is not None)
 
 

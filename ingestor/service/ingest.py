@@ -5,22 +5,21 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from ingestor.flow.attempt import Service
-from ingestor.flow.pacer import Pacer
 from ingestor.flow.pipeline import Ending, Pipeline
 from ingestor.journal.journal import SqliteJournal
 from ingestor.journal.lock import StateDirectory
 from ingestor.model.errors import ExitCode, IngestorError, JournalError
 from ingestor.model.events import BatchFinished, BatchHalted, BatchStarted
 from ingestor.model.outcome import Outcome
-from ingestor.model.ports import Input
+from ingestor.model.ports import Account, Input, Journal, Target
 from ingestor.policy.halt import Halt
 from ingestor.report.log import StructuredLog
 from ingestor.report.metrics import Metrics
 from ingestor.report.rejects import RejectsFile
 from ingestor.report.reporter import Reporter
 from ingestor.service.clock import SystemClock
-from ingestor.service.parts import budget_of, endpoint_of, pipeline_options_of, scope_of, target_of
+from ingestor.service.parts import endpoint_of, pipeline_options_of, scope_of, service_of, target_of
+from ingestor.service.telling import Telling
 from ingestor.settings.options import Settings
 
 Stop = Callable[[], None]
@@ -30,12 +29,21 @@ _AFTER_AN_ERROR = "Mend that, then run the same command again: what is done stay
 
 
 @dataclass(frozen=True, slots=True)
+class Ports:
+    """What the pipeline meets the world through."""
+
+    journal: Journal
+    target: Target
+    account: Account
+
+
+@dataclass(frozen=True, slots=True)
 class _Account:
     """Where a batch is told of."""
 
     reporter: Reporter
     rejects: RejectsFile
-    metrics: Metrics
+    telling: Telling
 
 
 async def ingest(
@@ -45,6 +53,7 @@ async def ingest(
     names: tuple[str, ...] = (),
     metrics: Metrics | None = None,
     on_start: Callable[[Stop], None] | None = None,
+    wrap: Callable[[Ports], Ports] = lambda ports: ports,
 ) -> BatchFinished:
     """Bring the records of `source` in, and tell how it ended; journal, log and rejects are kept as `settings` say.
 
@@ -54,6 +63,7 @@ async def ingest(
         names: what the log calls the sources.
         metrics: counts what happens, for those who watch.
         on_start: is given what ends the batch in order.
+        wrap: puts something between the pipeline and its ports, to watch or to disturb.
 
     Raises IngestorError where the batch can't begin (a setting, credentials, the state directory, its journal), and
     where its account can't be finished. What goes wrong between halts the batch, and is told in its account.
@@ -65,33 +75,39 @@ async def ingest(
     begun = time.monotonic()
     metrics = metrics or Metrics(time.monotonic)
     with StateDirectory.open(settings.state, allow_network_fs=settings.allow_network_state) as state:
-        async with SqliteJournal.open(state, scope, clock) as journal, _account(settings, metrics) as account, target:
+        async with (
+            SqliteJournal.open(state, scope, clock) as journal,
+            _account(settings, metrics, journal) as account,
+            target,
+        ):
             account.reporter.emit(BatchStarted(batch=scope.batch, target=endpoint.display, sources=names))
             await journal.start_pass()
-            service = Service(
-                target=target,
-                pacer=Pacer(settings.rate, account.reporter),
-                budget=budget_of(settings),
-                idempotent=settings.tracking_uri is None,
-            )
-            pipeline = Pipeline(pipeline_options_of(settings), source, journal, service, account.reporter, clock)
+            await account.telling.catch_up()
+            pipeline = _pipeline(source, settings, wrap(Ports(journal, target, account.reporter)))
             if on_start is not None:
                 on_start(pipeline.stop)
-            ending = await _work(pipeline, account.reporter)
+            async with account.telling.confirming():
+                ending = await _work(pipeline, account.reporter)
             finished = _finished(scope.batch, ending, metrics, time.monotonic() - begun)
             await _close(account, finished, journal)
             return finished
 
 
 @asynccontextmanager
-async def _account(settings: Settings, metrics: Metrics) -> AsyncIterator[_Account]:
+async def _account(settings: Settings, metrics: Metrics, journal: SqliteJournal) -> AsyncIterator[_Account]:
     """Open log and rejects, and close both whatever happens. Raises IngestorError where one can't be written."""
     async with AsyncExitStack() as opened:
         rejects = RejectsFile(settings.rejects)
         opened.push_async_callback(rejects.close, completed=False)
         log = StructuredLog.open(str(settings.log), SystemClock())
         opened.push_async_callback(log.close)
-        yield _Account(Reporter(files=[log, rejects], views=[metrics]), rejects, metrics)
+        telling = Telling(journal, log)
+        yield _Account(Reporter(files=[log, rejects], views=[metrics, telling]), rejects, telling)
+
+
+def _pipeline(source: Input, settings: Settings, ports: Ports) -> Pipeline:
+    service = service_of(settings, ports.target, ports.account)
+    return Pipeline(pipeline_options_of(settings), source, ports.journal, service, ports.account, SystemClock())
 
 
 async def _work(pipeline: Pipeline, reporter: Reporter) -> Ending:
@@ -126,6 +142,7 @@ def _exit_code(ending: Ending, metrics: Metrics) -> ExitCode:
 async def _close(account: _Account, finished: BatchFinished, journal: SqliteJournal) -> None:
     account.reporter.emit(finished)
     await account.rejects.close(completed=finished.exit_code in (ExitCode.OK, ExitCode.INCOMPLETE))
+    await account.telling.confirm()
     try:
         await journal.finish_pass(finished.counts, left=finished.left, exit_code=finished.exit_code)
     except JournalError:

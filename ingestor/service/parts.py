@@ -1,7 +1,11 @@
 """Settings into parts: which endpoint, whose credentials, which batch."""
 
+from ingestor.flow.pacer import Pacer
 from ingestor.flow.pipeline import PipelineOptions
+from ingestor.flow.service import Service
+from ingestor.model.ports import EventSink, Target
 from ingestor.policy.identity import Scope
+from ingestor.policy.lookup import settling_time_after_a_crash
 from ingestor.policy.retry import RetryBudget
 from ingestor.report.summary import Files
 from ingestor.settings.options import Settings
@@ -46,6 +50,17 @@ def scope_of(settings: Settings) -> Scope:
     if settings.tracking_uri is not None:
         return Scope(settings.tracking_uri.rstrip("/"), "", settings.batch)
     return Scope(settings.platform_id or "", settings.workspace or "", settings.batch)
+
+
+def service_of(settings: Settings, target: Target, sink: EventSink) -> Service:
+    """Return the service with what paces attempts at it and what they may cost."""
+    return Service(
+        target=target,
+        pacer=Pacer(settings.rate, sink),
+        budget=budget_of(settings),
+        idempotent=settings.retry_tokens,
+        settling=settling_time_after_a_crash(settings.timeout),
+    )
 
 
 def budget_of(settings: Settings) -> RetryBudget:

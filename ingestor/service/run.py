@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from ingestor.model.errors import ExitCode
 from ingestor.model.events import BatchFinished
+from ingestor.model.outcome import Outcome
 from ingestor.report.metrics import Metrics
 from ingestor.report.progress import Mode, Progress
 from ingestor.report.summary import as_json, as_text
@@ -16,7 +17,8 @@ from ingestor.service.interruption import Interruption
 from ingestor.service.parts import files_of, scope_of
 from ingestor.settings.options import Settings
 from ingestor.settings.values import Output
-from ingestor.sources.reader import open_sources
+from ingestor.sources.reader import Reader, open_sources
+from ingestor.sources.spool import Spool
 
 _STOPPING = "ingestor: stopping: requests on their way get {:g} s to end (Ctrl-C again leaves at once)"
 
@@ -24,24 +26,42 @@ _STOPPING = "ingestor: stopping: requests on their way get {:g} s to end (Ctrl-C
 def run(settings: Settings, sources: Sequence[str]) -> ExitCode:
     """Bring in the records of `sources`, show progress, and print the summary.
 
+    Standard input that an earlier run read and did not finish comes first.
     Raises IngestorError where the batch can't begin.
     """
-    return asyncio.run(_run(settings, sources))
+    scope = scope_of(settings)
+    spool = Spool(settings.state, scope) if settings.spool else None
+    source = open_sources(sources, scope, spool)
+    return bring_in(settings, source, sources, spool)
 
 
-async def _run(settings: Settings, sources: Sequence[str]) -> ExitCode:
+def bring_in(settings: Settings, source: Reader, names: Sequence[str], spool: Spool | None) -> ExitCode:
+    """Bring in the records of `source`, and forget the spool once each of them has a run. Raises IngestorError."""
+    return asyncio.run(_bring_in(settings, source, names, spool))
+
+
+async def _bring_in(settings: Settings, source: Reader, names: Sequence[str], spool: Spool | None) -> ExitCode:
     with Interruption() as interruption:
         try:
-            return await _batch(settings, sources, interruption)
+            finished = await _batch(settings, source, names, interruption)
         except asyncio.CancelledError:
             if not interruption.count:
                 raise
             print("ingestor: left at once; run the same command again to go on", file=sys.stderr)
             return ExitCode.STOPPED
+        if spool is not None and _is_accounted_for(finished):
+            spool.clear()
+        return ExitCode(finished.exit_code)
 
 
-async def _batch(settings: Settings, sources: Sequence[str], interruption: Interruption) -> ExitCode:
-    source = open_sources(sources, scope_of(settings))
+def _is_accounted_for(finished: BatchFinished) -> bool:
+    """Whether no record needs to be read again: what failed or is unresolved may be tried by the next run."""
+    again = (Outcome.FAILED, Outcome.UNRESOLVED)
+    ended = finished.exit_code in (ExitCode.OK, ExitCode.INCOMPLETE)
+    return ended and not any(finished.counts[outcome] for outcome in again)
+
+
+async def _batch(settings: Settings, source: Reader, names: Sequence[str], interruption: Interruption) -> BatchFinished:
     metrics = Metrics(time.monotonic)
 
     def started(stop: Stop) -> None:
@@ -53,22 +73,23 @@ async def _batch(settings: Settings, sources: Sequence[str], interruption: Inter
         if settings.time_budget is not None:
             asyncio.get_running_loop().call_later(settings.time_budget, stop)
 
-    async with _progress(settings, metrics):
-        finished = await ingest(source, settings, names=tuple(sources), metrics=metrics, on_start=started)
+    async with progress(settings, metrics):
+        finished = await ingest(source, settings, names=tuple(names), metrics=metrics, on_start=started)
     _print_summary(settings, finished, metrics)
-    return ExitCode(finished.exit_code)
+    return finished
 
 
 @contextlib.asynccontextmanager
-async def _progress(settings: Settings, metrics: Metrics) -> AsyncIterator[None]:
-    progress = Progress.on(sys.stderr, Mode(settings.progress), metrics, time.monotonic)
-    showing = asyncio.create_task(progress.run())
+async def progress(settings: Settings, metrics: Metrics) -> AsyncIterator[None]:
+    """Show progress on standard error inside the block, as the settings say."""
+    shown = Progress.on(sys.stderr, Mode(settings.progress), metrics, time.monotonic)
+    showing = asyncio.create_task(shown.run())
     try:
         yield
     finally:
         showing.cancel()
         await asyncio.wait({showing})
-        progress.close()
+        shown.close()
 
 
 def _print_summary(settings: Settings, finished: BatchFinished, metrics: Metrics) -> None:

@@ -113,6 +113,10 @@ class Settings(BaseSettings):
     """The key of the workspace that gets the runs."""
     tracking_uri: Annotated[Address | None, Option(Group.TARGET, "URL")] = None
     """The address of an MLflow-compatible server, instead of AIDP."""
+    retry_tokens: Annotated[bool, Option(Group.TARGET, default="yes, or no with --tracking-uri")] = Field(
+        default_factory=lambda data: not data.get("tracking_uri")
+    )
+    """Trust the service to honour retry tokens; without, a record whose answer was lost is looked for first."""
     dh_user_principal: Annotated[OneLine | None, Option(Group.TARGET, "TEXT")] = None
     """Sent as it is in the header dh-user-principal."""
 
@@ -137,6 +141,8 @@ class Settings(BaseSettings):
     """Where the journal lives, the memory of what was done. Keep it, and running again is always safe."""
     stamp: Annotated[bool, Option(Group.BATCH)] = True
     """Put the tag ingestor.token on every run, by which a run whose answer was lost can be found."""
+    spool: Annotated[bool, Option(Group.BATCH)] = True
+    """Keep what is read from standard input in the state directory until it is done, so that a crash loses none."""
     allow_network_state: Annotated[bool, Option(Group.BATCH)] = False
     """Let the state directory be on a network file system, where SQLite can't promise durability."""
 

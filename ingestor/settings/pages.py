@@ -36,6 +36,13 @@ _RUN_CODES = {
     4: "halted: credentials, address or service are wrong for every record",
     75: "stopped early: the same command goes on where it stopped",
 }
+_RECONCILE_CODES = {
+    0: "nothing is unresolved any more",
+    **_WRONG,
+    3: "something still is: `ingestor results --outcome unresolved` tells why",
+    4: "halted: credentials, address or service are wrong",
+    75: "stopped early: the same command goes on where it stopped",
+}
 _CHECK_CODES = {0: "every record is valid", **_WRONG, 3: "some records are not valid"}
 _JOURNAL_CODES = {0: "done", **_WRONG, 4: "the journal can't be read"}
 _PLAIN_CODES = {0: "done", **_WRONG}
@@ -99,6 +106,23 @@ COMMANDS = {
                 ("ingestor results --outcome failed", "what the service refused, and why"),
             ),
             exit_codes=_JOURNAL_CODES,
+        ),
+        Command(
+            name="reconcile",
+            purpose="settle what is unresolved",
+            text="Ask the service for the run of every job whose end is not known, by the tag ingestor.token: of all\n"
+            "batches of this target, or of the one that is named. What is found is created; what surely has no run\n"
+            "is sent again by the next run. Creates nothing. Takes the options of run.",
+            examples=(("ingestor reconcile --config migration.toml", "after a run that ended with exit code 3"),),
+            exit_codes=_RECONCILE_CODES,
+        ),
+        Command(
+            name="resume",
+            purpose="finish what a stopped batch left",
+            text="Finish what a stopped or killed run left: standard input that was read and kept, and the files\n"
+            "whose records have no known end, which are read again. What is done stays done.",
+            examples=(("ingestor resume --config sidecar.toml", "after the pod was killed"),),
+            exit_codes=_RUN_CODES,
         ),
         Command(
             name="simulate",

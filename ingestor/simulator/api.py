@@ -87,11 +87,15 @@ class Api:
         return json_answer(document)
 
     def _search_experiments(self, call: Call) -> Answer:
-        most = parse_list(call.body)
+        asked = parse_list(call.body)
         known = self._options.experiments
         ids = {DEFAULT_EXPERIMENT} if known is None else known
-        there = sorted(ids - self._options.missing_experiments)
-        return json_answer({"experiments": [experiment_document(one) for one in there[:most]]})
+        there = [] if asked.deleted_only else sorted(ids - self._options.missing_experiments)
+        end = asked.start + asked.most
+        document: dict[str, object] = {"experiments": [experiment_document(one) for one in there[asked.start : end]]}
+        if end < len(there):
+            document["next_page_token"] = str(end)
+        return json_answer(document)
 
     def _run_document(self, number: int) -> dict[str, object]:
         return run_document(self._store.run_id(number), self._store.runs[number].details)

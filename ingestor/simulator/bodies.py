@@ -12,8 +12,9 @@ MOST_RESULTS = 50_000
 """The largest page of a search (MLflow's own limit)."""
 
 _CREATE_FIELDS = frozenset({"experiment_id", "run_name", "start_time", "tags"})
-_SEARCH_FIELDS = frozenset({"experiment_ids", "filter", "max_results", "page_token"})
-_LIST_FIELDS = frozenset({"max_results"})
+_SEARCH_FIELDS = frozenset({"experiment_ids", "filter", "max_results", "order_by", "page_token", "run_view_type"})
+_LIST_FIELDS = frozenset({"filter", "max_results", "order_by", "page_token", "view_type"})
+_VIEWS = frozenset({"ACTIVE_ONLY", "DELETED_ONLY", "ALL"})
 _TAG_FIELDS = frozenset({"key", "value"})
 _INT64 = range(-(2**63), 2**63)
 _TAG_FILTER = re.compile(r"""\s*tags?\.(?:`([^`]+)`|"([^"]+)"|([\w.-]+))\s*=\s*(?:'([^']*)'|"([^"]*)")\s*""")
@@ -21,12 +22,25 @@ _TAG_FILTER = re.compile(r"""\s*tags?\.(?:`([^`]+)`|"([^"]+)"|([\w.-]+))\s*=\s*(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """A question for runs. `start` is the position to go on from; `tag` the (key, value) to match."""
+    """A question for runs. `start` is the position to go on from; `tag` the (key, value) to match.
+
+    `deleted_only` asks for none: nothing here is ever deleted. In which order is not heeded: oldest first.
+    """
 
     experiments: frozenset[str]
     tag: tuple[str, str] | None
     start: int
     most: int
+    deleted_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """A question for experiments: the position to go on from, how many at most, and whether only deleted ones."""
+
+    start: int
+    most: int
+    deleted_only: bool
 
 
 def parse_create(body: bytes) -> RunDetails:
@@ -46,20 +60,25 @@ def parse_search(body: bytes) -> Search:
     ids = document.get("experiment_ids", [])
     if not isinstance(ids, list) or not all(isinstance(one, str) for one in ids):
         raise invalid_parameter("experiment_ids must be an array of strings.")
-    token = _text(document, "page_token") or "0"
-    if not (token.isascii() and token.isdigit()):
-        raise invalid_parameter("page_token is not one that this service gave out.")
     return Search(
         experiments=frozenset(ids),
         tag=_tag_filter(_text(document, "filter") or ""),
-        start=int(token),
+        start=_start(document),
         most=_max_results(document),
+        deleted_only=_view(document, "run_view_type") == "DELETED_ONLY",
     )
 
 
-def parse_list(body: bytes) -> int:
-    """Read the body of experiments/search and return its max_results. Raises ApiError (400)."""
-    return _max_results(_parse_object(body, _LIST_FIELDS))
+def parse_list(body: bytes) -> Listing:
+    """Read the body of experiments/search. Raises ApiError (400), also for a filter: none is understood."""
+    document = _parse_object(body, _LIST_FIELDS)
+    if document.get("filter"):
+        raise invalid_parameter("filter is not understood for experiments.")
+    return Listing(
+        start=_start(document),
+        most=_max_results(document),
+        deleted_only=_view(document, "view_type") == "DELETED_ONLY",
+    )
 
 
 def _parse_object(body: bytes, fields: frozenset[str]) -> dict[str, object]:
@@ -86,6 +105,20 @@ def _int64(document: Mapping[str, object], name: str) -> int | None:
     if type(value) is not int or value not in _INT64:
         raise invalid_parameter(f"{name} must be an int64.")
     return value if name in document else None
+
+
+def _start(document: Mapping[str, object]) -> int:
+    token = _text(document, "page_token") or "0"
+    if not (token.isascii() and token.isdigit()):
+        raise invalid_parameter("page_token is not one that this service gave out.")
+    return int(token)
+
+
+def _view(document: Mapping[str, object], name: str) -> str:
+    view = _text(document, name) or "ACTIVE_ONLY"
+    if view not in _VIEWS:
+        raise invalid_parameter(f"{name} must be ACTIVE_ONLY, DELETED_ONLY or ALL.")
+    return view
 
 
 def _max_results(document: Mapping[str, object]) -> int:

@@ -77,6 +77,8 @@ class RunStore:
                 yield number
 
     def _candidates(self, search: Search) -> Iterator[int]:
+        if search.deleted_only:
+            return iter(())
         if search.tag is None:
             return iter(range(search.start, len(self.runs)))
         key, value = search.tag

@@ -19,9 +19,8 @@ _RECORD_FILES = tuple(suffix + packed for suffix in SUFFIXES for packed in ("", 
 def locate(sources: Sequence[str]) -> list[str]:
     """Return the inputs that `sources` mean, each once, in order; none at all means standard input.
 
-    A source is a file, `-`, a directory (its record files at any depth, through links, sorted, hidden ones left
-    out) or a glob
-    (`**` for any depth). A name that exists is never read as a glob. Raises UsageError for what can't be read.
+    A source is a file, `-`, a directory (its record files at any depth and through links, sorted, hidden ones left out)
+    or a glob (`**` for any depth). A name that exists is never read as a glob. Raises UsageError for what can't be read.
     """
     unique: dict[object, str] = {}
     for source in sources or [STDIN]:

@@ -7,19 +7,22 @@ from ingestor.model.job import Job, Line, Reject
 from ingestor.policy.identity import Scope
 from ingestor.sources.handover import Handover
 from ingestor.sources.lines import lines
-from ingestor.sources.locate import locate
+from ingestor.sources.locate import STDIN, locate
 from ingestor.sources.record import parse_line
+from ingestor.sources.spool import Spool
 from ingestor.sources.stored import Stored
 
 
 class Reader:
     """Reads inputs one after the other in a thread of its own, which also unpacks and validates.
 
-    The thread is a daemon: nothing waits for one that is blocked in a silent standard input.
+    The thread is a daemon: nothing waits for one that is blocked in a silent standard input. With a `spool`, standard
+    input is kept there while it is read, and what earlier processes left there comes first.
     """
 
-    def __init__(self, names: Sequence[str], scope: Scope) -> None:
-        self._inputs = [Stored(name, self._count) for name in names]
+    def __init__(self, names: Sequence[str], scope: Scope, spool: Spool | None = None) -> None:
+        self._inputs = [] if spool is None else spool.leftovers(self._count)
+        self._inputs += [self._input(name, spool) for name in names]
         self._scope = scope
         self._handover: Handover | None = None
         self._stopped = False
@@ -63,10 +66,15 @@ class Reader:
                 else:
                     yield line, len(line.text)
 
+    def _input(self, name: str, spool: Spool | None) -> Stored:
+        if spool is not None and name == STDIN:
+            return spool.standard_input(self._count)
+        return Stored(name, self._count)
+
     def _count(self, count: int) -> None:
         self.read_bytes += count
 
 
-def open_sources(sources: Sequence[str], scope: Scope) -> Reader:
+def open_sources(sources: Sequence[str], scope: Scope, spool: Spool | None = None) -> Reader:
     """Make the input that SOURCE arguments mean, for the jobs of `scope`. Raises UsageError (see `locate`)."""
-    return Reader(locate(sources), scope)
+    return Reader(locate(sources), scope, spool)

@@ -19,18 +19,22 @@ class BrokenSourceError(Exception):
 
 
 class Stored:
-    """One input. `counted` is told of every read: how many stored (packed) bytes it gave."""
+    """One input. `counted` is told of every read: how many stored (packed) bytes it gave.
 
-    def __init__(self, name: str, counted: Callable[[int], None]) -> None:
+    `path` is where its bytes lie, if not under its name.
+    """
+
+    def __init__(self, name: str, counted: Callable[[int], None], path: str | None = None) -> None:
         self.name = name
         self._counted = counted
+        self._path = path or name
 
     @property
     def size(self) -> int | None:
         """The stored size in bytes, None where there is none (standard input, a FIFO)."""
-        if self.name == STDIN or not os.path.isfile(self.name):
+        if self._path == STDIN or not os.path.isfile(self._path):
             return None
-        return os.path.getsize(self.name)
+        return os.path.getsize(self._path)
 
     def blocks(self, size: int) -> Iterator[bytes]:
         """Yield what is there, unpacked, in blocks of at most `size` bytes; waits for a whole block never.
@@ -47,9 +51,9 @@ class Stored:
             raise BrokenSourceError(f"the compressed data is damaged ({error})") from error
 
     def _blocks(self, size: int) -> Iterator[bytes]:
-        descriptor = os.dup(0) if self.name == STDIN else os.open(self.name, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.dup(0) if self._path == STDIN else os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         with BufferedReader(_Counting(descriptor, self._counted), _BUFFER) as packed:
-            stream = _unpacked(self.name, packed)
+            stream = _unpacked(self._path, packed)
             while block := stream.read1(size):
                 yield block
 

@@ -11,13 +11,16 @@ from yarl import URL
 
 from ingestor import __version__
 from ingestor.model.errors import CredentialsError, UsageError
+from ingestor.model.finding import Finding
 from ingestor.model.job import Job
+from ingestor.model.ports import Pace
 from ingestor.model.reply import Fault, Reply
 from ingestor.target.credentials import AuthKind, AuthOptions, make_signer
 from ingestor.target.endpoint import Endpoint, refuse_clear_text
+from ingestor.target.search import Question, Search
 from ingestor.target.signing import CONTENT_TYPE, Signer
 from ingestor.target.transport import Transport
-from ingestor.target.wire import Answer, Broken, reply_to_create, reply_to_probe, request_body
+from ingestor.target.wire import Answer, Broken, reply_to_create, reply_to_probe, request_body, unpacked_body
 
 _PROBE = b'{"max_results":1}'
 
@@ -71,16 +74,25 @@ class HttpTarget:
         result = await self._send(self._endpoint.create_url, headers, request_body(job, stamped=stamped))
         return reply_to_create(result, request_id, self._now())
 
+    async def find(self, token: str, experiment_id: str | None, pace: Pace) -> Finding:
+        """Search for the run that carries a token (see `Target.find`)."""
+        return await Search(self._endpoint, self._ask, pace).find(token, experiment_id)
+
     async def probe(self) -> Reply:
         """Search for one experiment (see `Target.probe`)."""
-        request_id = _new_request_id()
-        headers = self._headers | {"opc-request-id": request_id}
-        result = await self._send(self._endpoint.search_experiments_url, headers, _PROBE)
-        return reply_to_probe(result, request_id, self._now())
+        reply, _ = await self._ask(Question(self._endpoint.search_experiments_url, _PROBE))
+        return reply
 
     async def renew_credentials(self) -> bool:
         """Look for newer credentials (see `Target.renew_credentials`)."""
         return await self._signer.renew()
+
+    async def _ask(self, question: Question) -> tuple[Reply, bytes]:
+        """Send a question, which changes nothing, and return what came of it and the body of the answer."""
+        request_id = _new_request_id()
+        headers = self._headers | {"opc-request-id": request_id}
+        result = await self._send(question.url, headers, question.body)
+        return reply_to_probe(result, request_id, self._now()), unpacked_body(result)
 
     async def _send(self, url: URL, headers: dict[str, str], body: bytes) -> Answer | Broken:
         try:

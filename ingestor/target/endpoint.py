@@ -22,6 +22,7 @@ class Endpoint:
 
     create_url: URL
     search_experiments_url: URL
+    search_runs_url: URL
     display: str
 
 
@@ -70,6 +71,7 @@ def _under(base: str) -> Endpoint:
     return Endpoint(
         create_url=URL(f"{base}{_MLFLOW}/runs/create", encoded=True),
         search_experiments_url=URL(f"{base}{_MLFLOW}/experiments/search", encoded=True),
+        search_runs_url=URL(f"{base}{_MLFLOW}/runs/search", encoded=True),
         display=base,
     )
 

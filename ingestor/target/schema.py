@@ -129,6 +129,38 @@ class CreateExperimentRunResponseDetails(_Part):
     run: ExperimentRun | None = None
 
 
+class StampedRun(BaseModel):
+    """What is needed of a run that a search found."""
+
+    info: ExperimentRunInfo
+    data: ExperimentRunData | None = None
+
+    def carries(self, key: str, value: str) -> bool:
+        """Whether the run shows this tag."""
+        tags = (self.data.tags if self.data is not None else None) or []
+        return any((tag.key, tag.value) == (key, value) for tag in tags)
+
+
+class RunPage(BaseModel):
+    """A page of runs/search. MLflow says `{}` where there is no match."""
+
+    runs: list[StampedRun] = []
+    next_page_token: str | None = None
+
+
+class Experiment(BaseModel):
+    """What is needed of an experiment."""
+
+    experiment_id: str
+
+
+class ExperimentPage(BaseModel):
+    """A page of experiments/search."""
+
+    experiments: list[Experiment] = []
+    next_page_token: str | None = None
+
+
 class Error(_Part):
     """A refusal, in the shape of the API page (`code`) or of MLflow's own server (`error_code`)."""
 
@@ -143,6 +175,17 @@ def read(model: type[M], body: bytes) -> M:
         return model.model_validate_json(body)
     except ValidationError:
         return _read_what_fits(model, body)
+
+
+def read_page(model: type[M], body: bytes) -> M:
+    """Read a page of a search to the letter: what is overlooked in it would pass for absent.
+
+    Raises ValueError for what is not an empty object and shows no member of a page.
+    """
+    page = model.model_validate_json(body)
+    if not page.model_fields_set and _loose_json(body):
+        raise ValueError("not a page")
+    return page
 
 
 def _read_what_fits(model: type[M], body: bytes) -> M:

@@ -18,7 +18,7 @@ from ingestor.model.errors import UsageError
 from ingestor.model.reply import Fault
 from ingestor.target.endpoint import is_loopback
 from ingestor.target.text import one_line
-from ingestor.target.wire import BODY_LIMIT, Answer, Broken
+from ingestor.target.wire import Answer, Broken, answer_limit
 
 CONNECT_TIMEOUT = 10.0
 """Seconds to make a connection, TLS included; half of the attempt's time where that is less."""
@@ -67,11 +67,11 @@ class Transport:
 
     async def post(self, url: URL, headers: Mapping[str, str], body: bytes) -> Answer | Broken:
         """Send one request and return its answer, or why there is none. Raises nothing but cancellation."""
-        begun = time.perf_counter()
+        begun, limit = time.perf_counter(), answer_limit(body)
         try:
             async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as response:
-                content = await _bounded(response)
-                return Answer(response.status, response.headers, content, _elapsed_ms(begun))
+                content = await _bounded(response, limit)
+                return Answer(response.status, response.headers, content, _elapsed_ms(begun), limit)
         except (aiohttp.ClientError, OSError) as error:
             return Broken(fault_of(error), _detail(error), _elapsed_ms(begun))
 
@@ -108,12 +108,12 @@ def proxy_for(url: URL) -> URL | None:
     return proxy
 
 
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+async def _bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:
     """Read a body, or its beginning where it is longer than anyone should send: the connection is closed then."""
     content = bytearray()
-    while len(content) < BODY_LIMIT and (chunk := await response.content.readany()):
+    while len(content) < limit and (chunk := await response.content.readany()):
         content += chunk
-    return bytes(content[:BODY_LIMIT])
+    return bytes(content[:limit])
 
 
 def _detail(error: Exception) -> str:

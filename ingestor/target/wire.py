@@ -16,7 +16,9 @@ from ingestor.target.schema import CreateExperimentRunResponseDetails, Error, re
 from ingestor.target.text import one_line
 
 BODY_LIMIT = 1024 * 1024
-"""Bytes that are kept of an answer, as it came and again once it is unpacked."""
+"""Bytes that are kept of an answer, beside what it may repeat of its request."""
+
+_ESCAPED = 6  # bytes that JSON may need for one: a run's tags come back, perhaps as \uXXXX
 
 _REQUEST_ID_LIMIT = 256
 _CODE_LIMIT = 100
@@ -26,12 +28,16 @@ _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer as it came. `headers` are looked up without regard to case; `body` is at most BODY_LIMIT."""
+    """An HTTP answer as it came. `headers` are looked up without regard to case.
+
+    `body` has at most `limit` bytes, and again once it is unpacked (see `answer_limit`).
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     latency_ms: float
+    limit: int = BODY_LIMIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,11 @@ class _Told(NamedTuple):
     experiment_id: str | None = None
 
 
+def answer_limit(request: bytes) -> int:
+    """Return how many bytes are kept of the answer to a request with this body: it may repeat the whole of it."""
+    return BODY_LIMIT + _ESCAPED * len(request)
+
+
 def request_body(job: Job, *, stamped: bool) -> bytes:
     """Return the body of a job's attempts: always the same bytes for the same job and `stamped`."""
     return stamped_body(job.body, job.token) if stamped else job.body
@@ -70,6 +81,11 @@ def reply_to_probe(result: Answer | Broken, request_id: str, now: float) -> Repl
     if isinstance(result, Broken):
         return _reply_to_nothing(result, request_id)
     return _reply(result, _Told() if _succeeded(result) else _refusal(result), request_id, now)
+
+
+def unpacked_body(result: Answer | Broken) -> bytes:
+    """Return the body of an answer, without a compression that nobody asked for."""
+    return b"" if isinstance(result, Broken) else _unpacked(result)
 
 
 def _reply_to_nothing(broken: Broken, request_id: str) -> Reply:
@@ -141,7 +157,7 @@ def _unpacked(answer: Answer) -> bytes:
         return answer.body
     for window in (_GZIP_OR_ZLIB, -zlib.MAX_WBITS):
         try:
-            return zlib.decompressobj(window).decompress(answer.body, BODY_LIMIT)
+            return zlib.decompressobj(window).decompress(answer.body, answer.limit)
         except zlib.error:
             continue
     return answer.body

@@ -28,7 +28,7 @@ def flags_on(page: str) -> set[str]:
 def test_the_first_page_lists_the_commands(capsys: pytest.CaptureFixture[str], flag: str) -> None:
     page = printed(capsys, flag)
     assert all(f"  {name} " in page for name in COMMANDS)
-    assert list(COMMANDS) == ["run", "check", "status", "results", "simulate", "config"]
+    assert list(COMMANDS) == ["run", "check", "status", "results", "reconcile", "resume", "simulate", "config"]
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

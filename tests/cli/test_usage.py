@@ -57,7 +57,7 @@ def test_every_setting_is_taken_by_every_command_that_has_settings() -> None:
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ([], "name a command: run, check, status, results, simulate, config (see ingestor --help)"),
+        ([], "name a command: run, check, status, results, reconcile, resume, simulate, config (see ingestor --help)"),
         (["rnu"], "rnu: no such command; did you mean run? (see ingestor --help)"),
         (["zzz"], "zzz: no such command (see ingestor --help)"),
         (["--rate", "5", "run"], "--rate: options stand after the command: ingestor COMMAND [OPTIONS]"),

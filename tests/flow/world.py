@@ -4,15 +4,25 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from random import Random
 
-from ingestor.flow.attempt import Service
 from ingestor.flow.pacer import Pacer
 from ingestor.flow.pipeline import Ending, Pipeline, PipelineOptions
+from ingestor.flow.service import Service
 from ingestor.model.events import RecordDuplicate, RecordRejected, RunSettled
 from ingestor.model.job import Job, Reject
 from ingestor.model.reply import Reply
 from ingestor.policy.retry import RetryBudget
-from tests.support.memory import MemoryInput, MemoryJournal, MemoryTarget, RecordingSink, Script, well_behaved
+from tests.support.memory import (
+    Lookup,
+    MemoryInput,
+    MemoryJournal,
+    MemoryTarget,
+    RecordingSink,
+    Script,
+    found_out,
+    well_behaved,
+)
 from tests.support.virtual import VirtualClock
 
 
@@ -25,13 +35,18 @@ class World:
     concurrency: int = 8
     rate: float | None = None
     idempotent: bool = True
+    stamped: bool = True
+    lookup: Lookup = found_out
     budget: RetryBudget = field(default_factory=RetryBudget)
     probe: Reply | None = None
     give_up_after: float = 3600.0
+    random: Random = field(default_factory=lambda: Random(1))
     clock: VirtualClock = field(default_factory=VirtualClock)
 
     def __post_init__(self) -> None:
-        self.target = MemoryTarget(self.script, latency=self.latency, probe=self.probe)
+        self.target = MemoryTarget(
+            self.script, latency=self.latency, probe=self.probe, lookup=self.lookup, idempotent=self.idempotent
+        )
         self.journal = MemoryJournal(self.clock)
         self.sink = RecordingSink()
 
@@ -49,9 +64,13 @@ class World:
             pacer=Pacer(self.rate, self.sink),
             budget=self.budget,
             idempotent=self.idempotent,
+            uniform=self.random.uniform,
         )
         options = PipelineOptions(
-            concurrency=self.concurrency, stamped=True, drain_timeout=drain_timeout, give_up_after=self.give_up_after
+            concurrency=self.concurrency,
+            stamped=self.stamped,
+            drain_timeout=drain_timeout,
+            give_up_after=self.give_up_after,
         )
         source = MemoryInput(records, open_end=open_end)
         pipeline = Pipeline(options, source, self.journal, service, self.sink, self.clock)

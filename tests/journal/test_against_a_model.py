@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from ingestor.journal.reader import results
 from ingestor.model.job import Job
-from ingestor.model.outcome import Result
+from ingestor.model.outcome import Outcome, Result
 from ingestor.model.ports import Admission, Standing
 from tests.journal.support import HOUR, HandClock, created, failed, opened, unresolved
 from tests.support.memory import MemoryJournal
@@ -65,6 +65,24 @@ class JournalMachine(RuleBasedStateMachine):
         ended = [end(job) for job in self.take(data, list(self.in_hand))]
         self.runner.run(self.journal.settle(ended))
         self.runner.run(self.model.settle(ended))
+
+    @rule(data=st.data(), end=st.sampled_from([created, failed, unresolved]), page=st.integers(1, 5))
+    def conclude(self, data: st.DataObject, end: Callable[[Job], Result], page: int) -> None:
+        """What earlier processes left is read in pages, and some of it is settled by looking."""
+        found = []
+        for pending in (False, True):
+            after = 0
+            while jobs := self.runner.run(self.journal.unsettled(pending=pending, after=after, limit=page)):
+                found += [it.admission for it in jobs if it.admission.job.key not in self.in_hand]
+                after = jobs[-1].number
+        open_rows = {key: row for key, row in self.model.rows.items() if row.outcome in (None, Outcome.UNRESOLVED)}
+        assert self.runner.run(self.journal.count_unsettled()) == len(open_rows)
+        left = [(key, row.token, row.first_sent_at) for key, row in open_rows.items() if key not in self.in_hand]
+        assert sorted((it.job.key, it.job.token, it.first_sent_at) for it in found) == sorted(left)
+        looked_for = data.draw(st.sets(st.sampled_from(sorted(key for key, _, _ in left)))) if left else set()
+        ended = [end(it.job) for it in found if it.job.key in looked_for]
+        self.runner.run(self.journal.conclude(ended))
+        self.runner.run(self.model.conclude(ended))
 
     @rule(data=st.data())
     def release(self, data: st.DataObject) -> None:

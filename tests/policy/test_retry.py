@@ -11,6 +11,8 @@ from ingestor.model.reply import Fault, Reply
 from ingestor.policy.retry import (
     Effect,
     History,
+    LookUp,
+    Recovery,
     Retry,
     RetryBudget,
     Ruling,
@@ -86,14 +88,16 @@ def test_only_an_answer_that_names_the_run_is_a_creation(status: int, code: str 
     assert classify(Reply(status=status, code=code)).verdict is not Verdict.CREATED
 
 
-def after(reply: Reply, history: History | None = None, *, idempotent: bool = True, now: float = 0.0) -> object:
+def after(
+    reply: Reply, history: History | None = None, *, recovery: Recovery = Recovery.TOKEN, now: float = 0.0
+) -> object:
     return decide(
         history or History(attempts=1),
         classify(reply),
         reply,
         RetryBudget(),
         now=now,
-        idempotent=idempotent,
+        recovery=recovery,
         uniform=lambda low, high: high,
     )
 
@@ -111,8 +115,10 @@ def test_an_invalidated_token_is_never_sent_again() -> None:
 
 
 def test_without_tokens_what_may_have_been_done_is_not_repeated_and_what_was_not_is() -> None:
-    assert after(Reply(status=500), idempotent=False) == Settle(Outcome.UNRESOLVED)
-    assert isinstance(after(Reply(fault=Fault.REFUSED), idempotent=False), Retry)
+    assert after(Reply(status=500), recovery=Recovery.LOOKUP) == LookUp()
+    assert after(Reply(status=500), recovery=Recovery.NONE) == Settle(Outcome.UNRESOLVED)
+    for recovery in Recovery:
+        assert isinstance(after(Reply(fault=Fault.REFUSED), recovery=recovery), Retry)
 
 
 def test_a_429_costs_no_budget_and_waits_as_long_as_it_says() -> None:

@@ -1,5 +1,6 @@
 import pytest
 
+from ingestor.simulator.options import SimulatorOptions
 from ingestor.simulator.server import Simulator
 from tests.simulator.conftest import Caller
 
@@ -77,6 +78,7 @@ async def test_pages_add_up_to_all_matches_each_once(caller: Caller, tag: str, p
         {"max_results": "10"},
         {"experiment_ids": "1"},
         {"page_token": "-1"},
+        {"run_view_type": "SOME"},
     ],
 )
 async def test_a_question_it_does_not_understand_is_refused(caller: Caller, question: dict) -> None:
@@ -96,3 +98,34 @@ async def test_a_run_is_found_by_its_id(caller: Caller) -> None:
         await caller.create(another)
         elsewhere = await caller.call(another, f"runs/get?run_id={created.run_id}", method="GET")
         assert elsewhere.status == 404
+
+
+@pytest.mark.parametrize(("view", "there"), [("ACTIVE_ONLY", True), ("ALL", True), ("DELETED_ONLY", False)])
+async def test_nothing_is_ever_deleted(caller: Caller, view: str, there: bool) -> None:
+    async with Simulator() as simulator:
+        await make_runs(caller, simulator, 2)
+        question = {"experiment_ids": ["0", "1"], "run_view_type": view, "order_by": ["attributes.start_time DESC"]}
+        heard = await caller.call(simulator, "runs/search", question)
+        assert ("runs" in heard.json) is there
+        listed = await caller.call(simulator, "experiments/search", {"view_type": view})
+        assert bool(listed.json["experiments"]) is there
+
+
+async def test_experiments_come_in_pages(caller: Caller) -> None:
+    async with Simulator(SimulatorOptions(experiments=frozenset("abcde"))) as simulator:
+        found: list[str] = []
+        question: dict = {"max_results": 2}
+        while True:
+            heard = (await caller.call(simulator, "experiments/search", question)).json
+            found += [one["experiment_id"] for one in heard["experiments"]]
+            if "next_page_token" not in heard:
+                break
+            question["page_token"] = heard["next_page_token"]
+        assert found == list("abcde")
+
+
+@pytest.mark.parametrize("question", [{"view_type": "SOME"}, {"page_token": "x"}, {"filter": "name = 'a'"}])
+async def test_a_list_that_is_not_understood_is_refused(caller: Caller, question: dict) -> None:
+    async with Simulator() as simulator:
+        heard = await caller.call(simulator, "experiments/search", question)
+        assert (heard.status, heard.json["code"]) == (400, "InvalidParameter")

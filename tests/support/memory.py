@@ -1,6 +1,7 @@
 """In-memory stand-ins for the ports. The contract suites hold them against the real parts."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -8,12 +9,15 @@ from typing import TypeVar
 
 from ingestor.model.errors import JournalError
 from ingestor.model.events import Event
-from ingestor.model.job import Job, Reject
+from ingestor.model.finding import Finding, Presence
+from ingestor.model.job import Job, Origin, Reject
 from ingestor.model.outcome import Outcome, Result
-from ingestor.model.ports import Admission, Clock, Standing
+from ingestor.model.ports import Admission, Clock, Pace, Standing, Unsettled
 from ingestor.model.reply import Reply
 from ingestor.policy.expiry import forgotten, protects
-from ingestor.policy.identity import TOKEN_LIFE, stamped_body
+from ingestor.policy.identity import STAMP, TOKEN_LIFE, retry_token, stamped_body
+from ingestor.policy.retry import INVALIDATED_TOKEN
+from tests.support.records import SCOPE
 
 T = TypeVar("T")
 
@@ -45,10 +49,12 @@ class Row:
     outcome: Outcome | None = None
     run_id: str | None = None
     attempts: int = 0
+    generation: int = 0
+    error_code: str | None = None
 
 
 class MemoryJournal:
-    """The port Journal over a dictionary. `fail` makes every later call raise.
+    """The ports Journal and UnsettledJobs over a dictionary. `fail` makes every later call raise.
 
     A journal over the `rows` of another is that of the next process.
     """
@@ -95,7 +101,29 @@ class MemoryJournal:
             row = self.rows[result.job.key]
             row.outcome, row.run_id = result.outcome, result.run_id
             row.attempts += result.attempts
+            row.error_code = result.error_code
             self.settled.append(result)
+
+    async def count_unsettled(self) -> int:
+        return sum(row.outcome in (None, Outcome.UNRESOLVED) for row in self.rows.values())
+
+    async def unsettled(self, *, pending: bool, after: int, limit: int) -> list[Unsettled]:
+        wanted = None if pending else Outcome.UNRESOLVED
+        rows = [(number, key, row) for number, (key, row) in enumerate(self.rows.items(), 1)]
+        found = [it for it in rows if it[0] > after and it[2].outcome is wanted][:limit]
+        return [Unsettled(number, _in_doubt(number, key, row)) for number, key, row in found]
+
+    async def conclude(self, results: Sequence[Result]) -> None:
+        await self._write(lambda: self._conclude(results))
+
+    def _conclude(self, results: Sequence[Result]) -> None:
+        self._settle(results)
+        for result in results:
+            if result.outcome is Outcome.FAILED:
+                row = self.rows[result.job.key]
+                row.generation += 1
+                row.token = retry_token(SCOPE, result.job.key, row.generation)
+                row.first_sent_at = 0.0
 
     async def release(self, jobs: Sequence[Job]) -> None:
         await self._write(lambda: self._release(jobs))
@@ -118,6 +146,12 @@ class MemoryJournal:
             if self.fail:
                 raise JournalError("The journal can't be written: no space left on device.")
             return change()
+
+
+def _in_doubt(number: int, key: str, row: Row) -> Admission:
+    job = Job(Origin("journal", number), key, b"", row.digest, row.token, None, b"")
+    invalidated = row.error_code == INVALIDATED_TOKEN
+    return Admission(job, Standing.AGAIN, row.stamped, row.first_sent_at, in_doubt=True, invalidated=invalidated)
 
 
 class MemoryInput:
@@ -157,11 +191,24 @@ class Lost:
     reply: Reply
 
 
-Script = Callable[[Job, int], Reply | Lost | None]
+@dataclass(frozen=True)
+class Late:
+    """`reply` comes at once, and the request is carried out `seconds` later all the same."""
+
+    reply: Reply
+    seconds: float
+
+
+Script = Callable[[Job, int], Reply | Lost | Late | None]
+Lookup = Callable[[str, int], Reply | None]
 
 
 def well_behaved(job: Job, number: int) -> None:
     """Answer every attempt as it should be."""
+
+
+def found_out(token: str, number: int) -> None:
+    """Answer every look-up as it should be."""
 
 
 def loop_time() -> float:
@@ -180,10 +227,11 @@ class Run:
 
 
 class MemoryTarget:
-    """The port Target over a list of runs: honours retry tokens; `script` says which attempts go otherwise.
+    """The port Target over a list of runs; `script` says which attempts go otherwise, `lookup` which look-ups.
 
-    `script(job, number)` sees the number of the job's attempt from 1; None is an ordinary answer. A request is
-    carried out when it is sent, and answered `latency` seconds later. `now` is what tokens age by.
+    `script(job, number)` sees the number of the job's attempt from 1, `lookup(token, number)` that of the token's
+    look-up; None is an ordinary answer. A request is carried out when it is sent, and answered `latency` seconds later.
+    Retry tokens are honoured where `idempotent`, and age by `now`.
     """
 
     def __init__(
@@ -193,8 +241,12 @@ class MemoryTarget:
         latency: float = 0.01,
         probe: Reply | None = None,
         now: Callable[[], float] = loop_time,
+        lookup: Lookup = found_out,
+        idempotent: bool = True,
     ) -> None:
         self._script = script
+        self._lookup = lookup
+        self._idempotent = idempotent
         self._latency = latency
         self._probe = probe or Reply(status=200)
         self._now = now
@@ -202,6 +254,7 @@ class MemoryTarget:
         self._request_ids = count(1)
         self.made: list[Run] = []
         self.attempts: list[tuple[float, Job]] = []
+        self.lookups: list[tuple[float, str]] = []
         self.in_flight = 0
         self.most_in_flight = 0
         self.probes = 0
@@ -234,13 +287,17 @@ class MemoryTarget:
         answer = self._script(job, number)
         if isinstance(answer, Reply):
             return answer
-        reply = self._carry_out(job, stamped_body(job.body, job.token) if stamped else job.body)
+        body = stamped_body(job.body, job.token) if stamped else job.body
+        if isinstance(answer, Late):
+            asyncio.get_running_loop().call_later(answer.seconds, self._carry_out, job, body)
+            return answer.reply
+        reply = self._carry_out(job, body)
         return answer.reply if isinstance(answer, Lost) else reply
 
     def _carry_out(self, job: Job, body: bytes) -> Reply:
         now = self._now()
         run = self._by_token.get(job.token)
-        if run is None or now - run.created_at >= TOKEN_LIFE:
+        if run is None or not self._idempotent or now - run.created_at >= TOKEN_LIFE:
             run = Run(f"run-{len(self.made) + 1}", job.key, job.token, body, now)
             self.made.append(run)
             self._by_token[job.token] = run
@@ -251,6 +308,18 @@ class MemoryTarget:
     def _told(self, reply: Reply) -> Reply:
         request_id = f"{next(self._request_ids):032X}"
         return replace(reply, opc_client_request_id=request_id, latency_ms=self._latency * 1000)
+
+    async def find(self, token: str, experiment_id: str | None, pace: Pace) -> Finding:
+        self.lookups.append((loop_time(), token))
+        told = self._lookup(token, sum(1 for _, other in self.lookups if other == token))
+        stamp = {"key": STAMP, "value": token}
+        ids = [run.run_id for run in self.made if stamp in json.loads(run.body)["tags"]]
+        await asyncio.sleep(self._latency)
+        if told is not None:
+            return Finding(Presence.UNDECIDED, self._told(told))
+        others = f"Other runs carry its token too: {', '.join(ids[1:])}" if ids[1:] else ""
+        reply = Reply(status=200, run_id=ids[0] if ids else None, experiment_id=experiment_id, message=others)
+        return Finding(Presence.FOUND if ids else Presence.ABSENT, self._told(reply))
 
     async def probe(self) -> Reply:
         self.probes += 1

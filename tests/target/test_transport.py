@@ -16,7 +16,7 @@ from yarl import URL
 from ingestor.model.errors import UsageError
 from ingestor.model.reply import Fault
 from ingestor.target.transport import Transport, fault_of, proxy_for
-from ingestor.target.wire import BODY_LIMIT, Answer, Broken
+from ingestor.target.wire import Answer, Broken, answer_limit
 from tests.target.conftest import Serve, tls
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -241,7 +241,7 @@ async def test_an_endless_answer_is_cut_and_its_connection_not_used_again() -> N
 
     async with raw_server(talk) as url, Transport(url, connections=1, timeout=10) as transport:
         for _ in range(2):
-            assert answered(await transport.post(url, {}, BODY)).body == b"x" * BODY_LIMIT
+            assert answered(await transport.post(url, {}, BODY)).body == b"x" * answer_limit(BODY)
 
 
 async def test_an_attempt_is_never_repeated_on_its_own() -> None:

@@ -1,0 +1,139 @@
+"""Where deliveries are worked off: attempts out, results settled; with bounded memory and an orderly end."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Protocol
+
+from ingestor.flow.backlog import Backlog
+from ingestor.flow.breaker import Breaker
+from ingestor.flow.dispatch import Attempt, Dispatch
+from ingestor.flow.hand import Hand
+from ingestor.flow.hearing import Hearing
+from ingestor.flow.service import Service
+from ingestor.flow.settlement import Commit, Settlement
+from ingestor.model.errors import IngestorError
+from ingestor.model.events import BatchHalted
+from ingestor.model.ports import EventSink
+from ingestor.policy.halt import Halt
+
+_LOOKAHEAD = 4  # jobs in hand for each slot: enough to keep slots busy while groups are committed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineOptions:
+    """How a batch is worked.
+
+    Attributes:
+        concurrency: the most attempts in flight, at least 1.
+        stamped: whether new runs carry the tag `ingestor.token`.
+        drain_timeout: seconds that attempts in flight get to end after a stop.
+        give_up_after: seconds that a service which is down is waited for.
+    """
+
+    concurrency: int
+    stamped: bool
+    drain_timeout: float
+    give_up_after: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How the work ended.
+
+    Attributes:
+        halt: what is wrong for every record, if anything is.
+        stopped: whether it was asked to end early, and something was left.
+        left: records that were read and have no outcome yet.
+    """
+
+    halt: Halt | None
+    stopped: bool
+    left: int
+
+
+class TakesIn(Protocol):
+    """What fills the hand.
+
+    `exhausted` is whether everything was taken in, `unread` how many records were read and left untouched by a stop.
+    """
+
+    exhausted: bool
+    unread: int
+
+    async def run(self) -> None:
+        """Take in everything. Raises IngestorError."""
+        ...
+
+    def stop(self) -> None:
+        """Take in no more; `run` ends soon."""
+        ...
+
+
+class Floor:
+    """What all parts that work on deliveries share, and their order of beginning and ending."""
+
+    def __init__(self, options: PipelineOptions, service: Service, commit: Commit, sink: EventSink) -> None:
+        self._options = options
+        self._service = service
+        self._sink = sink
+        self._halt: Halt | None = None
+        self._stop = asyncio.Event()
+        self._intake: TakesIn | None = None
+        self.hand = Hand(_LOOKAHEAD * options.concurrency)
+        self.backlog = Backlog()
+        self.settlement = Settlement(commit, sink, self.hand)
+        self.breaker = Breaker(service.target, service.pacer, sink, options.give_up_after, on_give_up=self.stop)
+        self.hearing = Hearing(service, self.backlog, self.breaker, sink, self._on_halt)
+
+    def stop(self) -> None:
+        """Take in no more, let what is in flight end, settle, and return from `work`. Safe to call twice."""
+        self._stop.set()
+        if self._intake is not None:
+            self._intake.stop()
+
+    async def work(self, intake: TakesIn, attempt: Attempt) -> Ending:
+        """Work off all that `intake` takes in. Raises the IngestorError that ended a part."""
+        self._intake = intake
+        if self._stop.is_set():
+            intake.stop()
+        try:
+            await self._work(intake, attempt)
+        except BaseExceptionGroup as group:
+            raise _first(group) from None
+        left = len(self.hand) + intake.unread
+        cut_short = self._stop.is_set() and (left > 0 or not intake.exhausted)
+        return Ending(halt=self._halt, stopped=cut_short, left=left)
+
+    async def _work(self, intake: TakesIn, attempt: Attempt) -> None:
+        dispatch = Dispatch(self.backlog, self.breaker, self._service.pacer, attempt, self.hearing.patience)
+        async with asyncio.TaskGroup() as group:
+            settling = group.create_task(self.settlement.run())
+            dispatch.open(group, self._options.concurrency)
+            watching = group.create_task(self.breaker.run())
+            taking_in = group.create_task(self._take_in(intake))
+            stopping = group.create_task(self._stop.wait())
+            await asyncio.wait({taking_in, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            watching.cancel()
+            await taking_in
+            await dispatch.close(self._options.drain_timeout)
+            self.settlement.close()
+            await settling
+
+    async def _take_in(self, intake: TakesIn) -> None:
+        await intake.run()
+        while len(self.hand) and not self._stop.is_set():
+            await self.hand.change()
+
+    def _on_halt(self, halt: Halt) -> None:
+        if self._halt is None:
+            self._halt = halt
+            self._sink.emit(BatchHalted(halt.reason, halt.advice))
+            self.stop()
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    known, others = group.split(IngestorError)
+    errors = (known or others or group).exceptions
+    first = errors[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first

@@ -1,0 +1,96 @@
+"""What every reply teaches beside its job's fate: pacer, circuit and halt policy hear of it."""
+
+import asyncio
+from collections.abc import Callable
+
+from ingestor.flow.backlog import Backlog
+from ingestor.flow.breaker import Breaker
+from ingestor.flow.delivery import Delivery
+from ingestor.flow.service import Service
+from ingestor.model.events import AttemptEnded, RunRetried
+from ingestor.model.ports import EventSink
+from ingestor.model.reply import Reply
+from ingestor.policy.halt import Halt, HaltPolicy, Hold, Proceed
+from ingestor.policy.retry import Ruling, Verdict
+
+_HOLD_SECONDS = 0.25  # between attempts of a job that is held while the address is in doubt
+
+
+class Hearing:
+    """Hears replies, and keeps jobs back whose replies may concern every record."""
+
+    def __init__(
+        self,
+        service: Service,
+        backlog: Backlog,
+        breaker: Breaker,
+        sink: EventSink,
+        on_halt: Callable[[Halt], None],
+    ) -> None:
+        self._service = service
+        self._backlog = backlog
+        self._breaker = breaker
+        self._sink = sink
+        self._on_halt = on_halt
+        self._halt_policy = HaltPolicy()
+        self.now = asyncio.get_running_loop().time
+
+    @property
+    def uptime(self) -> float:
+        """The loop's time without the time that the service was down: what a job's budget is measured in."""
+        return self._breaker.uptime
+
+    @property
+    def up_since(self) -> float:
+        """When the service came back from being down, on the loop's clock; minus infinity where it never was."""
+        return self._breaker.up_since
+
+    def patience(self) -> int | None:
+        """Return the most attempts that may be in flight; None for no limit."""
+        limits = (self._halt_policy.patience, self._breaker.patience)
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    async def goes_on(self, delivery: Delivery, ruling: Ruling, reply: Reply, sent_at: float) -> bool:
+        """Hear a reply; say whether it concerns its job alone. If not, the job is queued again."""
+        self._tell_pacer(reply, sent_at, throttled=ruling.verdict is Verdict.THROTTLED)
+        match self._halt_policy.judge(delivery.job, ruling, reply, sent_at=sent_at):
+            case Proceed():
+                self._breaker.observe(delivery.job, reply)
+                return True
+            case Hold(probe):
+                self.retry(delivery, reply, _HOLD_SECONDS, ruling.verdict)
+                await self._look_into(ruling, probe=probe)
+            case Halt() as halt:
+                self.retry(delivery, reply, _HOLD_SECONDS, ruling.verdict)
+                self._on_halt(halt)
+        return False
+
+    def answered(self, reply: Reply, sent_at: float) -> None:
+        """Hear the answer to a question: address and credentials are right."""
+        self._tell_pacer(reply, sent_at, throttled=False)
+        self._halt_policy.judge_probe(reply)
+
+    def succeeded(self, delivery: Delivery, reply: Reply) -> None:
+        """Hear that the service does its work."""
+        self._breaker.observe(delivery.job, reply)
+
+    def retry(self, delivery: Delivery, reply: Reply, delay: float, reason: str) -> None:
+        """Queue a job again, due in `delay` seconds, and tell of it."""
+        self._backlog.add_retry(delivery, delay)
+        attempts = delivery.history.attempts
+        self._sink.emit(RunRetried(job=delivery.job, reply=reply, attempts=attempts, delay=delay, reason=reason))
+
+    def _tell_pacer(self, reply: Reply, sent_at: float, *, throttled: bool) -> None:
+        self._sink.emit(AttemptEnded(reply=reply, throttled=throttled))
+        if reply.status is not None:
+            wait = None
+            if reply.retry_after is not None and reply.status in (429, 503):
+                wait = min(reply.retry_after, self._service.budget.longest_wait)
+            self._service.pacer.observe(throttled=throttled, sent_at=sent_at, retry_after=wait)
+
+    async def _look_into(self, ruling: Ruling, *, probe: bool) -> None:
+        if ruling.verdict is Verdict.UNAUTHENTICATED and await self._service.target.renew_credentials():
+            self._halt_policy.renewed(self.now())
+        if probe:
+            await self._service.pacer.acquire()
+            self._halt_policy.judge_probe(await self._service.target.probe())

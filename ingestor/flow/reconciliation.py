@@ -1,0 +1,118 @@
+"""Settling what is unresolved: every job of a batch whose end is not known is looked for by its stamp."""
+
+import asyncio
+
+from ingestor.flow.attempt import NOT_CREATED
+from ingestor.flow.delivery import Delivery, end, start
+from ingestor.flow.floor import Ending, Floor, PipelineOptions
+from ingestor.flow.lookup import Lookups
+from ingestor.flow.service import Service
+from ingestor.model.events import InputRead
+from ingestor.model.outcome import Outcome
+from ingestor.model.ports import Account, Admission, Clock, UnsettledJobs
+from ingestor.model.reply import Reply
+from ingestor.policy.lookup import Prospect, prospect
+
+_PAGE = 500  # jobs in one read of the journal
+
+_NOT_STAMPED = "its run would carry no stamp to find it by (--no-stamp)"
+_SAYS = {
+    Prospect.FREE: "no run carries its token: it was not created, and the next run sends it again under a new token",
+    Prospect.PROTECTED: "no run carries its token so far: the next run sends it again under the same token",
+    Prospect.EXPIRING: "no run carries its token, which is about to expire: reconcile again in an hour",
+}
+
+
+class Reconciliation:
+    """One batch, from its first unsettled job to its last."""
+
+    def __init__(
+        self, options: PipelineOptions, jobs: UnsettledJobs, service: Service, account: Account, clock: Clock
+    ) -> None:
+        self._service = service
+        self._clock = clock
+        self._floor = floor = Floor(options, service, jobs.conclude, account)
+        self._roll = Roll(jobs, floor, account, service)
+        self._lookups = Lookups(service, floor.hearing, floor.settlement, self._conclude, only=True)
+
+    @property
+    def left(self) -> int:
+        """Jobs in hand that are as they were."""
+        return len(self._floor.hand)
+
+    def stop(self) -> None:
+        """Look for no more, settle, and return from `run`. Safe to call twice."""
+        self._floor.stop()
+
+    async def run(self) -> Ending:
+        """Look for all of them. Raises JournalError."""
+        return await self._floor.work(self._roll, self._lookups.make)
+
+    def _conclude(self, delivery: Delivery) -> None:
+        """Say what becomes of a job that surely has no run."""
+        admission = delivery.admission
+        told = prospect(
+            admission.first_sent_at,
+            self._clock.now(),
+            idempotent=self._service.idempotent,
+            invalidated=admission.invalidated,
+        )
+        reply = Reply(code=NOT_CREATED if told is Prospect.FREE else None, message=_SAYS[told])
+        outcome = Outcome.FAILED if told is Prospect.FREE else Outcome.UNRESOLVED
+        self._floor.settlement.put(delivery, end(delivery, outcome, reply))
+
+
+class Roll:
+    """Takes the unsettled jobs of a batch in, as fast as the hand has room: those that are pending last.
+
+    In that order none comes twice: a job that was pending and is unresolved now is behind us.
+    """
+
+    def __init__(self, jobs: UnsettledJobs, floor: Floor, account: Account, service: Service) -> None:
+        self._jobs = jobs
+        self._floor = floor
+        self._account = account
+        self._service = service
+        self._settled_at = asyncio.get_running_loop().time() + service.settling
+        self._stopping = False
+        self._read = 0
+        self.exhausted = False
+        self.unread = 0
+
+    def stop(self) -> None:
+        """Take in no more."""
+        self._stopping = True
+        self._floor.hand.wake()
+
+    async def run(self) -> None:
+        """Take in all of them. Raises JournalError."""
+        total = await self._jobs.count_unsettled()
+        for pending in (False, True):
+            after = 0
+            while await self._room():
+                limit = min(_PAGE, self._floor.hand.room)
+                page = await self._jobs.unsettled(pending=pending, after=after, limit=limit)
+                if not page:
+                    break
+                after = page[-1].number
+                self._read += len(page)
+                self._account.emit(InputRead(len(page), self._read, max(total, self._read)))
+                await self._account.ready()
+                for job in page:
+                    self._place(job.admission)
+        self.exhausted = not self._stopping
+
+    async def _room(self) -> bool:
+        while self._floor.hand.room <= 0 and not self._stopping:
+            await self._floor.hand.change()
+        return not self._stopping
+
+    def _place(self, admission: Admission) -> None:
+        delivery = start(admission)
+        self._floor.hand.add(delivery)
+        if not admission.stamped:
+            self._floor.settlement.put(delivery, end(delivery, Outcome.UNRESOLVED, Reply(message=_NOT_STAMPED)))
+        else:
+            if not self._service.idempotent or admission.invalidated:  # no token protects it
+                delivery.history.settled_at = self._settled_at
+            self._floor.backlog.add(delivery)

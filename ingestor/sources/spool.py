@@ -1,0 +1,117 @@
+"""Standard input, kept until its records are runs: it can't be read twice."""
+
+import errno
+import hashlib
+import os
+import select
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ingestor.model.errors import JournalError
+from ingestor.policy.identity import Scope
+from ingestor.sources.locate import STDIN
+from ingestor.sources.stored import Stored
+
+_Counted = Callable[[int], None]
+
+
+class Spool:
+    """The standard input of one batch, as files in the state directory; belongs to the directory's owner.
+
+    A file holds all that one process read, byte for byte, and on disk before any of it counts as read.
+    """
+
+    def __init__(self, state: Path, scope: Scope) -> None:
+        batch = f"{scope.platform}\0{scope.workspace}\0{scope.batch}"
+        self._folder = state / "spool" / hashlib.sha256(batch.encode()).hexdigest()[:16]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is left."""
+        return not self._files()
+
+    def leftovers(self, counted: _Counted) -> list[Stored]:
+        """Return what earlier processes read and did not finish, oldest first, as the inputs they were."""
+        return [Stored(STDIN, counted, path=str(path)) for path in self._files()]
+
+    def standard_input(self, counted: _Counted) -> Stored:
+        """Return the standard input of this process, kept as it is read."""
+        now = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+        return _Kept(self._folder / f"stdin-{now}-{os.getpid()}.jsonl", counted)
+
+    def clear(self) -> None:
+        """Forget all of it: every record is accounted for."""
+        for path in self._files():
+            path.unlink(missing_ok=True)
+
+    def _files(self) -> list[Path]:
+        return sorted(self._folder.glob("stdin-*.jsonl"))
+
+
+class _Kept(Stored):
+    """Standard input, which goes to a file (0600) first and is read from there."""
+
+    def __init__(self, file: Path, counted: _Counted) -> None:
+        super().__init__(STDIN, counted)
+        self._file = file
+        self._held_bytes = 0
+
+    def _blocks(self, size: int) -> Iterator[bytes]:
+        """Yield blocks that are on disk. Raises JournalError where they can't be kept."""
+        try:
+            file = _make(self._file)
+            try:
+                while count := _move(file, size):
+                    os.fdatasync(file)
+                    yield os.pread(file, count, self._held_bytes)
+                    self._held_bytes += count
+                    self._counted(count)
+            finally:
+                os.close(file)
+        except OSError as error:
+            raise JournalError(
+                f"Standard input can't be kept in {self._file.parent}: {error.strerror}. Make room, or read it without "
+                "keeping it (--no-spool)."
+            ) from error
+
+
+def _move(file: int, size: int) -> int:
+    """Move what there is of standard input to the end of `file`; return how many bytes, 0 at its end.
+
+    A pipe is spliced: at no moment are its bytes in this process alone, where a crash would lose them.
+    """
+    while True:
+        try:
+            return os.splice(0, file, size)
+        except BlockingIOError:
+            select.select([0], [], [])
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # not a pipe: a file, a terminal or a socket
+                raise
+            return _copy(file, size)
+
+
+def _copy(file: int, size: int) -> int:
+    block = os.read(0, size)
+    rest = memoryview(block)
+    while rest:
+        rest = rest[os.write(file, rest) :]
+    return len(block)
+
+
+def _make(path: Path) -> int:
+    """Create the file so that it is still there after a power cut, and return its descriptor. Raises OSError."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    for folder in path.parents[:3]:
+        _sync(folder)
+    return file
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,121 @@
+"""One bad setting costs nothing: a handful of requests, no record marked, and words that say what to look at."""
+
+import pytest
+
+from ingestor.simulator.options import SimulatorOptions
+from ingestor.simulator.sample import records
+from ingestor.simulator.server import Simulator
+from tests.e2e.accounts import assert_each_is_one_run
+from tests.e2e.program import Document, Ended, Program, aim, at, to_lines
+
+HANDFUL = 10
+"""The most requests that a wrong setting may cost, the harmless question included."""
+
+WANTED = list(records(30))
+
+
+async def assert_nothing_is_burnt(program: Program, ended: Ended) -> None:
+    """Hold that the batch halted before any record had an end."""
+    assert ended.code == 4, ended.stderr
+    assert ended.summary["counts"] == dict.fromkeys(ended.summary["counts"], 0)
+    counts = program.counts()
+    assert counts["created"] == counts["failed"] == counts["unresolved"] == 0
+
+
+async def assert_mended(program: Program, simulator: Simulator, *command: str) -> None:
+    """Hold that the same command now brings everything in."""
+    ended = await program.ingest(*command)
+    assert ended.code == 0, ended.stdout + ended.stderr
+    assert_each_is_one_run(simulator, WANTED, program.rows("created"))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "advice"),
+    [
+        ({"workspace": "another"}, "--workspace"),
+        ({"platform": "ocid1.aidataplatform.oc1.simulated.another"}, "--platform-id"),
+    ],
+    ids=["workspace", "platform"],
+)
+async def test_a_wrong_place_halts_the_batch(
+    program: Program, simulator: Simulator, wrong: dict[str, str], advice: str
+) -> None:
+    source = program.write("runs.jsonl", WANTED)
+
+    ended = await program.ingest(*at(simulator, **wrong), "--auth", "none", source)
+
+    await assert_nothing_is_burnt(program, ended)
+    assert simulator.account.requests <= HANDFUL
+    assert "404 NotAuthorizedOrNotFound" in ended.summary["halted"]["reason"]
+    assert advice in ended.summary["halted"]["advice"]
+    await assert_mended(program, simulator, *aim(simulator), source)
+
+
+async def test_a_wrong_token_halts_the_batch_and_never_shows(program: Program) -> None:
+    source, token = program.write("runs.jsonl", WANTED), program.write("token", b"the-wrong-token")
+    async with Simulator(SimulatorOptions(bearer_token="the-right-token")) as simulator:
+        command = (*at(simulator), "--auth", "bearer", "--bearer-token-file", token, source)
+
+        ended = await program.ingest(*command)
+
+        await assert_nothing_is_burnt(program, ended)
+        assert simulator.account.requests <= HANDFUL
+        assert simulator.account.statuses.keys() == {401}
+        assert "--auth" in ended.summary["halted"]["advice"]
+        program.write("token", b"the-right-token\n")
+        await assert_mended(program, simulator, *command)
+    written = [path.read_bytes() for path in (program.folder / ".ingestor").iterdir()]
+    assert not any(secret in data for secret in (b"the-wrong-token", b"the-right-token") for data in written)
+
+
+async def test_a_closed_port_halts_the_batch(program: Program) -> None:
+    source = program.write("runs.jsonl", WANTED)
+    async with Simulator() as gone:
+        pass
+
+    ended = await program.ingest(*aim(gone), source)
+
+    await assert_nothing_is_burnt(program, ended)
+    assert ended.summary["attempts"] <= HANDFUL
+    assert "refused" in ended.summary["halted"]["reason"]
+    assert "--endpoint" in ended.summary["halted"]["advice"]
+    async with Simulator(port=int(gone.url.rpartition(":")[2])) as simulator:
+        await assert_mended(program, simulator, *aim(simulator), source)
+
+
+async def test_a_host_that_does_not_exist_halts_the_batch(program: Program, simulator: Simulator) -> None:
+    source = program.write("runs.jsonl", WANTED)
+    place = at(simulator)[2:]
+
+    ended = await program.ingest("--endpoint", "http://aidp.invalid", *place, "--auth", "none", source)
+
+    await assert_nothing_is_burnt(program, ended)
+    assert ended.summary["attempts"] <= HANDFUL
+    assert "does not resolve" in ended.summary["halted"]["advice"]
+    await assert_mended(program, simulator, *aim(simulator), source)
+
+
+async def test_an_experiment_that_does_not_exist_costs_its_records_only(program: Program) -> None:
+    wanted = [record | {"experiment_id": "1"} for record in WANTED]
+    lost: Document = {"job_id": "lost", "experiment_id": "missing"}
+    async with Simulator(SimulatorOptions(missing_experiments=frozenset({"missing"}))) as simulator:
+        ended = await program.ingest(*aim(simulator), stdin=to_lines([lost, *wanted]))
+
+        assert ended.code == 3
+        (failed,) = program.rows("failed")
+        assert (failed["job_id"], failed["http_status"], failed["attempts"]) == ("lost", 404, 1)
+        assert "experiment missing" in failed["error_message"]
+        assert_each_is_one_run(simulator, wanted, program.rows("created"))
+
+
+async def test_an_experiment_that_does_not_exist_is_no_halt_even_where_no_record_has_another(program: Program) -> None:
+    lost: list[Document] = [{"job_id": str(number), "experiment_id": "missing"} for number in range(12)]
+    async with Simulator(SimulatorOptions(missing_experiments=frozenset({"missing"}))) as simulator:
+        ended = await program.ingest(*aim(simulator), stdin=to_lines(lost))
+
+        assert ended.code == 3
+        assert program.counts() == {"created": 0, "failed": 12, "pending": 0, "unresolved": 0}
+
+    async with Simulator() as simulator:
+        ended = await program.ingest(*aim(simulator), stdin=to_lines(lost))
+        assert (ended.code, simulator.account.run_count) == (0, 12)

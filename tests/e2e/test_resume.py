@@ -1,0 +1,83 @@
+"""Standard input can't be read twice: what was read is finished by `resume`, or by the next `run`."""
+
+import pytest
+
+from ingestor.simulator.options import SimulatorOptions
+from ingestor.simulator.sample import records
+from ingestor.simulator.server import Simulator
+from tests.e2e.accounts import assert_each_is_one_run
+from tests.e2e.program import Program, aim, to_lines
+
+SLOWLY = ("--rate", "100", "--output", "json")
+GOOD = b'{"job_id": "a", "run_name": "a"}\n'
+
+
+def spooled(program: Program) -> int:
+    return sum(file.stat().st_size for file in (program.folder / ".ingestor").rglob("stdin-*"))
+
+
+@pytest.mark.parametrize("again", [("resume",), ("run", "empty.jsonl")], ids=["resume", "the next run"])
+async def test_what_a_killed_process_had_read_is_finished(
+    program: Program, simulator: Simulator, again: tuple[str, ...]
+) -> None:
+    wanted = list(records(300))
+    program.write("empty.jsonl", b"")
+    running = await program.start("run", *aim(simulator), *SLOWLY)
+    await running.write(to_lines(wanted))
+    await running.until(lambda: simulator.account.run_count >= 20 and spooled(program) == len(to_lines(wanted)))
+    await running.die()
+    assert simulator.account.run_count < 300
+
+    done = await program.run(*again, *aim(simulator), "--output", "json")
+    assert done.code == 0, done
+    assert_each_is_one_run(simulator, wanted, program.rows())
+    assert spooled(program) == 0
+    assert {row["source"] for row in program.rows()} == {"-"}
+    assert {row["line"] for row in program.rows()} == set(range(1, 301))
+
+
+async def test_what_a_stopped_process_had_read_is_finished(program: Program, simulator: Simulator) -> None:
+    wanted = list(records(300))
+    running = await program.start("run", *aim(simulator), *SLOWLY)
+    await running.write(to_lines(wanted))
+    await running.until(lambda: simulator.account.run_count >= 20 and spooled(program) == len(to_lines(wanted)))
+    running.send(15)
+    assert (await running.end()).code == 75
+
+    assert (await program.run("resume", *aim(simulator))).code == 0
+    assert_each_is_one_run(simulator, wanted, program.rows())
+
+
+async def test_files_whose_jobs_have_no_known_end_are_read_again(program: Program) -> None:
+    wanted = list(records(200))
+    async with Simulator(SimulatorOptions(latency=0.02)) as simulator:
+        running = await program.start("run", *aim(simulator), *SLOWLY, program.write("runs.jsonl", wanted))
+        await running.until(lambda: simulator.account.run_count >= 20)
+        await running.die()
+        assert (await program.run("resume", *aim(simulator))).code == 0
+        assert_each_is_one_run(simulator, wanted, program.rows())
+
+
+async def test_with_nothing_left_there_is_nothing_to_resume(program: Program, simulator: Simulator) -> None:
+    assert (await program.run("run", *aim(simulator), stdin=GOOD)).code == 0
+    ended = await program.run("resume", *aim(simulator))
+    assert (ended.code, ended.stdout) == (0, "Nothing is left to resume in .ingestor.\n")
+
+
+async def test_without_a_spool_nothing_is_kept(program: Program, simulator: Simulator) -> None:
+    running = await program.start("run", *aim(simulator), "--no-spool")
+    await running.write(GOOD)
+    await running.until(lambda: simulator.account.run_count == 1)
+    assert spooled(program) == 0
+    assert (await running.end(b"\n")).code == 0
+
+
+async def test_what_the_service_refused_is_kept_for_the_next_run(program: Program) -> None:
+    async with Simulator(SimulatorOptions(missing_experiments=frozenset({"404"}))) as simulator:
+        text = GOOD + b'{"job_id": "b", "experiment_id": "404"}\n'
+        assert (await program.run("run", *aim(simulator), stdin=text)).code == 3
+        assert spooled(program) > 0
+    async with Simulator() as mended:
+        assert (await program.run("resume", *aim(mended))).code == 0
+        assert [row["outcome"] for row in program.rows()] == ["created", "created"]
+    assert spooled(program) == 0

@@ -1,0 +1,212 @@
+"""A service without retry tokens: what may have been created is looked for before it is sent again. In virtual time."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ingestor.flow.pipeline import Ending, Pipeline
+from ingestor.model.events import RunSettled
+from ingestor.model.job import Job
+from ingestor.model.reply import Fault, Reply
+from ingestor.policy.lookup import LOOKUP_DELAY
+from tests.flow.world import World
+from tests.support.memory import Late, Lost, MemoryJournal, MemoryTarget, Script
+from tests.support.records import job, jobs
+from tests.support.virtual import run_virtual
+
+RESET = Reply(fault=Fault.RESET, message="connection reset")
+BUSY = Reply(status=503, message="unavailable")
+LIMITED = Reply(status=429, code="TooManyRequests")
+DENIED = Reply(status=404, code="NotAuthorizedOrNotFound", message="no such experiment")
+
+
+def first(answer: Reply | Lost | Late) -> Script:
+    """Give this answer to the first attempt of job 1."""
+    return lambda job, number: answer if (job.key, number) == ("job-1", 1) else None
+
+
+def world_without_tokens(script: Script, **options: object) -> World:
+    return World(script, idempotent=False, **options)  # type: ignore[arg-type]
+
+
+def sent(world: World, key: str = "job-1") -> int:
+    return sum(job.key == key for _, job in world.target.attempts)
+
+
+def test_a_run_whose_answer_was_lost_is_found_and_not_created_again() -> None:
+    world = world_without_tokens(first(Lost(RESET)))
+    run_virtual(world.ingest(jobs(3)))
+    assert world.outcomes == {"created": 3}
+    assert Counter(world.target.created) == {"job-1": 1, "job-2": 1, "job-3": 1}
+    assert sent(world) == 1
+    told = {event.result.job.key: event.result.run_id for event in world.sink.of(RunSettled)}
+    assert told == {run.key: run.run_id for run in world.target.made}
+
+
+def test_a_record_that_surely_has_no_run_is_sent_again() -> None:
+    world = world_without_tokens(first(RESET))
+    run_virtual(world.ingest(jobs(3)))
+    assert world.outcomes == {"created": 3}
+    assert (sent(world), len(world.target.lookups)) == (2, 1)
+
+
+@pytest.mark.parametrize("seconds", [0.5, LOOKUP_DELAY - 0.1])
+def test_a_request_that_the_service_carries_out_after_the_connection_broke_is_waited_for(seconds: float) -> None:
+    world = world_without_tokens(first(Late(RESET, seconds)))
+    run_virtual(world.ingest(jobs(1)))
+    assert world.outcomes == {"created": 1}
+    assert world.target.created == ["job-1"]
+
+
+def test_a_request_that_ran_into_its_timeout_gets_as_long_again() -> None:
+    late = first(Late(Reply(fault=Fault.TIMEOUT), 110.0))
+    world = world_without_tokens(late, latency=60.0, concurrency=1)
+    run_virtual(world.ingest(jobs(1)))
+    assert world.target.created == ["job-1"]
+
+
+def test_what_queued_up_in_a_service_that_hung_is_waited_for_when_it_answers_again() -> None:
+    """The request is carried out just after the first look-up that is answered again."""
+    world = world_without_tokens(first(Late(RESET, 12.0)), lookup=lambda _, number: BUSY if number == 1 else None)
+    run_virtual(world.ingest(jobs(1)))
+    assert world.outcomes == {"created": 1}
+    assert world.target.created == ["job-1"]
+
+
+def test_a_look_up_that_fails_is_made_again() -> None:
+    world = world_without_tokens(
+        first(Lost(RESET)), lookup=lambda _, number: (BUSY, LIMITED, RESET)[number - 1] if number < 4 else None
+    )
+    run_virtual(world.ingest(jobs(2)))
+    assert world.outcomes == {"created": 2}
+    assert sent(world) == 1
+
+
+def test_a_look_up_that_never_succeeds_leaves_the_record_unresolved_within_its_budget() -> None:
+    world = world_without_tokens(first(Lost(RESET)), lookup=lambda _, number: Reply(status=200, message="<html>"))
+    run_virtual(world.ingest(jobs(2)))
+    assert world.outcomes == {"created": 1, "unresolved": 1}
+    assert sent(world) == 1
+    assert len(world.target.lookups) == world.budget.max_attempts - 1
+
+
+def test_a_look_up_that_is_refused_decides_nothing() -> None:
+    world = world_without_tokens(first(RESET), lookup=lambda _, number: DENIED)
+    run_virtual(world.ingest(jobs(2)))
+    (result,) = [event.result for event in world.sink.of(RunSettled) if event.result.job.key == "job-1"]
+    assert (result.outcome, result.error_message) == ("unresolved", "no such experiment")
+    assert sent(world) == 1
+
+
+def test_a_record_that_never_succeeds_is_failed_once_it_surely_has_no_run() -> None:
+    world = world_without_tokens(lambda job, number: Reply(status=500) if job.key == "job-1" else None)
+    run_virtual(world.ingest(jobs(2)))
+    assert world.outcomes == {"created": 1, "failed": 1}
+    assert sent(world) == world.budget.max_attempts
+
+
+def test_a_run_without_a_stamp_can_not_be_found_and_is_left_unresolved_at_once() -> None:
+    world = world_without_tokens(first(RESET), stamped=False)
+    run_virtual(world.ingest(jobs(2)))
+    run_virtual(world.ingest(jobs(2)))
+    assert world.outcomes == {"duplicate": 1, "unresolved": 1}
+    assert (sent(world), world.target.lookups) == (1, [])
+
+
+@pytest.mark.parametrize("hours", [0.0, 30.0])
+@pytest.mark.parametrize("carried_out", [True, False])
+def test_what_an_earlier_process_left_is_looked_up_first_at_any_age(carried_out: bool, hours: float) -> None:
+    lost = Lost(RESET) if carried_out else RESET
+    world = world_without_tokens(lambda job, number: lost if number == 1 else None)
+
+    async def killed_and_started_again() -> Ending:
+        killed = asyncio.ensure_future(world.ingest(jobs(1)))
+        await asyncio.sleep(1.0)
+        killed.cancel()
+        await asyncio.wait({killed})
+        await asyncio.sleep(hours * 3600)
+        world.journal = MemoryJournal(world.clock, world.journal.rows)
+        return await world.ingest(jobs(1))
+
+    ending = run_virtual(killed_and_started_again())
+    assert not ending.stopped
+    assert world.outcomes == {"created": 1}
+    assert world.target.created == ["job-1"]
+
+
+def test_a_stop_does_not_wait_for_a_look_up_that_is_not_due() -> None:
+    world = world_without_tokens(first(Lost(RESET)))
+
+    async def stop_soon(pipeline: Pipeline) -> None:
+        await asyncio.sleep(1.0)
+        pipeline.stop()
+
+    async def timed() -> tuple[Ending, float]:
+        return await world.ingest(jobs(1), meanwhile=stop_soon), asyncio.get_running_loop().time()
+
+    ending, seconds = run_virtual(timed())
+    assert ending.stopped
+    assert ending.left == 1
+    assert seconds < 2.0
+
+
+class Hanging(MemoryTarget):
+    """A service that hangs from 2 s to 300 s: what reaches it then is carried out when it wakes, in any order."""
+
+    def __init__(self) -> None:
+        super().__init__(self._scripted, latency=0.01, idempotent=False, lookup=self._looked_up)
+
+    def _left(self) -> float:
+        now = asyncio.get_running_loop().time()
+        return 300.0 - now if 2.0 <= now < 300.0 else 0.0
+
+    def _scripted(self, job: Job, number: int) -> Late | None:
+        left = self._left()
+        return Late(Reply(fault=Fault.TIMEOUT), left + 1.0 + hash(job.key) % 3) if left else None
+
+    def _looked_up(self, token: str, number: int) -> Reply | None:
+        return Reply(fault=Fault.TIMEOUT) if self._left() else None
+
+    async def probe(self) -> Reply:
+        answer = await super().probe()
+        return Reply(fault=Fault.TIMEOUT) if self._left() else answer
+
+
+def test_a_service_that_hangs_and_wakes_makes_no_record_two_runs() -> None:
+    world = World(rate=20.0, idempotent=False)
+    world.target = Hanging()
+    run_virtual(world.ingest(jobs(120)))
+    assert world.outcomes == {"created": 120}
+    assert Counter(world.target.created) == Counter(job.key for job in jobs(120))
+
+
+answers = st.sampled_from([None, RESET, Lost(RESET), Late(RESET, 3.0), BUSY, Lost(BUSY), LIMITED])
+asked = st.sampled_from([None, None, BUSY, RESET, LIMITED])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(answers, max_size=4), min_size=5, max_size=5), st.lists(asked, max_size=6))
+def test_whatever_is_lost_no_record_becomes_two_runs_and_every_outcome_is_true(
+    scripts: list[list[Reply | Lost | Late | None]], lookups: list[Reply | None]
+) -> None:
+    def script(job: Job, number: int) -> Reply | Lost | Late | None:
+        answers = scripts[int(job.key[4:]) - 1]
+        return answers[number - 1] if number <= len(answers) else None
+
+    world = world_without_tokens(script, lookup=lambda _, n: lookups[n - 1] if n <= len(lookups) else None)
+
+    async def to_the_end() -> None:
+        await world.ingest(jobs(5))
+        await asyncio.sleep(60.0)
+
+    run_virtual(to_the_end())
+    made = Counter(world.target.created)
+    assert max(made.values(), default=1) == 1
+    for event in world.sink.of(RunSettled):
+        result = event.result
+        assert (result.run_id is not None) == (result.outcome == "created")
+        assert result.run_id is None or result.run_id == world.target.runs[result.job.token]
+        assert result.outcome != "failed" or job(int(result.job.key[4:])).key not in made
