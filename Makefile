@@ -1,18 +1,23 @@
 # make run    the first run: a simulator on this machine, and some thousand records brought into it
 # make test   everything that CI runs
+# make soak   the long proofs: 1,000 kills, 100,000 simulated lives, a million records; takes an hour or two
 # make clean  remove what the other two made
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint types clean
+.PHONY: run test soak lint types clean
 
 run: $(VENV)/.run
 	@PATH="$(abspath $(BIN)):$$PATH" sh deploy/first-run.sh
 
 test: lint types
 	$(BIN)/pytest -q
+
+soak: $(VENV)/.test
+	$(BIN)/pytest -q tests/crash tests/simulation --kills 1000 --lives 100000
+	$(BIN)/python -m tests.soak.million
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check
@@ -25,7 +30,8 @@ types: $(VENV)/.test
 
 $(VENV)/.run: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@echo "installing into $(VENV): about a minute"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.run

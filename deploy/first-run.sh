@@ -25,5 +25,5 @@ ingestor "$@"
 
 echo
 echo "The same command again would create nothing: each record is one run. Now look at what there is:"
-echo "  ingestor status --state $demo/state"
-echo "  ingestor results --state $demo/state | head"
+echo "  $(command -v ingestor) status --state $demo/state"
+echo "  $(command -v ingestor) results --state $demo/state | head"

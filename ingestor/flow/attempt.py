@@ -51,6 +51,7 @@ class Attempts:
         with history.doubt_while_under_way():
             reply = await self._service.target.create(delivery.job, stamped=delivery.admission.stamped)
         ruling = classify(reply)
+        history.learn(ruling)
         if await self._hearing.goes_on(delivery, ruling, reply, sent_at):
             self._decide(delivery, ruling, reply)
 

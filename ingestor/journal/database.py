@@ -18,7 +18,7 @@ _OLDEST_SQLITE = (3, 33)  # UPDATE FROM; more than 999 parameters
 _PRAGMAS = """
     PRAGMA synchronous = FULL;
     PRAGMA busy_timeout = 10000;
-    PRAGMA cache_size = -65536;
+    PRAGMA cache_size = -4096;
     PRAGMA wal_autocheckpoint = 4000;
     PRAGMA journal_size_limit = 67108864;
 """

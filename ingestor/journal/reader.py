@@ -111,7 +111,10 @@ def batches(state_path: Path, *, platform: str, workspace: str) -> list[str]:
 
 
 def unfinished_sources(state_path: Path, scope: Scope) -> list[str]:
-    """Return the sources of the batch's jobs that have no known end, first met first; [] where there is no journal."""
+    """Return the sources of the batch's jobs that have no known end, or were shown to have no run (NotCreated).
+
+    First met first; [] where there is no journal.
+    """
     path = state_path / NAME
     if not path.exists():
         return []
@@ -123,7 +126,7 @@ def unfinished_sources(state_path: Path, scope: Scope) -> list[str]:
 _UNFINISHED_SOURCES = """
     SELECT source FROM job JOIN batch ON batch.id = job.batch
     WHERE platform = ? AND workspace = ? AND batch.name = ?
-      AND state <> 'created' AND state IN ('pending', 'unresolved')
+      AND state <> 'created' AND (state IN ('pending', 'unresolved') OR error_code = 'NotCreated')
     GROUP BY source ORDER BY min(job.id)
 """
 

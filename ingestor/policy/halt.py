@@ -15,6 +15,7 @@ HANDFUL = 5
 """How many attempts may be refused before the batch is halted."""
 
 _FAULTS_WITHOUT_AN_ANSWER = 4 * HANDFUL
+_MESSAGE = 160  # characters of the service's words; a proxy's page says nothing more after those
 _CLOCK_SKEW = 300.0  # seconds; what OCI tolerates between the signed date and its own clock
 
 
@@ -131,7 +132,7 @@ def _names_the_experiment(job: Job, reply: Reply) -> bool:
 
 def _told(reply: Reply) -> str:
     what = str(reply.status) if reply.fault is None else reply.fault.value
-    parts = [what, reply.code or "", reply.message]
+    parts = [what, reply.code or "", reply.message[:_MESSAGE]]
     return " ".join(part for part in parts if part).rstrip(". ")
 
 

@@ -173,6 +173,11 @@ class History:
         yield
         self.in_doubt = before
 
+    def learn(self, ruling: Ruling) -> None:
+        """Take what a reply proves of its attempt, whatever is decided about the job."""
+        if ruling.effect is Effect.UNKNOWN:
+            self.in_doubt = True
+
 
 @dataclass(frozen=True, slots=True)
 class Settle:
@@ -206,13 +211,11 @@ def decide(
     recovery: Recovery,
     uniform: Callable[[float, float], float],
 ) -> Decision:
-    """Decide what follows an attempt, and bring `history` up to date with it.
+    """Decide what follows an attempt that `history` has learnt of, and count it.
 
     `now` and `history.first_at` share one monotonic clock. `recovery` says what may be done where the effect of
     an attempt is not known. `uniform` is the random source.
     """
-    if ruling.effect is Effect.UNKNOWN:
-        history.in_doubt = True
     match ruling.verdict:
         case Verdict.CREATED:
             return Settle(Outcome.CREATED)

@@ -155,7 +155,8 @@ def _advice_for_the_incomplete(finished: BatchFinished, files: Files) -> Iterato
     if counts[Outcome.UNRESOLVED]:
         yield (
             "unresolved: `ingestor results --outcome unresolved` lists them. Run the same command again within "
-            "24 hours of their first attempt: till then nothing is created twice."
+            "24 hours of their first attempt: till then nothing is created twice. `ingestor reconcile` settles them "
+            "at any time."
         )
 
 

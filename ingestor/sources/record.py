@@ -13,6 +13,11 @@ FIELDS = ("job_id", "experiment_id", "run_name", "start_time", "tags")
 
 LONGEST_JOB_ID = 500
 
+_NOT_YET = frozenset({"params", "metrics", "end_time", "status"})
+_GZIP = b"\x1f\x8b"
+_BEGINNINGS = frozenset({"{", "["})  # lines that JSON printed over several lines begins with
+_ONE_A_LINE = "; a record must stand on one line (`jq -c .` puts it there)"
+
 _INT64_MAX = 2**63 - 1
 _SECONDS_BELOW = 10**11  # as milliseconds, anything below is before March 1973; as seconds it reaches the year 5138
 _MILLISECONDS_UP_TO = 253_402_300_799_999  # the end of the year 9999
@@ -43,6 +48,8 @@ def parse_line(line: Line, scope: Scope) -> Job | Reject:
 def _decode(line: Line) -> str:
     if line.cut:
         raise _ProblemError(f"the line is longer than {len(line.raw):,} bytes; only its beginning is kept here")
+    if line.raw.startswith(_GZIP):
+        raise _ProblemError("this is gzip: name it with .gz at the end, or unpack it (zcat FILE | ingestor run -)")
     try:
         return line.raw.decode()
     except UnicodeDecodeError as error:
@@ -55,11 +62,14 @@ def _load(text: str) -> Mapping[str, object]:
     except _ProblemError:
         raise
     except json.JSONDecodeError as error:
-        raise _ProblemError(f"not JSON: {error.msg.removesuffix(' at')} at character {error.pos + 1}") from None
+        told = f"not JSON: {error.msg.removesuffix(' at')} at character {error.pos + 1}"
+        hint = _ONE_A_LINE if text.strip() in _BEGINNINGS else ""
+        raise _ProblemError(told + hint) from None
     except (ValueError, RecursionError):
         raise _ProblemError("not JSON that can be read: a number is too long, or it is nested too deeply") from None
     if not isinstance(record, dict):
-        raise _ProblemError(f"must be a JSON object, not {_kind(record)}")
+        hint = "; `jq -c '.[]'` makes one line of each entry" if isinstance(record, list) else ""
+        raise _ProblemError(f"must be a JSON object, not {_kind(record)}{hint}")
     return record
 
 
@@ -79,7 +89,7 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_consta
 
 
 def _read(record: Mapping[str, object]) -> tuple[str | None, RunDetails, list[str]]:
-    problems = [f"{_shown(name)}: unknown field" for name in record if name not in FIELDS]
+    problems = [_unknown(name) for name in record if name not in FIELDS]
 
     def text(name: str, longest: int | None = None) -> str | None:
         try:
@@ -91,13 +101,22 @@ def _read(record: Mapping[str, object]) -> tuple[str | None, RunDetails, list[st
     job_id = text("job_id", LONGEST_JOB_ID)
     if job_id == "":
         problems.append("job_id: must not be empty; leave the field out")
+    experiment_id = text("experiment_id")
+    if experiment_id == "":
+        problems.append("experiment_id: must not be empty; leave the field out")
     details = RunDetails(
-        experiment_id=text("experiment_id"),
+        experiment_id=experiment_id,
         run_name=text("run_name"),
         start_time=_start_time(record, problems),
         tags=_tags(record, problems),
     )
     return job_id, details, problems
+
+
+def _unknown(name: str) -> str:
+    if name in _NOT_YET:
+        return f"{name}: is not brought over yet; take it away to bring in the rest"
+    return f"{_shown(name)}: unknown field; the fields are {', '.join(FIELDS)}"
 
 
 def _text(value: object, longest: int | None = None) -> str:

@@ -102,7 +102,8 @@ def _copy(file: int, size: int) -> int:
 
 def _make(path: Path) -> int:
     """Create the file so that it is still there after a power cut, and return its descriptor. Raises OSError."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for folder in reversed(path.parents[:2]):  # one by one: `parents=True` would make the upper one readable by others
+        folder.mkdir(mode=0o700, exist_ok=True)
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     for folder in path.parents[:3]:
         _sync(folder)

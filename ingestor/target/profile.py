@@ -18,6 +18,10 @@ from ingestor.target.renewal import PAUSE, Lease
 from ingestor.target.signing import Identity
 
 
+_WRITERS = {"security_token_file": "oci session authenticate"}
+"""What writes a field that `oci setup config` does not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Profile:
     """A profile as it stands in its file. Every error names the file, the profile and the field, never a secret."""
@@ -32,7 +36,7 @@ class Profile:
 
         value = str(self.fields.get(key) or "")
         if not value:
-            raise self.error(key, "is missing: `oci setup config` writes it")
+            raise self.error(key, f"is missing: `{_WRITERS.get(key, 'oci setup config')}` writes it")
         if key in PATTERNS and not PATTERNS[key].match(value):
             raise self.error(key, "is malformed")
         return value
@@ -54,7 +58,7 @@ class Profile:
         try:
             key = load_private_key(pem, secret)
         except MissingPrivateKeyPassphrase:
-            raise self.error("key_file", "names an encrypted key: its pass_phrase is needed") from None
+            raise self.error("key_file", "names an encrypted key: give INGESTOR_OCI_PASSPHRASE, or pass_phrase") from None
         except (InvalidPrivateKey, UnsupportedAlgorithm, ValueError, TypeError):
             raise self.error("key_file", "names no private key in PEM form, or the passphrase is wrong") from None
         if not isinstance(key, RSAPrivateKey):

@@ -8,10 +8,11 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
+from ingestor.model.finding import Presence
 from ingestor.model.job import Job
 from ingestor.model.ports import Target
 from ingestor.model.reply import Fault, Reply
@@ -24,7 +25,7 @@ from ingestor.target.client import make_target
 from ingestor.target.credentials import AuthKind, AuthOptions
 from ingestor.target.endpoint import aidp
 from tests.journal.support import HandClock
-from tests.support.memory import Lost, MemoryTarget, Script, well_behaved
+from tests.support.memory import Lookup, Lost, MemoryTarget, Script, found_out, well_behaved
 from tests.support.records import job, jobs
 
 
@@ -37,6 +38,7 @@ class Service:
 
     script: Script = well_behaved
     probe: Reply | None = None
+    lookup: Lookup = found_out
     options: SimulatorOptions = field(default_factory=SimulatorOptions)
     away: bool = False
     latency: float = 0.0
@@ -63,7 +65,9 @@ def clock() -> HandClock:
 def serve(request: pytest.FixtureRequest, clock: HandClock) -> Serve:
     @asynccontextmanager
     async def in_memory(service: Service) -> AsyncIterator[Served]:
-        target = MemoryTarget(service.script, latency=service.latency, probe=service.probe, now=clock.now)
+        target = MemoryTarget(
+            service.script, latency=service.latency, probe=service.probe, now=clock.now, lookup=service.lookup
+        )
         yield Served(target, lambda: Counter(run.body for run in target.made))
 
     @asynccontextmanager
@@ -265,3 +269,36 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
         while not condition():  # noqa: ASYNC110 - the service has no event for it
             await asyncio.sleep(0)
+
+
+async def never_paced() -> None:
+    """A look-up in one experiment, of a run that may be there once, takes one request."""
+    raise AssertionError
+
+
+async def test_a_run_is_found_by_its_stamp(serve: Serve) -> None:
+    async with serve(Service()) as served:
+        created = await served.target.create(job(1), stamped=True)
+        finding = await served.target.find(job(1).token, job(1).experiment_id, never_paced)
+    assert (finding.presence, finding.reply.run_id) == (Presence.FOUND, created.run_id)
+    assert finding.reply.experiment_id == job(1).experiment_id
+    assert finding.reply.opc_client_request_id not in {"", created.opc_client_request_id}
+
+
+async def test_a_run_that_was_not_made_or_not_stamped_is_absent_and_asking_makes_none(serve: Serve) -> None:
+    async with serve(Service()) as served:
+        await served.target.create(job(2), stamped=False)
+        for asked in (job(1), job(2)):
+            finding = await served.target.find(asked.token, asked.experiment_id, never_paced)
+            assert (finding.presence, finding.reply.status, finding.reply.run_id) == (Presence.ABSENT, 200, None)
+        assert served.bodies().total() == 1
+
+
+@pytest.mark.parametrize("trouble", [REFUSED_KEY, UNAVAILABLE, NOBODY_THERE], ids=["key", "unavailable", "nobody"])
+async def test_a_look_up_that_is_refused_or_lost_decides_nothing(serve: Serve, trouble: Trouble) -> None:
+    service = replace(trouble.service, lookup=lambda token, number: trouble.reply)
+    async with serve(service) as served:
+        finding = await served.target.find(job(1).token, job(1).experiment_id, never_paced)
+    assert finding.presence is Presence.UNDECIDED
+    told = (finding.reply.status, finding.reply.fault, finding.reply.code)
+    assert told == (trouble.reply.status, trouble.reply.fault, trouble.reply.code)

@@ -225,8 +225,6 @@ async def test_what_is_put_on_record_is_for_its_owner_alone(program: Program, si
     await program.ingest(*aim(simulator), stdin=b"{}\n[]\n")
 
     state = program.folder / ".ingestor"
-    assert {path.name: oct(path.stat().st_mode & 0o777) for path in [state, *state.iterdir()]} == {
-        ".ingestor": "0o700",
-        **dict.fromkeys((path.name for path in state.iterdir()), "0o600"),
-    }
-    assert {"journal.db", "log.jsonl", "rejects.jsonl"} <= {path.name for path in state.iterdir()}
+    modes = {path: path.stat().st_mode & 0o777 for path in (state, *state.rglob("*"))}
+    assert modes == {path: 0o700 if path.is_dir() else 0o600 for path in modes}
+    assert {"journal.db", "log.jsonl", "rejects.jsonl"} <= {path.name for path in modes}

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Coroutine
 
 import pytest
 from hypothesis import given, settings
@@ -11,12 +12,14 @@ from ingestor.flow.pipeline import Ending, Pipeline
 from ingestor.model.events import RunSettled
 from ingestor.model.job import Job
 from ingestor.model.reply import Fault, Reply
+from ingestor.policy.identity import stamped_body
 from ingestor.policy.lookup import LOOKUP_DELAY
 from tests.flow.world import World
 from tests.support.memory import Late, Lost, MemoryJournal, MemoryTarget, Script
 from tests.support.records import job, jobs
 from tests.support.virtual import run_virtual
 
+TIMEOUT = Reply(fault=Fault.TIMEOUT, message="no answer")
 RESET = Reply(fault=Fault.RESET, message="connection reset")
 BUSY = Reply(status=503, message="unavailable")
 LIMITED = Reply(status=429, code="TooManyRequests")
@@ -30,6 +33,13 @@ def first(answer: Reply | Lost | Late) -> Script:
 
 def world_without_tokens(script: Script, **options: object) -> World:
     return World(script, idempotent=False, **options)  # type: ignore[arg-type]
+
+
+async def to_the_end(batch: Coroutine[None, None, Ending]) -> Ending:
+    """Return how a batch ended, once the service has done all that it ever will."""
+    ending = await batch
+    await asyncio.sleep(600.0)
+    return ending
 
 
 def sent(world: World, key: str = "job-1") -> int:
@@ -56,22 +66,22 @@ def test_a_record_that_surely_has_no_run_is_sent_again() -> None:
 @pytest.mark.parametrize("seconds", [0.5, LOOKUP_DELAY - 0.1])
 def test_a_request_that_the_service_carries_out_after_the_connection_broke_is_waited_for(seconds: float) -> None:
     world = world_without_tokens(first(Late(RESET, seconds)))
-    run_virtual(world.ingest(jobs(1)))
+    run_virtual(to_the_end(world.ingest(jobs(1))))
     assert world.outcomes == {"created": 1}
     assert world.target.created == ["job-1"]
 
 
 def test_a_request_that_ran_into_its_timeout_gets_as_long_again() -> None:
-    late = first(Late(Reply(fault=Fault.TIMEOUT), 110.0))
+    late = first(Late(TIMEOUT, 110.0))
     world = world_without_tokens(late, latency=60.0, concurrency=1)
-    run_virtual(world.ingest(jobs(1)))
+    run_virtual(to_the_end(world.ingest(jobs(1))))
     assert world.target.created == ["job-1"]
 
 
 def test_what_queued_up_in_a_service_that_hung_is_waited_for_when_it_answers_again() -> None:
     """The request is carried out just after the first look-up that is answered again."""
-    world = world_without_tokens(first(Late(RESET, 12.0)), lookup=lambda _, number: BUSY if number == 1 else None)
-    run_virtual(world.ingest(jobs(1)))
+    world = world_without_tokens(first(Late(RESET, 8.0)), lookup=lambda _, number: BUSY if number == 1 else None)
+    run_virtual(to_the_end(world.ingest(jobs(1))))
     assert world.outcomes == {"created": 1}
     assert world.target.created == ["job-1"]
 
@@ -117,9 +127,8 @@ def test_a_run_without_a_stamp_can_not_be_found_and_is_left_unresolved_at_once()
 
 
 @pytest.mark.parametrize("hours", [0.0, 30.0])
-@pytest.mark.parametrize("carried_out", [True, False])
-def test_what_an_earlier_process_left_is_looked_up_first_at_any_age(carried_out: bool, hours: float) -> None:
-    lost = Lost(RESET) if carried_out else RESET
+@pytest.mark.parametrize("lost", [RESET, Lost(RESET), Late(RESET, 3.0)], ids=["not", "done", "late"])
+def test_what_an_earlier_process_left_is_looked_up_first_at_any_age(lost: Reply | Lost | Late, hours: float) -> None:
     world = world_without_tokens(lambda job, number: lost if number == 1 else None)
 
     async def killed_and_started_again() -> Ending:
@@ -131,7 +140,7 @@ def test_what_an_earlier_process_left_is_looked_up_first_at_any_age(carried_out:
         world.journal = MemoryJournal(world.clock, world.journal.rows)
         return await world.ingest(jobs(1))
 
-    ending = run_virtual(killed_and_started_again())
+    ending = run_virtual(to_the_end(killed_and_started_again()))
     assert not ending.stopped
     assert world.outcomes == {"created": 1}
     assert world.target.created == ["job-1"]
@@ -154,31 +163,41 @@ def test_a_stop_does_not_wait_for_a_look_up_that_is_not_due() -> None:
 
 
 class Hanging(MemoryTarget):
-    """A service that hangs from 2 s to 300 s: what reaches it then is carried out when it wakes, in any order."""
+    """A service that hangs from 2 s to 300 s: what reaches it then is carried out just after it answers again."""
 
     def __init__(self) -> None:
         super().__init__(self._scripted, latency=0.01, idempotent=False, lookup=self._looked_up)
+        self._queued: list[Job] = []
 
-    def _left(self) -> float:
-        now = asyncio.get_running_loop().time()
-        return 300.0 - now if 2.0 <= now < 300.0 else 0.0
+    def _hangs(self) -> bool:
+        return 2.0 <= asyncio.get_running_loop().time() < 300.0
 
-    def _scripted(self, job: Job, number: int) -> Late | None:
-        left = self._left()
-        return Late(Reply(fault=Fault.TIMEOUT), left + 1.0 + hash(job.key) % 3) if left else None
+    def _scripted(self, job: Job, number: int) -> Reply | None:
+        if self._hangs():
+            self._queued.append(job)
+            return TIMEOUT
+        return None
 
     def _looked_up(self, token: str, number: int) -> Reply | None:
-        return Reply(fault=Fault.TIMEOUT) if self._left() else None
+        return TIMEOUT if self._hangs() else None
 
     async def probe(self) -> Reply:
         answer = await super().probe()
-        return Reply(fault=Fault.TIMEOUT) if self._left() else answer
+        if self._hangs():
+            return TIMEOUT
+        asyncio.get_running_loop().call_later(3.0, self._catch_up)
+        return answer
+
+    def _catch_up(self) -> None:
+        while self._queued:
+            job = self._queued.pop()
+            self._carry_out(job, stamped_body(job.body, job.token))
 
 
 def test_a_service_that_hangs_and_wakes_makes_no_record_two_runs() -> None:
     world = World(rate=20.0, idempotent=False)
     world.target = Hanging()
-    run_virtual(world.ingest(jobs(120)))
+    run_virtual(to_the_end(world.ingest(jobs(120))))
     assert world.outcomes == {"created": 120}
     assert Counter(world.target.created) == Counter(job.key for job in jobs(120))
 
@@ -198,11 +217,7 @@ def test_whatever_is_lost_no_record_becomes_two_runs_and_every_outcome_is_true(
 
     world = world_without_tokens(script, lookup=lambda _, n: lookups[n - 1] if n <= len(lookups) else None)
 
-    async def to_the_end() -> None:
-        await world.ingest(jobs(5))
-        await asyncio.sleep(60.0)
-
-    run_virtual(to_the_end())
+    run_virtual(to_the_end(world.ingest(jobs(5))))
     made = Counter(world.target.created)
     assert max(made.values(), default=1) == 1
     for event in world.sink.of(RunSettled):

@@ -24,6 +24,7 @@ from tests.support.memory import (
     Lost,
     RecordingSink,
     Script,
+    loop_time,
     well_behaved,
 )
 from tests.support.records import job, jobs
@@ -259,6 +260,22 @@ def test_an_address_that_was_never_reached_halts_within_half_a_minute(fault: Fau
     assert world.outcomes == {}
     assert world.journal.rows == {}
     assert len(world.sink.of(BatchHalted)) == 1
+
+
+def test_a_halt_forgets_no_request_that_may_have_been_carried_out() -> None:
+    timeout = Reply(fault=Fault.TIMEOUT, message="no answer")
+    world = World(lambda job, number: Lost(timeout) if loop_time() < 3600.0 else None)
+
+    async def twice() -> None:
+        ending = await world.ingest(jobs(5))
+        assert ending.halt is not None
+        assert set(world.target.created) <= set(world.journal.rows)
+        await asyncio.sleep(25 * 3600.0)
+        await world.ingest(jobs(5))
+
+    run_virtual(twice())
+    assert Counter(world.target.created).most_common(1)[0][1] == 1
+    assert world.outcomes["unresolved"] > 0
 
 
 def test_a_connection_refused_after_an_answer_is_no_halt() -> None:

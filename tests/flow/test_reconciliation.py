@@ -218,10 +218,13 @@ def test_a_service_that_is_down_is_waited_for() -> None:
         await left_behind(world, 60, 1.0)
         back_at = asyncio.get_running_loop().time() + 600.0
         down = Reply(fault=Fault.REFUSED)
-        world.target._lookup = lambda *_: down if 1.0 < back_at - asyncio.get_running_loop().time() < 599.5 else None
+        world.target._lookup = lambda *_: down if 1.0 < back_at - asyncio.get_running_loop().time() < 580.0 else None
         world.target._probe = down
         asyncio.get_running_loop().call_at(back_at, lambda: setattr(world.target, "_probe", Reply(status=200)))
-        return await reconcile(world)
+        world.target._latency = 10.0
+        ending = await reconcile(world)
+        assert asyncio.get_running_loop().time() - back_at < 200.0
+        return ending
 
     ending = run_virtual(story())
     assert (ending.halt, ending.stopped) == (None, False)

@@ -48,7 +48,6 @@ async def test_a_job_that_surely_has_no_run_is_sent_again_under_a_new_token_whos
     clock = HandClock()
     async with opened(tmp_path, clock) as journal:
         await journal.admit([job(1)], stamped=True)
-    clock.time += 30 * HOUR
     async with opened(tmp_path, clock) as journal:
         (found,) = await journal.unsettled(pending=True, after=0, limit=9)
         await journal.conclude([absent(found.admission.job.key)])

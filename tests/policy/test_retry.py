@@ -91,9 +91,11 @@ def test_only_an_answer_that_names_the_run_is_a_creation(status: int, code: str 
 def after(
     reply: Reply, history: History | None = None, *, recovery: Recovery = Recovery.TOKEN, now: float = 0.0
 ) -> object:
+    history, ruling = history or History(attempts=1), classify(reply)
+    history.learn(ruling)
     return decide(
-        history or History(attempts=1),
-        classify(reply),
+        history,
+        ruling,
         reply,
         RetryBudget(),
         now=now,

@@ -123,6 +123,30 @@ async def test_a_disk_that_fills_in_the_middle_of_a_line_leaves_whole_lines(tmp_
     assert path.read_bytes() == b"before\nfirst\n"
 
 
+async def test_what_is_synced_is_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    async with appending_to(open_to_append(path)) as appender:
+        appender.add(b"one\n")
+        await appender.sync()
+        assert path.read_bytes() == b"one\n"
+    await appender.sync()
+
+
+async def test_what_can_not_be_synced_is_handed_over(tmp_path: Path) -> None:
+    with pipe() as (reader, writer):
+        async with appending_to(writer) as appender:
+            appender.add(b"one\n")
+            await appender.sync()
+            assert os.read(reader, 100) == b"one\n"
+
+
+async def test_a_full_disk_fails_a_sync() -> None:
+    async with appending_to(open_to_append(Path("/dev/full"))) as appender:
+        appender.add(b"one\n")
+        with pytest.raises(ReportError, match="No space left"):
+            await appender.sync()
+
+
 async def test_a_pipe_that_nobody_reads_any_more_is_told() -> None:
     reader, writer = os.pipe()
     os.close(reader)

@@ -90,7 +90,8 @@ def test_the_text_of_an_eventful_batch(eventful: Metrics) -> None:
         "failed: `ingestor results --outcome failed` tells why. Run the same command again to try them again.",
         (
             "unresolved: `ingestor results --outcome unresolved` lists them. Run the same command again within 24 "
-            "hours of their first attempt: till then nothing is created twice."
+            "hours of their first attempt: till then nothing is created twice. `ingestor reconcile` settles them "
+            "at any time."
         ),
     ]
 

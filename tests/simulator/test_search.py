@@ -114,7 +114,7 @@ async def test_nothing_is_ever_deleted(caller: Caller, view: str, there: bool) -
 async def test_experiments_come_in_pages(caller: Caller) -> None:
     async with Simulator(SimulatorOptions(experiments=frozenset("abcde"))) as simulator:
         found: list[str] = []
-        question: dict = {"max_results": 2}
+        question: dict[str, object] = {"max_results": 2}
         while True:
             heard = (await caller.call(simulator, "experiments/search", question)).json
             found += [one["experiment_id"] for one in heard["experiments"]]
@@ -125,7 +125,7 @@ async def test_experiments_come_in_pages(caller: Caller) -> None:
 
 
 @pytest.mark.parametrize("question", [{"view_type": "SOME"}, {"page_token": "x"}, {"filter": "name = 'a'"}])
-async def test_a_list_that_is_not_understood_is_refused(caller: Caller, question: dict) -> None:
+async def test_a_list_that_is_not_understood_is_refused(caller: Caller, question: dict[str, object]) -> None:
     async with Simulator() as simulator:
         heard = await caller.call(simulator, "experiments/search", question)
         assert (heard.status, heard.json["code"]) == (400, "InvalidParameter")
