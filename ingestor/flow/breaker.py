@@ -32,7 +32,6 @@ class Breaker:
         self._alarm = asyncio.Event()
         self._closed = asyncio.Event()
         self._closed.set()
-        self._told = False
         self.up_since = -inf
         """When the service came back from being down, on the loop's clock; minus infinity where it never was."""
 
@@ -69,11 +68,16 @@ class Breaker:
             if self._circuit.is_suspect:
                 await self._ask()
             while self._circuit.is_open:
-                if self._circuit.down_for(self._now()) >= self._give_up_after:
+                patience = self._give_up_after - self._circuit.down_for(self._now())
+                if patience <= 0:
                     self._on_give_up()
                     return
-                await asyncio.sleep(self._circuit.interval)
+                await self._pause(min(self._circuit.interval, patience))
                 await self._ask()
+
+    async def _pause(self, seconds: float) -> None:
+        self._sink.emit(BatchPaused("the service is down", seconds))
+        await asyncio.sleep(seconds)
 
     async def _ask(self) -> None:
         await self._pacer.acquire()
@@ -85,15 +89,11 @@ class Breaker:
         self._follow()
 
     def _follow(self) -> None:
-        """Let attempts wait or go, as the circuit says, and tell of it once."""
+        """Let attempts wait or go, as the circuit says."""
         if self._circuit.is_open:
             self._closed.clear()
             self._alarm.set()
-            if not self._told:
-                self._told = True
-                self._sink.emit(BatchPaused("the service is down", self._circuit.interval))
-        elif self._told:
-            self._told = False
+        elif not self._closed.is_set():
             self.up_since = self._now()
             self._closed.set()
             self._sink.emit(BatchResumed())

@@ -44,11 +44,15 @@ class Ending:
         halt: what is wrong for every record, if anything is.
         stopped: whether it was asked to end early, and something was left.
         left: records that were read and have no outcome yet.
+        reason: why it was asked to end early, if it was.
+        exhausted: whether everything was taken in.
     """
 
     halt: Halt | None
     stopped: bool
     left: int
+    reason: str | None = None
+    exhausted: bool = False
 
 
 class TakesIn(Protocol):
@@ -78,15 +82,17 @@ class Floor:
         self._sink = sink
         self._halt: Halt | None = None
         self._stop = asyncio.Event()
+        self._reason: str | None = None
         self._intake: TakesIn | None = None
         self.hand = Hand(_LOOKAHEAD * options.concurrency)
         self.backlog = Backlog()
         self.settlement = Settlement(commit, sink, self.hand)
-        self.breaker = Breaker(service.target, service.pacer, sink, options.give_up_after, on_give_up=self.stop)
+        self.breaker = Breaker(service.target, service.pacer, sink, options.give_up_after, self._give_up)
         self.hearing = Hearing(service, self.backlog, self.breaker, sink, self._on_halt)
 
-    def stop(self) -> None:
-        """Take in no more, let what is in flight end, settle, and return from `work`. Safe to call twice."""
+    def stop(self, reason: str) -> None:
+        """Take in no more, let what is in flight end, settle, and return from `work`. The first reason counts."""
+        self._reason = self._reason or reason
         self._stop.set()
         if self._intake is not None:
             self._intake.stop()
@@ -102,7 +108,7 @@ class Floor:
             raise _first(group) from None
         left = len(self.hand) + intake.unread
         cut_short = self._stop.is_set() and (left > 0 or not intake.exhausted)
-        return Ending(halt=self._halt, stopped=cut_short, left=left)
+        return Ending(halt=self._halt, stopped=cut_short, left=left, reason=self._reason, exhausted=intake.exhausted)
 
     async def _work(self, intake: TakesIn, attempt: Attempt) -> None:
         dispatch = Dispatch(self.backlog, self.breaker, self._service.pacer, attempt, self.hearing.patience)
@@ -129,7 +135,10 @@ class Floor:
         if self._halt is None:
             self._halt = halt
             self._sink.emit(BatchHalted(halt.reason, halt.advice))
-            self.stop()
+            self.stop(halt.reason)
+
+    def _give_up(self) -> None:
+        self.stop("the service was down for longer than --give-up-after")
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

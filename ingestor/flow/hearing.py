@@ -55,7 +55,8 @@ class Hearing:
         self._tell_pacer(reply, sent_at, throttled=ruling.verdict is Verdict.THROTTLED)
         match self._halt_policy.judge(delivery.job, ruling, reply, sent_at=sent_at):
             case Proceed():
-                self._breaker.observe(delivery.job, reply)
+                if self._halt_policy.answered:  # a service that never was up has not gone down
+                    self._breaker.observe(delivery.job, reply)
                 return True
             case Hold(probe):
                 self.retry(delivery, reply, _HOLD_SECONDS, ruling.verdict)

@@ -40,9 +40,9 @@ class Pipeline:
         """Records that were read and have no outcome yet."""
         return len(self._floor.hand) + self._intake.unread
 
-    def stop(self) -> None:
+    def stop(self, reason: str = "asked to") -> None:
         """Read no more, let what is in flight end, settle, and return from `run`. Safe to call twice."""
-        self._floor.stop()
+        self._floor.stop(reason)
 
     async def run(self) -> Ending:
         """Work the batch to its end. Raises the IngestorError that ended a part (a lost source, the journal)."""

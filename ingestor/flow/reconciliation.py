@@ -40,9 +40,9 @@ class Reconciliation:
         """Jobs in hand that are as they were."""
         return len(self._floor.hand)
 
-    def stop(self) -> None:
+    def stop(self, reason: str = "asked to") -> None:
         """Look for no more, settle, and return from `run`. Safe to call twice."""
-        self._floor.stop()
+        self._floor.stop(reason)
 
     async def run(self) -> Ending:
         """Look for all of them. Raises JournalError."""

@@ -98,13 +98,19 @@ class BatchHalted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchFinished:
-    """The batch is over. `counts` is per outcome; `left` is how many admitted jobs have no outcome yet."""
+    """The batch is over.
+
+    `counts` is per outcome; `left` is how many records were read and have no outcome yet. `reason` is why it ended
+    early, where it did; `exhausted` whether the input was read to its end.
+    """
 
     batch: str
     counts: Mapping[str, int]
     left: int
     exit_code: int
     duration: float
+    reason: str | None = None
+    exhausted: bool = True
 
 
 Event = (

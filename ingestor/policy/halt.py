@@ -14,7 +14,7 @@ from ingestor.policy.retry import Ruling, Verdict
 HANDFUL = 5
 """How many attempts may be refused before the batch is halted."""
 
-_FAULTS_WITHOUT_AN_ANSWER = 4 * HANDFUL
+_FAULTS_WITHOUT_AN_ANSWER = 2 * HANDFUL
 _MESSAGE = 160  # characters of the service's words; a proxy's page says nothing more after those
 _CLOCK_SKEW = 300.0  # seconds; what OCI tolerates between the signed date and its own clock
 
@@ -47,7 +47,7 @@ class HaltPolicy:
 
     def __init__(self) -> None:
         self.proven = False
-        self._answered = False
+        self.answered = False
         self._probed = False
         self._suspects = 0
         self._faults = 0
@@ -68,7 +68,7 @@ class HaltPolicy:
     def judge(self, job: Job, ruling: Ruling, reply: Reply, *, sent_at: float) -> Judgement:
         """Say whether a reply concerns its record alone, may concern all, or does."""
         if reply.status is not None:
-            self._answered = True
+            self.answered = True
         match ruling.verdict:
             case Verdict.CREATED:
                 return self._prove()
@@ -82,7 +82,7 @@ class HaltPolicy:
 
     def judge_probe(self, reply: Reply) -> None:
         """Take the reply to a harmless question: any answer shows that the service is there, a success more."""
-        self._answered = self._answered or reply.status is not None
+        self.answered = self.answered or reply.status is not None
         if reply.status is not None and reply.status // 100 == 2:
             self._prove()
 
@@ -114,7 +114,7 @@ class HaltPolicy:
         return Halt(f"The service no longer lets these credentials in: {_told(reply)}.", _address_advice(reply))
 
     def _judge_fault(self, fault: Fault, reply: Reply) -> Judgement:
-        if self._answered:
+        if self.answered:
             return Proceed()
         self._faults += 1
         self._unsent += fault.sent_nothing

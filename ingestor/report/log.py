@@ -173,6 +173,7 @@ class StructuredLog:
             left=event.left,
             exit_code=int(event.exit_code),
             duration_seconds=round(event.duration, 3),
+            reason=event.reason,
         )
 
     def _tell(self, level: int, name: str, **fields: object) -> None:

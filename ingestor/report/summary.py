@@ -34,12 +34,13 @@ class Files:
 def as_json(finished: BatchFinished, metrics: Metrics, files: Files) -> str:
     """Return the summary as one JSON object on one line of ASCII, without a line end.
 
-    Keys: `batch`, `exit_code`, `records` (taken in), `counts` (per outcome, all five), `left` (admitted, no outcome
-    yet), `duration_seconds`, `records_per_second` (with an outcome), `attempts`, `throttled` (429s), `retries`,
-    `pace` (the attempts a second that were allowed at the end; null if unlimited), `latency_ms` (`p50`, `p95`, `p99`
-    of the answers; null without any), `errors` (the most frequent: `count`, `cost`, `http_status`, `code`,
-    `message`), `other_errors`, `halted` (`reason`, `advice`; null if not), `files` (`log`, `rejects`, `journal`; null
-    where there is none), `next` (what to do, in sentences).
+    Keys: `batch`, `exit_code`, `records` (taken in), `counts` (per outcome, all five), `left` (read, no outcome yet),
+    `exhausted` (whether the input was read to its end), `reason` (why it ended early; null if not),
+    `duration_seconds`, `records_per_second` (with an outcome), `attempts`, `throttled` (429s), `retries`, `pace` (the
+    attempts a second that were allowed at the end; null if unlimited), `latency_ms` (`p50`, `p95`, `p99` of the
+    answers; null without any), `errors` (what ended a record first, then the most frequent: `count`, `cost`,
+    `http_status`, `code`, `message`), `other_errors`, `halted` (`reason`, `advice`; null if not), `files` (`log`,
+    `rejects`, `journal`; null where there is none), `next` (what to do, in sentences).
     """
     halt = metrics.halt
     summary = {
@@ -48,6 +49,8 @@ def as_json(finished: BatchFinished, metrics: Metrics, files: Files) -> str:
         "records": metrics.records,
         "counts": _counts(finished),
         "left": finished.left,
+        "exhausted": finished.exhausted,
+        "reason": finished.reason,
         "duration_seconds": round(finished.duration, 3),
         "records_per_second": round(_speed(finished), 3),
         "attempts": metrics.attempts,
@@ -80,14 +83,14 @@ def as_text(finished: BatchFinished, metrics: Metrics, files: Files) -> str:
 def _headline(finished: BatchFinished, metrics: Metrics) -> str:
     verb = _VERBS.get(finished.exit_code, "halted")
     headline = f"Batch {printable(finished.batch)} {verb} after {spell_duration(finished.duration)}"
-    if metrics.halt is None:
-        return headline
-    return f"{headline}: {printable(metrics.halt.reason, 500)}"
+    reason = finished.reason if metrics.halt is None else metrics.halt.reason
+    return headline if reason is None else f"{headline}: {printable(reason, 500)}"
 
 
 def _outcome_table(finished: BatchFinished) -> str:
     rows = {**_counts(finished), "left": finished.left}
-    return "\n".join(f"  {name:<11}{number:>12,}" for name, number in rows.items())
+    table = "\n".join(f"  {name:<11}{number:>12,}" for name, number in rows.items())
+    return table if finished.exhausted else f"{table}   of those read; the input was not read to its end"
 
 
 def _traffic_table(finished: BatchFinished, metrics: Metrics) -> str:
@@ -109,6 +112,8 @@ def error_table(metrics: Metrics) -> str:
     if not errors:
         return ""
     rows = [f"  {error.count:>11,}  {error.cost:<12}{_describe(error)}" for error in errors]
+    if metrics.errors.kinds > len(errors):
+        rows.append(f"  {'':>11}  and {metrics.errors.kinds - len(errors):,} kinds more, all in the log")
     if metrics.errors.others:
         rows.append(f"  {metrics.errors.others:>11,}  others")
     return "\n".join(["Most frequent errors", *rows])
@@ -148,16 +153,22 @@ def _advice_for_the_incomplete(finished: BatchFinished, files: Files) -> Iterato
         rejects = printable(files.rejects or "", 1000)
         yield (
             f"rejected: {rejects} tells why. Mend the input and run the same command again, or mend what "
-            f"`jq -r .record {rejects}` prints and feed it to `ingestor run -`."
+            f"`jq -r .record {rejects}` prints and feed it to `ingestor run -` with the same settings."
         )
     if counts[Outcome.FAILED]:
-        yield "failed: `ingestor results --outcome failed` tells why. Run the same command again to try them again."
+        yield f"failed: {_listing(Outcome.FAILED, files)} tells why. Run the same command again to try them again."
     if counts[Outcome.UNRESOLVED]:
         yield (
-            "unresolved: `ingestor results --outcome unresolved` lists them. Run the same command again within "
-            "24 hours of their first attempt: till then nothing is created twice. `ingestor reconcile` settles them "
-            "at any time."
+            f"unresolved: {_listing(Outcome.UNRESOLVED, files)} tells why. `ingestor reconcile`, with the same "
+            "settings, settles them: it asks the service."
         )
+
+
+def _listing(outcome: Outcome, files: Files) -> str:
+    """Spell the command that lists the jobs which ended so."""
+    state = files.journal.rpartition("/")[0]
+    elsewhere = "" if state in {"", ".ingestor"} else f" --state {printable(state)}"
+    return f"`ingestor results --outcome {outcome}{elsewhere}`"
 
 
 def _counts(finished: BatchFinished) -> dict[str, int]:

@@ -60,8 +60,14 @@ class ErrorTally:
         self._counts[kind] += 1
 
     def most_frequent(self, limit: int) -> list[ErrorCount]:
-        """Return at most `limit` kinds, the most frequent first, the oldest first among equals."""
+        """Return at most `limit` kinds: what ended a record before what was retried, then the most frequent."""
+        ordered = sorted(self._counts.items(), key=lambda item: (item[0][0] is Cost.RETRIED, -item[1]))
         return [
             ErrorCount(count, cost, status, code, self._examples[cost, status, code, shape])
-            for (cost, status, code, shape), count in self._counts.most_common(limit)
+            for (cost, status, code, shape), count in ordered[:limit]
         ]
+
+    @property
+    def kinds(self) -> int:
+        """How many kinds there are."""
+        return len(self._counts)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ingestor.model.errors import ExitCode
 from ingestor.model.job import Job, Reject
 from ingestor.report.text import printable
-from ingestor.service.parts import scope_of
+from ingestor.service.parts import outputs_of, scope_of
 from ingestor.settings.options import Settings
 from ingestor.settings.values import Output
 from ingestor.sources.reader import open_sources
@@ -27,7 +27,7 @@ def check(settings: Settings, sources: Sequence[str]) -> ExitCode:
 
 async def _check(settings: Settings, sources: Sequence[str]) -> Counter[str]:
     counts = Counter[str]()
-    source = open_sources(sources, scope_of(settings))
+    source = open_sources(sources, scope_of(settings), outputs=outputs_of(settings))
     async for batch in source.batches():
         for record in batch:
             counts["valid" if isinstance(record, Job) else "invalid"] += 1

@@ -21,9 +21,10 @@ from ingestor.service.clock import SystemClock
 from ingestor.service.parts import endpoint_of, pipeline_options_of, scope_of, service_of, target_of
 from ingestor.service.telling import Telling
 from ingestor.settings.options import Settings
+from ingestor.target.client import HttpTarget
 
-Stop = Callable[[], None]
-"""Ends a batch in order: nothing more is read, what is in flight may end, all is written down."""
+Stop = Callable[[str], None]
+"""Ends a batch in order, for a reason: nothing more is read, what is in flight may end, all is written down."""
 
 _AFTER_AN_ERROR = "Mend that, then run the same command again: what is done stays done."
 
@@ -75,19 +76,12 @@ async def ingest(
     begun = time.monotonic()
     metrics = metrics or Metrics(time.monotonic)
     with StateDirectory.open(settings.state, allow_network_fs=settings.allow_network_state) as state:
-        async with (
-            SqliteJournal.open(state, scope, clock) as journal,
-            _account(settings, metrics, journal) as account,
-            target,
-        ):
+        async with SqliteJournal.open(state, scope, clock) as journal, _account(settings, metrics, journal) as account:
             account.reporter.emit(BatchStarted(batch=scope.batch, target=endpoint.display, sources=names))
             await journal.start_pass()
             await account.telling.catch_up()
-            pipeline = _pipeline(source, settings, wrap(Ports(journal, target, account.reporter)))
-            if on_start is not None:
-                on_start(pipeline.stop)
             async with account.telling.confirming():
-                ending = await _work(pipeline, account.reporter)
+                ending = await _work(source, settings, target, wrap(Ports(journal, target, account.reporter)), on_start)
             finished = _finished(scope.batch, ending, metrics, time.monotonic() - begun)
             await _close(account, finished, journal)
             return finished
@@ -105,19 +99,26 @@ async def _account(settings: Settings, metrics: Metrics, journal: SqliteJournal)
         yield _Account(Reporter(files=[log, rejects], views=[metrics, telling]), rejects, telling)
 
 
-def _pipeline(source: Input, settings: Settings, ports: Ports) -> Pipeline:
-    service = service_of(settings, ports.target, ports.account)
-    return Pipeline(pipeline_options_of(settings), source, ports.journal, service, ports.account, SystemClock())
-
-
-async def _work(pipeline: Pipeline, reporter: Reporter) -> Ending:
-    """Work the batch; an error that ends it becomes a halt."""
+async def _work(
+    source: Input, settings: Settings, target: HttpTarget, ports: Ports, on_start: Callable[[Stop], None] | None
+) -> Ending:
+    """Work the batch; an error that ends it, from the credentials on, becomes a halt."""
+    left = 0
     try:
-        return await pipeline.run()
+        async with target:
+            service = service_of(settings, ports.target, ports.account)
+            options = pipeline_options_of(settings)
+            pipeline = Pipeline(options, source, ports.journal, service, ports.account, SystemClock())
+            if on_start is not None:
+                on_start(pipeline.stop)
+            try:
+                return await pipeline.run()
+            finally:
+                left = pipeline.left
     except IngestorError as error:
         halt = Halt(str(error), _AFTER_AN_ERROR)
-        reporter.emit(BatchHalted(halt.reason, halt.advice))
-        return Ending(halt=halt, stopped=True, left=pipeline.left)
+        ports.account.emit(BatchHalted(halt.reason, halt.advice))
+        return Ending(halt=halt, stopped=True, left=left)
 
 
 def _finished(batch: str, ending: Ending, metrics: Metrics, duration: float) -> BatchFinished:
@@ -127,6 +128,8 @@ def _finished(batch: str, ending: Ending, metrics: Metrics, duration: float) -> 
         left=ending.left,
         exit_code=_exit_code(ending, metrics),
         duration=duration,
+        reason=ending.reason,
+        exhausted=ending.exhausted,
     )
 
 

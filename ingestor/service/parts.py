@@ -9,6 +9,7 @@ from ingestor.policy.lookup import settling_time_after_a_crash
 from ingestor.policy.retry import RetryBudget
 from ingestor.report.summary import Files
 from ingestor.settings.options import Settings
+from ingestor.sources.outputs import Outputs
 from ingestor.target.client import HttpTarget, make_target
 from ingestor.target.credentials import AuthKind, AuthOptions
 from ingestor.target.endpoint import Endpoint, aidp, mlflow
@@ -86,3 +87,8 @@ def files_of(settings: Settings) -> Files:
     """Return where the account of the batch lies."""
     log = None if str(settings.log) == "-" else str(settings.log)
     return Files(log=log, rejects=str(settings.rejects), journal=str(settings.state / "journal.db"))
+
+
+def outputs_of(settings: Settings) -> Outputs:
+    """Return what the program writes itself, so that it is not read as records."""
+    return Outputs(log=files_of(settings).log or "", rejects=str(settings.rejects), state=str(settings.state))

@@ -134,7 +134,7 @@ class _Work:
         if self.interruption.count:
             work.stop()
         if self.settings.time_budget is not None:
-            asyncio.get_running_loop().call_later(self.settings.time_budget, work.stop)
+            asyncio.get_running_loop().call_later(self.settings.time_budget, work.stop, "the --time-budget is used up")
 
 
 @asynccontextmanager

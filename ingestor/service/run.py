@@ -14,9 +14,10 @@ from ingestor.report.progress import Mode, Progress
 from ingestor.report.summary import as_json, as_text
 from ingestor.service.ingest import Stop, ingest
 from ingestor.service.interruption import Interruption
-from ingestor.service.parts import files_of, scope_of
+from ingestor.service.parts import files_of, outputs_of, scope_of
 from ingestor.settings.options import Settings
 from ingestor.settings.values import Output
+from ingestor.sources.locate import STDIN
 from ingestor.sources.reader import Reader, open_sources
 from ingestor.sources.spool import Spool
 
@@ -31,8 +32,14 @@ def run(settings: Settings, sources: Sequence[str]) -> ExitCode:
     """
     scope = scope_of(settings)
     spool = Spool(settings.state, scope) if settings.spool else None
-    source = open_sources(sources, scope, spool)
+    _say_that_it_waits(sources)
+    source = open_sources(sources, scope, spool, outputs_of(settings))
     return bring_in(settings, source, sources, spool)
+
+
+def _say_that_it_waits(sources: Sequence[str]) -> None:
+    if (not sources or STDIN in sources) and sys.stdin is not None and sys.stdin.isatty():
+        print("ingestor: reading records from the terminal; end them with Ctrl-D", file=sys.stderr)
 
 
 def bring_in(settings: Settings, source: Reader, names: Sequence[str], spool: Spool | None) -> ExitCode:
@@ -67,11 +74,11 @@ async def _batch(settings: Settings, source: Reader, names: Sequence[str], inter
     def started(stop: Stop) -> None:
         def stop_and_say() -> None:
             print(_STOPPING.format(settings.drain_timeout), file=sys.stderr)
-            stop()
+            stop("asked to")
 
         interruption.on_first(stop_and_say)
         if settings.time_budget is not None:
-            asyncio.get_running_loop().call_later(settings.time_budget, stop)
+            asyncio.get_running_loop().call_later(settings.time_budget, stop, "the --time-budget is used up")
 
     async with progress(settings, metrics):
         finished = await ingest(source, settings, names=tuple(names), metrics=metrics, on_start=started)

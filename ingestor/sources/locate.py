@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator, Sequence
 
 from ingestor.model.errors import UsageError
+from ingestor.sources.outputs import Outputs
 
 STDIN = "-"
 
@@ -16,30 +17,36 @@ SUFFIXES = (".jsonl", ".ndjson", ".json")
 _RECORD_FILES = tuple(suffix + packed for suffix in SUFFIXES for packed in ("", ".gz", ".zst"))
 
 
-def locate(sources: Sequence[str]) -> list[str]:
+_NO_OUTPUTS = Outputs()
+
+
+def locate(sources: Sequence[str], outputs: Outputs = _NO_OUTPUTS) -> list[str]:
     """Return the inputs that `sources` mean, each once, in order; none at all means standard input.
 
     A source is a file, `-`, a directory (its record files at any depth and through links, sorted, hidden ones left out)
-    or a glob (`**` for any depth). A name that exists is never read as a glob. Raises UsageError for what can't be read.
+    or a glob (`**` for any depth). A name that exists is never read as a glob.
+    Of directories and globs, `outputs` are left out. Raises UsageError for what can't be read, and for an output.
     """
     unique: dict[object, str] = {}
     for source in sources or [STDIN]:
-        for name in _expand(source):
+        for name in _expand(source, outputs):
             unique.setdefault(_identity(name), name)
     for name in unique.values():
         _check_readable(name)
     return list(unique.values())
 
 
-def _expand(source: str) -> Iterator[str]:
+def _expand(source: str, outputs: Outputs) -> Iterator[str]:
     if source == STDIN:
         yield source
     elif os.path.isdir(source):
-        yield from _files_in(source)
+        yield from _files_in(source, outputs)
     elif os.path.lexists(source):
+        if (option := outputs.writer(source)) is not None:
+            raise UsageError(f"{_shown(source)}: is written by {option}, and can't be read as records too.")
         yield source
     elif glob.has_magic(source):
-        yield from _matches(source)
+        yield from _matches(source, outputs)
     else:
         raise UsageError(_lack(source))
 
@@ -55,7 +62,7 @@ def _lack(source: str) -> str:
     return f"{_shown(source)}: there is no such file or directory."
 
 
-def _files_in(directory: str) -> list[str]:
+def _files_in(directory: str, outputs: Outputs) -> list[str]:
     files, seen = [], set()
     for folder, folders, names in os.walk(directory, onerror=_raise_unreadable, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -63,6 +70,7 @@ def _files_in(directory: str) -> list[str]:
             folders.clear()
         seen.add(identity)
         files += [os.path.join(folder, name) for name in names if _is_record_file(name)]
+    files = [name for name in files if outputs.writer(name) is None]
     if not files:
         raise UsageError(
             f"{_shown(directory)}: no record files are in it (*{', *'.join(SUFFIXES)}, also .gz and .zst)."
@@ -70,8 +78,9 @@ def _files_in(directory: str) -> list[str]:
     return sorted(files)
 
 
-def _matches(pattern: str) -> list[str]:
-    matches = sorted(match for match in glob.glob(pattern, recursive=True) if not os.path.isdir(match))
+def _matches(pattern: str, outputs: Outputs) -> list[str]:
+    files = (match for match in glob.glob(pattern, recursive=True) if not os.path.isdir(match))
+    matches = sorted(name for name in files if outputs.writer(name) is None)
     if not matches:
         raise UsageError(f"{_shown(pattern)}: no file matches.")
     return matches

@@ -8,6 +8,7 @@ from ingestor.policy.identity import Scope
 from ingestor.sources.handover import Handover
 from ingestor.sources.lines import lines
 from ingestor.sources.locate import STDIN, locate
+from ingestor.sources.outputs import Outputs
 from ingestor.sources.record import parse_line
 from ingestor.sources.spool import Spool
 from ingestor.sources.stored import Stored
@@ -75,6 +76,8 @@ class Reader:
         self.read_bytes += count
 
 
-def open_sources(sources: Sequence[str], scope: Scope, spool: Spool | None = None) -> Reader:
+def open_sources(
+    sources: Sequence[str], scope: Scope, spool: Spool | None = None, outputs: Outputs | None = None
+) -> Reader:
     """Make the input that SOURCE arguments mean, for the jobs of `scope`. Raises UsageError (see `locate`)."""
-    return Reader(locate(sources), scope, spool)
+    return Reader(locate(sources, outputs or Outputs()), scope, spool)

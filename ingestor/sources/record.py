@@ -116,7 +116,7 @@ def _read(record: Mapping[str, object]) -> tuple[str | None, RunDetails, list[st
 def _unknown(name: str) -> str:
     if name in _NOT_YET:
         return f"{name}: is not brought over yet; take it away to bring in the rest"
-    return f"{_shown(name)}: unknown field; the fields are {', '.join(FIELDS)}"
+    return f"{_shown(name)}: unknown field (there are {', '.join(FIELDS)})"
 
 
 def _text(value: object, longest: int | None = None) -> str:

@@ -17,7 +17,6 @@ from ingestor.model.errors import CredentialsError
 from ingestor.target.renewal import PAUSE, Lease
 from ingestor.target.signing import Identity
 
-
 _WRITERS = {"security_token_file": "oci session authenticate"}
 """What writes a field that `oci setup config` does not."""
 
@@ -58,7 +57,9 @@ class Profile:
         try:
             key = load_private_key(pem, secret)
         except MissingPrivateKeyPassphrase:
-            raise self.error("key_file", "names an encrypted key: give INGESTOR_OCI_PASSPHRASE, or pass_phrase") from None
+            raise self.error(
+                "key_file", "names an encrypted key: give INGESTOR_OCI_PASSPHRASE, or pass_phrase"
+            ) from None
         except (InvalidPrivateKey, UnsupportedAlgorithm, ValueError, TypeError):
             raise self.error("key_file", "names no private key in PEM form, or the passphrase is wrong") from None
         if not isinstance(key, RSAPrivateKey):

@@ -58,7 +58,8 @@ def test_a_batch_outlasts_an_outage_and_nothing_is_marked_failed(down: Reply) ->
     assert (ending.halt, ending.stopped) == (None, False)
     assert world.outcomes == {"created": 200}
     assert Counter(target.created) == Counter(job.key for job in jobs(200))
-    assert len(world.sink.of(BatchPaused)) == len(world.sink.of(BatchResumed)) == 1
+    assert len(world.sink.of(BatchPaused)) > 10
+    assert len(world.sink.of(BatchResumed)) == 1
 
 
 def test_an_outage_is_hardly_hammered() -> None:
@@ -106,7 +107,8 @@ def test_after_the_time_to_give_up_the_batch_ends_resumable_and_nothing_is_faile
     ending, seconds = run_virtual(timed())
     assert (ending.halt, ending.stopped) == (None, True)
     assert ending.left > 0
-    assert 120.0 <= seconds < 200.0
+    assert 120.0 <= seconds < 130.0
+    assert ending.reason == "the service was down for longer than --give-up-after"
     assert set(world.outcomes) == {"created"}
 
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from math import inf
 from textwrap import dedent
 
@@ -8,6 +9,7 @@ from ingestor.model.events import BatchHalted, Event, RateChanged, RecordDuplica
 from ingestor.model.reply import Reply
 from ingestor.report.metrics import Metrics
 from ingestor.report.summary import Files, as_json, as_text
+from ingestor.report.tally import Cost
 from tests.report.examples import (
     JOB,
     Watch,
@@ -72,10 +74,10 @@ def test_the_text_of_an_eventful_batch(eventful: Metrics) -> None:
           attempts            100   429s 2, retries 2, allowed 127/s
 
         Most frequent errors
-                    2  retried     429 TooManyRequests: Slow down.
                     1  rejected    start_time: is not whole
                     1  failed      404 NotAuthorizedOrNotFound: No such experiment.
                     1  unresolved  The token expired.
+                    2  retried     429 TooManyRequests: Slow down.
 
           log        state/log.jsonl
           rejects    state/rejects.jsonl
@@ -135,6 +137,8 @@ def test_the_json_of_an_eventful_batch(eventful: Metrics) -> None:
         "records": 8,
         "counts": {"created": 4, "rejected": 1, "failed": 1, "unresolved": 1, "duplicate": 1},
         "left": 0,
+        "exhausted": True,
+        "reason": None,
         "duration_seconds": 2.0,
         "records_per_second": 4.0,
         "attempts": 100,
@@ -142,7 +146,6 @@ def test_the_json_of_an_eventful_batch(eventful: Metrics) -> None:
         "retries": 2,
         "pace": 127.4,
         "errors": [
-            {"count": 2, "cost": "retried", "http_status": 429, "code": "TooManyRequests", "message": "Slow down."},
             {"count": 1, "cost": "rejected", "http_status": None, "code": None, "message": "start_time: is not whole"},
             {
                 "count": 1,
@@ -152,6 +155,7 @@ def test_the_json_of_an_eventful_batch(eventful: Metrics) -> None:
                 "message": "No such experiment.",
             },
             {"count": 1, "cost": "unresolved", "http_status": None, "code": None, "message": "The token expired."},
+            {"count": 2, "cost": "retried", "http_status": 429, "code": "TooManyRequests", "message": "Slow down."},
         ],
         "other_errors": 0,
         "halted": None,
@@ -215,3 +219,29 @@ def test_hostile_text_reaches_no_terminal() -> None:
 
 def test_our_own_words_are_plain_ascii(eventful: Metrics) -> None:
     assert as_text(INCOMPLETE, eventful, FILES).isascii()
+
+
+def test_a_batch_that_was_stopped_says_why_and_that_more_is_to_be_read() -> None:
+    stopped = replace(finished(exit_code=75), left=7, reason="the --time-budget is used up", exhausted=False)
+    text = as_text(stopped, metrics_of(), FILES)
+    assert text.startswith("Batch nightly stopped after")
+    assert "stopped after 2.0 s: the --time-budget is used up\n" in text
+    assert "7   of those read; the input was not read to its end\n" in text
+
+
+def test_what_ended_records_is_told_before_what_was_only_retried_and_what_is_left_out_is_counted() -> None:
+    metrics = metrics_of()
+    for number in range(12):
+        for _ in range(5):
+            metrics.errors.add(Cost.RETRIED, 500 + number, None, "boom")
+    metrics.errors.add(Cost.FAILED, 404, "NotAuthorizedOrNotFound", "No such experiment.")
+    lines = as_text(finished(exit_code=3), metrics, FILES).partition("Most frequent errors\n")[2].splitlines()
+    assert "failed" in lines[0]
+    assert "and 3 kinds more" in lines[10]
+
+
+def test_the_advice_names_the_state_directory_where_it_is_not_the_default() -> None:
+    elsewhere = as_text(INCOMPLETE, metrics_of(), FILES)
+    assert "`ingestor results --outcome failed --state state`" in elsewhere
+    usual = as_text(INCOMPLETE, metrics_of(), replace(FILES, journal=".ingestor/journal.db"))
+    assert "`ingestor results --outcome failed`" in usual

@@ -8,6 +8,7 @@ import pytest
 
 from ingestor.model.errors import ExitCode, UsageError
 from ingestor.sources.locate import STDIN, locate
+from ingestor.sources.outputs import Outputs
 
 NOBODY = 65534
 
@@ -194,3 +195,18 @@ def test_a_fifo_without_permission_is_an_error_before_anything_is_read(public_pa
     os.mkfifo(path, 0)
     with as_an_ordinary_user(), pytest.raises(UsageError, match=r"fifo\.jsonl: can't be read: Permission denied"):
         locate([str(path)])
+
+
+def test_what_the_program_writes_itself_is_never_read_as_records(tmp_path: Path) -> None:
+    names = ["runs.jsonl", "log.jsonl", "rejects.jsonl", "rejects-20261123T142401Z.jsonl", "state/spool/a.jsonl"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("{}\n")
+    outputs = Outputs(
+        log=str(tmp_path / "log.jsonl"), rejects=str(tmp_path / "rejects.jsonl"), state=str(tmp_path / "state")
+    )
+    assert locate([str(tmp_path)], outputs) == [str(tmp_path / "runs.jsonl")]
+    assert locate([str(tmp_path / "**" / "*.jsonl")], outputs) == [str(tmp_path / "runs.jsonl")]
+    for name, option in zip(names[1:], ["--log", "--rejects", "--rejects", "--state"], strict=True):
+        with pytest.raises(UsageError, match=option):
+            locate([str(tmp_path / name)], outputs)

@@ -108,7 +108,9 @@ def test_a_key_file_that_is_not_there_is_told(tmp_path: Path) -> None:
         load_api_key(write_api_key(tmp_path, tmp_path / "gone.pem"), "DEFAULT", None)
 
 
-@pytest.mark.parametrize(("given", "told"), [(None, "is needed"), ("wr0ng-secret", "passphrase is wrong")])
+@pytest.mark.parametrize(
+    ("given", "told"), [(None, "INGESTOR_OCI_PASSPHRASE"), ("wr0ng-secret", "passphrase is wrong")]
+)
 def test_a_key_that_stays_locked_is_told_without_the_passphrase(
     tmp_path: Path, key: RSAPrivateKey, given: str | None, told: str
 ) -> None:
