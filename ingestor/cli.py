@@ -1,5 +1,6 @@
 """The command line: which command, how it ends, and what is said when it can't be done."""
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,9 @@ PIPE_CLOSED = 141
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. What a person can mend is told on standard error in plain words."""
     code: int = PIPE_CLOSED
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # what it can't show must not end what was done
     try:
         code = _perform(sys.argv[1:] if argv is None else list(argv))
         sys.stdout.flush()

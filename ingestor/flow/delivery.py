@@ -1,6 +1,6 @@
 """One job on its way: what its attempts have shown, and who waits for its end."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ingestor.model.job import Job
 from ingestor.model.outcome import Outcome, Result
@@ -44,7 +44,7 @@ def end(delivery: Delivery, outcome: Outcome, reply: Reply) -> Result:
     created = outcome is Outcome.CREATED
     invalidated = outcome is Outcome.UNRESOLVED and delivery.admission.invalidated
     return Result(
-        job=delivery.job,
+        job=delivery.job if delivery.job.experiment_id else replace(delivery.job, experiment_id=reply.experiment_id),
         outcome=outcome,
         attempts=delivery.history.attempts,
         run_id=reply.run_id if created else None,

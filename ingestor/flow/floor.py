@@ -11,10 +11,13 @@ from ingestor.flow.hand import Hand
 from ingestor.flow.hearing import Hearing
 from ingestor.flow.service import Service
 from ingestor.flow.settlement import Commit, Settlement
-from ingestor.model.errors import IngestorError
+from ingestor.model.errors import IngestorError, JournalError
 from ingestor.model.events import BatchHalted
 from ingestor.model.ports import EventSink
 from ingestor.policy.halt import Halt
+
+AFTER_AN_ERROR = "Mend that, then run the same command again: what is done stays done."
+"""What to do after an error that ended the work."""
 
 _LOOKAHEAD = 4  # jobs in hand for each slot: enough to keep slots busy while groups are committed
 
@@ -127,7 +130,12 @@ class Floor:
             await settling
 
     async def _take_in(self, intake: TakesIn) -> None:
-        await intake.run()
+        try:
+            await intake.run()
+        except JournalError:
+            raise
+        except IngestorError as error:  # what is in flight is still settled: only the journal's loss forbids that
+            self._on_halt(Halt(str(error), AFTER_AN_ERROR))
         while len(self.hand) and not self._stop.is_set():
             await self.hand.change()
 

@@ -13,7 +13,7 @@ from ingestor.model.reply import Reply
 from ingestor.policy.halt import Halt, HaltPolicy, Hold, Proceed
 from ingestor.policy.retry import Ruling, Verdict
 
-_HOLD_SECONDS = 0.25  # between attempts of a job that is held while the address is in doubt
+_HOLD_SECONDS = 0.5  # between attempts of a job that is held while the address is in doubt
 
 
 class Hearing:
@@ -53,7 +53,7 @@ class Hearing:
     async def goes_on(self, delivery: Delivery, ruling: Ruling, reply: Reply, sent_at: float) -> bool:
         """Hear a reply; say whether it concerns its job alone. If not, the job is queued again."""
         self._tell_pacer(reply, sent_at, throttled=ruling.verdict is Verdict.THROTTLED)
-        match self._halt_policy.judge(delivery.job, ruling, reply, sent_at=sent_at):
+        match self._halt_policy.judge(delivery.job, ruling, reply, sent_at=sent_at, now=self.now()):
             case Proceed():
                 if self._halt_policy.answered:  # a service that never was up has not gone down
                     self._breaker.observe(delivery.job, reply)

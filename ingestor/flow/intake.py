@@ -59,13 +59,14 @@ class Intake:
         self._hand.wake()
 
     async def run(self) -> None:
-        """Take in the whole input. Raises UsageError for a lost source, JournalError."""
+        """Take in the whole input. Raises IngestorError."""
         async for batch in self._source.batches():
             self._account.emit(InputRead(len(batch), self._source.read_bytes, self._source.total_bytes))
             jobs = self._set_rejects_aside(batch)
             await self._account.ready()
             while jobs and await self._room():
-                taken, jobs = jobs[: self._hand.room], jobs[self._hand.room :]
+                fitting = self._hand.fitting(jobs)
+                taken, jobs = jobs[:fitting], jobs[fitting:]
                 await self._admit(taken)
             self.unread += len(jobs)
         self.exhausted = not self._stopping

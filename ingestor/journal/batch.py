@@ -108,10 +108,10 @@ class Batch:
         statements.release(connection, self._id, keys, after=self._found)
         return [None] * len(calls)
 
-    def start_pass(self, connection: sqlite3.Connection, calls: Sequence[float]) -> list[None]:
-        """Write that a pass begins: at these times."""
-        for now in calls:
-            self._pass = statements.start_pass(connection, self._id, now=now)
+    def start_pass(self, connection: sqlite3.Connection, calls: Sequence[tuple[float, bool | None]]) -> list[None]:
+        """Write that a pass begins: at these times, as a rehearsal or not."""
+        for now, rehearsal in calls:
+            self._pass = statements.start_pass(connection, self._id, now=now, rehearsal=rehearsal)
         return [None] * len(calls)
 
     def finish_pass(self, connection: sqlite3.Connection, calls: Sequence[Ending]) -> list[None]:

@@ -97,9 +97,9 @@ class SqliteJournal:
         """
         self._told = count
 
-    async def start_pass(self) -> None:
-        """Record for `status` that a pass over the batch begins. Raises JournalError."""
-        await self._writer.do(self._batch.start_pass, self._clock.now())
+    async def start_pass(self, *, rehearsal: bool | None = None) -> None:
+        """Record for `status` that a pass over the batch begins, and whether it is a rehearsal. Raises JournalError."""
+        await self._writer.do(self._batch.start_pass, (self._clock.now(), rehearsal))
 
     async def finish_pass(self, counts: Mapping[str, int], *, left: int, exit_code: int) -> None:
         """Record how the pass ended: records per outcome, jobs left without one. Raises JournalError."""

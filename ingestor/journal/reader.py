@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ingestor.journal.database import NAME, explained, open_read_only
-from ingestor.journal.schema import State
+from ingestor.journal.schema import State, version
 from ingestor.model.errors import UsageError
 from ingestor.policy.identity import Scope
 
@@ -108,6 +108,24 @@ def batches(state_path: Path, *, platform: str, workspace: str) -> list[str]:
             "SELECT name FROM batch WHERE platform = ? AND workspace = ? ORDER BY id", (platform, workspace)
         ).fetchall()
     return [name for (name,) in rows]
+
+
+def is_rehearsal(state_path: Path, scope: Scope) -> bool | None:
+    """Return whether the batch's runs were created on this machine; None where there are none, or nobody knows."""
+    path = state_path / NAME
+    if not path.exists():
+        return None
+    with closing(open_read_only(path)) as connection, explained(path):
+        names = (scope.platform, scope.workspace, scope.batch)
+        row = connection.execute(_REHEARSAL, names).fetchone() if version(connection) >= _KNOWS_REHEARSALS else None
+    return None if row is None or row[0] is None else bool(row[0])
+
+
+_KNOWS_REHEARSALS = 3
+_REHEARSAL = """
+    SELECT rehearsal FROM batch WHERE platform = ? AND workspace = ? AND name = ?
+      AND EXISTS (SELECT 1 FROM job WHERE job.batch = batch.id AND state = 'created')
+"""
 
 
 def unfinished_sources(state_path: Path, scope: Scope) -> list[str]:

@@ -70,6 +70,9 @@ MIGRATIONS = (
         PRIMARY KEY (batch, number)
     ) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE batch ADD COLUMN rehearsal INTEGER;     -- whether its runs go to this machine; NULL: nobody knows
+    """,
 )
 """Step n brings a file from version n to n + 1. A step that was ever released is never changed."""
 

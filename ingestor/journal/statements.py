@@ -120,12 +120,14 @@ def settle(connection: sqlite3.Connection, batch: int, results: Sequence[Result]
     for chunk in chunks(rows):
         connection.execute(
             f"""
-            WITH ended (key, state, run_id, http_status, error_code, error_message, opc_request_id, attempts)
-                AS (VALUES {places(chunk)})
+            WITH ended (
+                    key, state, run_id, http_status, error_code, error_message, opc_request_id, attempts, experiment_id
+                ) AS (VALUES {places(chunk)})
             UPDATE job SET
                 state = ended.state, run_id = ended.run_id, http_status = ended.http_status,
                 error_code = ended.error_code, error_message = ended.error_message,
-                opc_request_id = ended.opc_request_id, attempts = job.attempts + ended.attempts, updated_at = ?
+                opc_request_id = ended.opc_request_id, attempts = job.attempts + ended.attempts,
+                experiment_id = ended.experiment_id, updated_at = ?
             FROM ended WHERE job.batch = ? AND job.key = ended.key
             """,  # noqa: S608 - only placeholders are put in
             (*flat(chunk), now, batch),
@@ -151,8 +153,9 @@ def release(connection: sqlite3.Connection, batch: int, keys: Sequence[str], *, 
         )
 
 
-def start_pass(connection: sqlite3.Connection, batch: int, *, now: float) -> int:
-    """Write that a pass over the batch begins; return its id."""
+def start_pass(connection: sqlite3.Connection, batch: int, *, now: float, rehearsal: bool | None) -> int:
+    """Write that a pass over the batch begins, and where its runs go; return its id."""
+    connection.execute("UPDATE batch SET rehearsal = coalesce(?, rehearsal) WHERE id = ?", (rehearsal, batch))
     started = connection.execute("INSERT INTO pass (batch, started_at) VALUES (?, ?)", (batch, now))
     return cast("int", started.lastrowid)
 
@@ -180,6 +183,7 @@ def _ending(result: Result) -> tuple[Value, ...]:
         storable(result.error_message),
         storable(result.opc_request_id),
         result.attempts,
+        storable(result.job.experiment_id),
     )
 
 

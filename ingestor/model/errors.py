@@ -38,6 +38,10 @@ class JournalError(IngestorError):
     """The journal can't be opened, read or written; nothing is sent without it."""
 
 
+class SpoolError(IngestorError):
+    """Standard input can't be kept, and so does not count as read."""
+
+
 class StateInUseError(IngestorError):
     """Another process owns the state directory."""
 

@@ -1,22 +1,24 @@
 """Telling a setting that is wrong for every record from a record that is wrong.
 
 Until something has shown that address and credentials are right, the service is *unproven*: only a handful of
-attempts is in flight, and a refusal that a wrong setting would cause as well is held against the setting, not
-against the record. One created run, or a harmless question answered, is the proof.
+attempts is in flight, and an answer that a wrong setting would cause as well is held against the setting, not
+against the record. One created run, or a harmless question answered, is the proof. A long row of such answers makes
+a proven service unproven again: rights and workspaces can be lost in the middle of a batch.
 """
 
 from dataclasses import dataclass
 
 from ingestor.model.job import Job
 from ingestor.model.reply import Fault, Reply
+from ingestor.policy.advice import address_advice, credentials_advice, fault_advice, told
 from ingestor.policy.retry import Ruling, Verdict
 
 HANDFUL = 5
-"""How many attempts may be refused before the batch is halted."""
+"""How many attempts may be refused before the batch is halted, where the evidence is clear."""
 
+_MANY = 4 * HANDFUL  # where it is not: one missing experiment, in an API that does not answer questions
 _FAULTS_WITHOUT_AN_ANSWER = 2 * HANDFUL
-_MESSAGE = 160  # characters of the service's words; a proxy's page says nothing more after those
-_CLOCK_SKEW = 300.0  # seconds; what OCI tolerates between the signed date and its own clock
+_LONGEST_WITHOUT_AN_ANSWER = 25.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +45,25 @@ Judgement = Proceed | Hold | Halt
 
 
 class HaltPolicy:
-    """A state machine over the replies of a batch; times are on the caller's monotonic clock."""
+    """A state machine over the replies of a batch; times are on the caller's monotonic clock.
+
+    `proven` is whether address and credentials were shown to be right, `answered` whether the service ever spoke.
+    """
 
     def __init__(self) -> None:
         self.proven = False
         self.answered = False
-        self._probed = False
+        self._asked = False
+        self._question_denied = False
         self._suspects = 0
+        self._suspected: set[str | None] = set()
+        self._denials_in_a_row = 0
+        self._refusal: tuple[str | None, str] = ("", "")
+        self._same_refusals = 0
         self._faults = 0
         self._unsent = 0
+        self._begun_at: float | None = None
         self._unauthenticated = 0
-        self._forbidden = 0
         self._renewed_at = float("-inf")
 
     @property
@@ -65,8 +75,9 @@ class HaltPolicy:
         """Take note of fresh credentials: a 401 to an attempt from before says nothing about them."""
         self._renewed_at = now
 
-    def judge(self, job: Job, ruling: Ruling, reply: Reply, *, sent_at: float) -> Judgement:
+    def judge(self, job: Job, ruling: Ruling, reply: Reply, *, sent_at: float, now: float) -> Judgement:
         """Say whether a reply concerns its record alone, may concern all, or does."""
+        self._begun_at = sent_at if self._begun_at is None else min(sent_at, self._begun_at)
         if reply.status is not None:
             self.answered = True
         match ruling.verdict:
@@ -76,19 +87,25 @@ class HaltPolicy:
                 return self._judge_credentials(reply, sent_at)
             case Verdict.DENIED:
                 return self._judge_denial(job, reply)
-            case Verdict.TRANSIENT if reply.fault is not None:
-                return self._judge_fault(reply.fault, reply)
+            case Verdict.REFUSED:
+                return self._judge_refusal(reply)
+            case Verdict.TRANSIENT:
+                return self._judge_transient(job, reply, now - self._begun_at)
         return Proceed()
 
     def judge_probe(self, reply: Reply) -> None:
-        """Take the reply to a harmless question: any answer shows that the service is there, a success more."""
+        """Take the reply to the harmless question: any answer shows that the service is there, a success more."""
         self.answered = self.answered or reply.status is not None
-        if reply.status is not None and reply.status // 100 == 2:
+        if _is_success(reply):
             self._prove()
+        elif reply.status is not None and reply.status < 500 and reply.status != 429 and reply.code is not None:
+            self._question_denied = True
 
     def _prove(self) -> Proceed:
         self.proven = True
-        self._suspects = self._unauthenticated = self._forbidden = 0
+        self._asked = self._question_denied = False
+        self._suspects = self._unauthenticated = self._denials_in_a_row = self._same_refusals = 0
+        self._suspected.clear()
         return Proceed()
 
     def _judge_credentials(self, reply: Reply, sent_at: float) -> Judgement:
@@ -96,71 +113,67 @@ class HaltPolicy:
             self._unauthenticated += 1
         if self._unauthenticated < HANDFUL:
             return Hold()
-        return Halt(f"The service does not accept the credentials: {_told(reply)}.", _credentials_advice(reply))
+        return Halt(f"The service does not accept the credentials: {told(reply)}.", credentials_advice(reply))
 
     def _judge_denial(self, job: Job, reply: Reply) -> Judgement:
-        if self.proven or _names_the_experiment(job, reply):
-            return self._judge_right(reply)
-        self._suspects += 1
-        if self._suspects >= HANDFUL:
-            return Halt(f"Every record so far was refused: {_told(reply)}.", _address_advice(reply))
-        probe, self._probed = not self._probed, True
-        return Hold(probe=probe)
-
-    def _judge_right(self, reply: Reply) -> Judgement:
-        self._forbidden = self._forbidden + 1 if reply.status == 403 else 0
-        if self._forbidden < 4 * HANDFUL:
+        if _speaks_of_the_experiment(reply):
             return Proceed()
-        return Halt(f"The service no longer lets these credentials in: {_told(reply)}.", _address_advice(reply))
+        if self.proven:
+            self._denials_in_a_row += 1
+            if reply.code is not None and self._denials_in_a_row < _MANY:
+                return Proceed()
+            if self._denials_in_a_row < HANDFUL:
+                return Hold()  # without a code it is not the service's word on the record
+            self.proven = False
+        return self._suspect(job, reply)
 
-    def _judge_fault(self, fault: Fault, reply: Reply) -> Judgement:
+    def _suspect(self, job: Job, reply: Reply) -> Judgement:
+        self._suspects += 1
+        if len(self._suspected) < HANDFUL:
+            self._suspected.add(job.experiment_id)
+        clear = reply.code is None or self._question_denied or len(self._suspected) >= HANDFUL
+        if self._suspects >= (HANDFUL if clear else _MANY):
+            return Halt(f"One record after the other was refused: {told(reply)}.", address_advice(reply))
+        return Hold(probe=self._ask_once())
+
+    def _judge_refusal(self, reply: Reply) -> Judgement:
+        """Judge a 400: a handful in the same words may speak of the address, if the question is denied too."""
+        if self.proven:
+            return Proceed()
+        refusal = (reply.code, reply.message)
+        self._same_refusals = self._same_refusals + 1 if refusal == self._refusal else 1
+        self._refusal = refusal
+        if self._same_refusals < HANDFUL:
+            return Proceed()
+        if self._question_denied:
+            return Halt(f"One record after the other was refused: {told(reply)}.", address_advice(reply))
+        return Hold(probe=True) if self._ask_once() else Proceed()
+
+    def _ask_once(self) -> bool:
+        ask, self._asked = not self._asked, True
+        return ask
+
+    def _judge_transient(self, job: Job, reply: Reply, seconds: float) -> Judgement:
+        if reply.fault is not None:
+            return self._judge_fault(reply.fault, reply, seconds)
+        if _is_success(reply) and not self.proven:
+            return self._suspect(job, reply)  # a page where a run should be: a portal, a sign-in
+        return Proceed()
+
+    def _judge_fault(self, fault: Fault, reply: Reply, seconds: float) -> Judgement:
         if self.answered:
             return Proceed()
         self._faults += 1
         self._unsent += fault.sent_nothing
-        if self._unsent >= HANDFUL or self._faults >= _FAULTS_WITHOUT_AN_ANSWER:
-            return Halt(f"The service was never reached: {_told(reply)}.", _fault_advice(fault))
+        enough = self._unsent >= HANDFUL or self._faults >= _FAULTS_WITHOUT_AN_ANSWER
+        if enough or seconds >= _LONGEST_WITHOUT_AN_ANSWER:
+            return Halt(f"The service was never reached: {told(reply)}.", fault_advice(fault))
         return Proceed()
 
 
-def _names_the_experiment(job: Job, reply: Reply) -> bool:
-    if reply.status != 404 or reply.code is None:
-        return False
-    words = reply.message.lower()
-    return "experiment" in words and (job.experiment_id is None or job.experiment_id.lower() in words)
+def _is_success(reply: Reply) -> bool:
+    return reply.status is not None and reply.status // 100 == 2
 
 
-def _told(reply: Reply) -> str:
-    what = str(reply.status) if reply.fault is None else reply.fault.value
-    parts = [what, reply.code or "", reply.message[:_MESSAGE]]
-    return " ".join(part for part in parts if part).rstrip(". ")
-
-
-def _credentials_advice(reply: Reply) -> str:
-    if reply.clock_skew is not None and abs(reply.clock_skew) > _CLOCK_SKEW:
-        return (
-            f"This machine's clock differs from the service's by {abs(reply.clock_skew):.0f} seconds, and OCI "
-            f"tolerates {_CLOCK_SKEW:.0f}: set the clock right."
-        )
-    return "Check --auth, --oci-config and --oci-profile: the key's fingerprint, user and tenancy, or the token's age."
-
-
-def _address_advice(reply: Reply) -> str:
-    if reply.code is None:
-        return "This does not look like the API: check --region, --endpoint or --tracking-uri, and any proxy between."
-    return (
-        "Check --platform-id, --workspace and the region or endpoint, that a policy lets this principal use the "
-        "workspace, and that the experiments of the first records exist."
-    )
-
-
-def _fault_advice(fault: Fault) -> str:
-    match fault:
-        case Fault.DNS:
-            return "The host name does not resolve: check --region, --endpoint or --tracking-uri, and DNS."
-        case Fault.TLS:
-            return (
-                "The TLS connection could not be trusted: check the address, the certificate, and SSL_CERT_FILE where "
-                "a private authority signs it."
-            )
-    return "Check --region, --endpoint or --tracking-uri, that the service is up, and firewalls and proxies between."
+def _speaks_of_the_experiment(reply: Reply) -> bool:
+    return reply.status == 404 and reply.code is not None and "experiment" in reply.message.lower()

@@ -53,7 +53,7 @@ class RateController:
             return False
         self._forget(now)
         measured = len(self._accepted) / min(self._window(), max(now - self._started, _SLOW_START_PERIOD))
-        self.rate = max(FLOOR, _BACK_OFF * min(self.rate, max(measured, self.rate / 2)))
+        self.rate = min(self._ceiling, max(FLOOR, _BACK_OFF * min(self.rate, max(measured, self.rate / 2))))
         self._slow_start = False
         self._step = _FIRST_STEP
         self._epoch = self._period_start = now

@@ -39,8 +39,6 @@ class Effect(StrEnum):
     """Surely not."""
     UNKNOWN = "unknown"
     """It may have."""
-    PROVEN_NONE = "proven-none"
-    """Surely not, and neither did any earlier attempt: the very same request is refused for what it says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +58,6 @@ _PERHAPS_DONE = Ruling(Verdict.TRANSIENT, Effect.UNKNOWN)
 _UNAUTHENTICATED = Ruling(Verdict.UNAUTHENTICATED, Effect.NONE)
 _DENIED = Ruling(Verdict.DENIED, Effect.NONE)
 _REFUSED = Ruling(Verdict.REFUSED, Effect.NONE)
-_REFUSED_FOR_WHAT_IT_SAYS = Ruling(Verdict.REFUSED, Effect.PROVEN_NONE)
 
 _BY_CODE = {
     (404, "RESOURCE_DOES_NOT_EXIST"): _REFUSED,  # MLflow's word for a missing experiment
@@ -68,8 +65,6 @@ _BY_CODE = {
     (409, "LockConflict"): _NOT_DONE,
     (409, "ExternalServerIncorrectState"): _NOT_DONE,
     (409, INVALIDATED_TOKEN): Ruling(Verdict.INVALIDATED, Effect.UNKNOWN),
-    (400, "LimitExceeded"): _REFUSED,
-    (400, "QuotaExceeded"): _REFUSED,
 }
 _BY_STATUS = {
     401: _UNAUTHENTICATED,
@@ -78,14 +73,13 @@ _BY_STATUS = {
     405: _DENIED,
     407: _DENIED,
     408: _PERHAPS_DONE,
-    413: _REFUSED_FOR_WHAT_IT_SAYS,  # proxies say it too, without a code, and it is about the request all the same
-    414: _REFUSED_FOR_WHAT_IT_SAYS,
+    413: _REFUSED,  # proxies say it too, without a code, and it is about the request all the same
+    414: _REFUSED,
     425: _NOT_DONE,
     429: Ruling(Verdict.THROTTLED, Effect.NONE),
-    431: _REFUSED_FOR_WHAT_IT_SAYS,
+    431: _REFUSED,
     501: _DENIED,
 }
-_ABOUT_THE_REQUEST = frozenset({400, 415, 422})
 
 
 def classify(reply: Reply) -> Ruling:
@@ -112,9 +106,7 @@ def _classify_refusal(status: int, code: str | None) -> Ruling:
         return known
     if status // 100 == 5:
         return _PERHAPS_DONE
-    if code is None:
-        return _DENIED
-    return _REFUSED_FOR_WHAT_IT_SAYS if status in _ABOUT_THE_REQUEST else _REFUSED
+    return _DENIED if code is None else _REFUSED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,7 +212,7 @@ def decide(
         case Verdict.CREATED:
             return Settle(Outcome.CREATED)
         case Verdict.REFUSED | Verdict.DENIED:
-            return Settle(_refused(history, ruling))
+            return Settle(Outcome.UNRESOLVED if history.in_doubt else Outcome.FAILED)
         case Verdict.INVALIDATED:
             return Settle(Outcome.UNRESOLVED)
         case Verdict.THROTTLED | Verdict.UNAUTHENTICATED:
@@ -232,12 +224,6 @@ def decide(
 def backoff(attempt: int, budget: RetryBudget, uniform: Callable[[float, float], float]) -> float:
     """Draw an exponential back-off with full jitter: uniform in 0 .. min(cap, base * 2**(attempt - 1)), seconds."""
     return uniform(0.0, min(budget.cap, budget.base * 2.0 ** min(attempt - 1, 32)))
-
-
-def _refused(history: History, ruling: Ruling) -> Outcome:
-    if history.in_doubt and ruling.effect is not Effect.PROVEN_NONE:
-        return Outcome.UNRESOLVED
-    return Outcome.FAILED
 
 
 def _after_transient(

@@ -115,6 +115,8 @@ class Appender:
             self._write_until_closed()
         except OSError as error:
             self._failure = error
+        except Exception as error:  # noqa: BLE001 - no end of the thread may look like all being written
+            self._failure = OSError(0, repr(error))
         finally:
             with self._changed:
                 self._ended = True
@@ -170,7 +172,8 @@ class Appender:
 def open_to_append(path: Path) -> int:
     """Open a file for an Appender, 0600 where it is new. A last line that broke off is ended first. Raises OSError."""
     torn = path.is_file() and _is_torn(path)
-    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    access = os.O_RDWR if path.is_fifo() else os.O_WRONLY  # a FIFO without a reader would keep us waiting
+    fd = os.open(path, access | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     if torn:
         os.write(fd, b"\n")
     return fd

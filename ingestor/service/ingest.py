@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from ingestor.flow.floor import AFTER_AN_ERROR
 from ingestor.flow.pipeline import Ending, Pipeline
 from ingestor.journal.journal import SqliteJournal
 from ingestor.journal.lock import StateDirectory
@@ -19,14 +20,13 @@ from ingestor.report.rejects import RejectsFile
 from ingestor.report.reporter import Reporter
 from ingestor.service.clock import SystemClock
 from ingestor.service.parts import endpoint_of, pipeline_options_of, scope_of, service_of, target_of
+from ingestor.service.rehearsal import refuse_a_mixed_batch
 from ingestor.service.telling import Telling
 from ingestor.settings.options import Settings
 from ingestor.target.client import HttpTarget
 
 Stop = Callable[[str], None]
 """Ends a batch in order, for a reason: nothing more is read, what is in flight may end, all is written down."""
-
-_AFTER_AN_ERROR = "Mend that, then run the same command again: what is done stays done."
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +76,10 @@ async def ingest(
     begun = time.monotonic()
     metrics = metrics or Metrics(time.monotonic)
     with StateDirectory.open(settings.state, allow_network_fs=settings.allow_network_state) as state:
+        refuse_a_mixed_batch(settings, scope, endpoint)
         async with SqliteJournal.open(state, scope, clock) as journal, _account(settings, metrics, journal) as account:
             account.reporter.emit(BatchStarted(batch=scope.batch, target=endpoint.display, sources=names))
-            await journal.start_pass()
+            await journal.start_pass(rehearsal=endpoint.is_on_this_machine)
             await account.telling.catch_up()
             async with account.telling.confirming():
                 ending = await _work(source, settings, target, wrap(Ports(journal, target, account.reporter)), on_start)
@@ -116,7 +117,7 @@ async def _work(
             finally:
                 left = pipeline.left
     except IngestorError as error:
-        halt = Halt(str(error), _AFTER_AN_ERROR)
+        halt = Halt(str(error), AFTER_AN_ERROR)
         ports.account.emit(BatchHalted(halt.reason, halt.advice))
         return Ending(halt=halt, stopped=True, left=left)
 

@@ -1,5 +1,7 @@
 """Settings into parts: which endpoint, whose credentials, which batch."""
 
+import re
+
 from ingestor.flow.pacer import Pacer
 from ingestor.flow.pipeline import PipelineOptions
 from ingestor.flow.service import Service
@@ -49,7 +51,7 @@ def target_of(settings: Settings, endpoint: Endpoint) -> HttpTarget:
 def scope_of(settings: Settings) -> Scope:
     """Return what keys are unique in: the workspace, or the tracking server, and the batch."""
     if settings.tracking_uri is not None:
-        return Scope(settings.tracking_uri.rstrip("/"), "", settings.batch)
+        return Scope(_one_name(settings.tracking_uri), "", settings.batch)
     return Scope(settings.platform_id or "", settings.workspace or "", settings.batch)
 
 
@@ -62,6 +64,11 @@ def service_of(settings: Settings, target: Target, sink: EventSink) -> Service:
         idempotent=settings.retry_tokens,
         settling=settling_time_after_a_crash(settings.timeout),
     )
+
+
+def _one_name(address: str) -> str:
+    """Call this machine by one name: a server that is reached by another is still the same."""
+    return re.sub(r"^(https?://)(localhost|\[::1\])(?=[:/]|$)", r"\g<1>127.0.0.1", address)
 
 
 def budget_of(settings: Settings) -> RetryBudget:

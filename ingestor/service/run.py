@@ -12,6 +12,7 @@ from ingestor.model.outcome import Outcome
 from ingestor.report.metrics import Metrics
 from ingestor.report.progress import Mode, Progress
 from ingestor.report.summary import as_json, as_text
+from ingestor.report.text import printable
 from ingestor.service.ingest import Stop, ingest
 from ingestor.service.interruption import Interruption
 from ingestor.service.parts import files_of, outputs_of, scope_of
@@ -102,6 +103,8 @@ async def progress(settings: Settings, metrics: Metrics) -> AsyncIterator[None]:
 def _print_summary(settings: Settings, finished: BatchFinished, metrics: Metrics) -> None:
     """Print the summary on standard output; as text, on standard error where the log has standard output."""
     files = files_of(settings)
+    if metrics.halt is not None and not sys.stdout.isatty():  # whoever reads only standard error must know too
+        print(f"ingestor: halted: {printable(metrics.halt.reason, 1000)}", file=sys.stderr)
     if settings.output is Output.JSON:
         print(as_json(finished, metrics, files))
     else:

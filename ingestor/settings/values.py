@@ -1,6 +1,7 @@
 """The kinds of values that options take. Each refuses what it can't use, in words that begin with "must"."""
 
 import ipaddress
+import posixpath
 import re
 from enum import StrEnum
 from pathlib import Path
@@ -58,7 +59,15 @@ def _address(text: str) -> str:
     """Check a base URL. What is refused is not repeated: it may hold a password."""
     if not _is_plain_address(text):
         raise ValueError("must be http(s)://host[:port][/path], without user, password, query or fragment")
-    return text.rstrip("/")
+    return _canonical(urlsplit(text))
+
+
+def _canonical(url: SplitResult) -> str:
+    """Spell an address in the one way that all its spellings share: a server is what keys are unique in."""
+    host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname or ""
+    port = "" if url.port in {None, {"http": 80, "https": 443}[url.scheme]} else f":{url.port}"
+    path = posixpath.normpath(url.path) if url.path else ""
+    return f"{url.scheme}://{host}{port}{'' if path in {'.', '/', '//'} else path}"
 
 
 def _is_plain_address(text: str) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ingestor.model.errors import JournalError
+from ingestor.model.errors import SpoolError
 from ingestor.policy.identity import Scope
 from ingestor.sources.locate import STDIN
 from ingestor.sources.stored import Stored
@@ -58,7 +58,7 @@ class _Kept(Stored):
         self._held_bytes = 0
 
     def _blocks(self, size: int) -> Iterator[bytes]:
-        """Yield blocks that are on disk. Raises JournalError where they can't be kept."""
+        """Yield blocks that are on disk. Raises SpoolError where they can't be kept."""
         try:
             file = _make(self._file)
             try:
@@ -70,7 +70,7 @@ class _Kept(Stored):
             finally:
                 os.close(file)
         except OSError as error:
-            raise JournalError(
+            raise SpoolError(
                 f"Standard input can't be kept in {self._file.parent}: {error.strerror}. Make room, or read it without "
                 "keeping it (--no-spool)."
             ) from error

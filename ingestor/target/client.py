@@ -4,6 +4,7 @@ import secrets
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -99,7 +100,15 @@ class HttpTarget:
             headers |= await self._signer.headers("POST", url, body)
         except CredentialsError as error:
             return Broken(Fault.UNSIGNED, str(error), 0.0)
-        return await self._transport.post(url, headers, body)
+        return _without(headers.get("authorization", ""), await self._transport.post(url, headers, body))
+
+
+def _without(authorization: str, result: Answer | Broken) -> Answer | Broken:
+    """Take our credentials out of an answer that quotes them."""
+    secret = authorization.rpartition(" ")[2].encode()
+    if not secret or isinstance(result, Broken) or secret not in result.body:
+        return result
+    return replace(result, body=result.body.replace(secret, b"[credentials]"))
 
 
 def make_target(

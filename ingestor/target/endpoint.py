@@ -25,6 +25,11 @@ class Endpoint:
     search_runs_url: URL
     display: str
 
+    @property
+    def is_on_this_machine(self) -> bool:
+        """Whether its host is a loopback address."""
+        return is_loopback(self.create_url.raw_host or "")
+
 
 def aidp(*, platform_id: str, workspace: str, region: str | None = None, endpoint: str | None = None) -> Endpoint:
     """Aim at a workspace of AIDP, by region (or its short name) or at a given host.
@@ -51,8 +56,7 @@ def mlflow(tracking_uri: str) -> Endpoint:
 
 def refuse_clear_text(endpoint: Endpoint) -> None:
     """Raise UsageError where credentials would leave this machine unencrypted: http to any but a loopback host."""
-    url = endpoint.create_url
-    if url.scheme == "http" and not is_loopback(url.raw_host or ""):
+    if endpoint.create_url.scheme == "http" and not endpoint.is_on_this_machine:
         raise UsageError(
             f"{endpoint.display} is not encrypted: credentials are sent over https only. Use an https address, or "
             "--auth none if the server wants no credentials."

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Coroutine
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -225,3 +226,14 @@ def test_whatever_is_lost_no_record_becomes_two_runs_and_every_outcome_is_true(
         assert (result.run_id is not None) == (result.outcome == "created")
         assert result.run_id is None or result.run_id == world.target.runs[result.job.token]
         assert result.outcome != "failed" or job(int(result.job.key[4:])).key not in made
+
+
+def test_a_record_that_keeps_failing_is_looked_up_and_sent_at_growing_intervals() -> None:
+    boom = Reply(status=500, message="boom")
+    world = world_without_tokens(lambda job, number: boom if job.key == "job-1" else None)
+    run_virtual(world.ingest(jobs(2)))
+    times = [at for at, job in world.target.attempts if job.key == "job-1"]
+    waits = [later - earlier for earlier, later in pairwise(times)]
+    assert len(times) == world.budget.max_attempts
+    assert min(waits) >= LOOKUP_DELAY
+    assert max(waits) > 2 * LOOKUP_DELAY

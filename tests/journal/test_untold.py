@@ -122,5 +122,5 @@ async def test_a_journal_of_version_1_is_brought_up_to_date_and_keeps_what_it_kn
         assert await journal.untold() == [], "what an older version settled, it told"
         await journal.settle([created(job(2))])
     with closing(sqlite3.connect(tmp_path / "journal.db")) as connection:
-        assert schema.version(connection) == schema.VERSION == 2
+        assert schema.version(connection) == schema.VERSION
     assert keys(await untold(tmp_path)) == ["job-2"]

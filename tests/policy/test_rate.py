@@ -81,6 +81,12 @@ def test_a_ceiling_is_where_it_starts_and_what_it_never_passes() -> None:
     assert controller.rate == 40.0
 
 
+def test_a_ceiling_below_the_floor_is_kept_to_as_well() -> None:
+    controller = RateController(FLOOR / 5, 0.0)
+    assert controller.throttled(1.0, 0.5)
+    assert controller.rate <= FLOOR / 5
+
+
 def test_one_volley_of_refusals_is_one_cut() -> None:
     controller = RateController(100.0, 0.0)
     for number in range(100):

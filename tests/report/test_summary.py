@@ -85,12 +85,18 @@ def test_the_text_of_an_eventful_batch(eventful: Metrics) -> None:
     tables, advice = without_latency(text).rsplit("\n\n", 1)
     assert tables == dedent(expected)
     assert advice.splitlines() == [
-        "rejected: state/rejects.jsonl tells why. Mend the input and run the same command again, or mend what "
-        "`jq -r .record state/rejects.jsonl` prints and feed it to `ingestor run -` with the same settings.",
-        "failed: `ingestor results --outcome failed --state state` tells why. Run the same command again to try them "
-        "again.",
-        "unresolved: `ingestor results --outcome unresolved --state state` tells why. `ingestor reconcile`, with the "
-        "same settings, settles them: it asks the service.",
+        (
+            "rejected: state/rejects.jsonl tells why. Mend the input and run the same command again, or mend what "
+            "`jq -r .record state/rejects.jsonl` prints and feed it to `ingestor run -` with the same settings."
+        ),
+        (
+            "failed: `ingestor results --outcome failed --state state` tells why. Run the same command again to try "
+            "them again."
+        ),
+        (
+            "unresolved: `ingestor results --outcome unresolved --state state` tells why. `ingestor reconcile`, with "
+            "the same settings, settles them: it asks the service."
+        ),
     ]
 
 

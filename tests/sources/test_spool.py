@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestor.model.errors import JournalError
+from ingestor.model.errors import SpoolError
 from ingestor.model.job import Line
 from ingestor.policy.identity import Scope
 from ingestor.sources.lines import lines
@@ -116,7 +116,7 @@ def test_the_files_are_private(tmp_path: Path) -> None:
 
 def test_where_it_cant_be_kept_nothing_counts_as_read(tmp_path: Path) -> None:
     (tmp_path / "spool").write_text("a file where the folder should be")
-    with piped(TEXT), pytest.raises(JournalError, match="--no-spool"):
+    with piped(TEXT), pytest.raises(SpoolError, match="--no-spool"):
         next(iter(Spool(tmp_path, SCOPE).standard_input(ignore).blocks(65_536)))
 
 

@@ -172,6 +172,15 @@ async def test_a_token_that_was_replaced_is_used_after_a_401(
     assert service.requests[0].headers["authorization"] == "Bearer new"
 
 
+async def test_credentials_that_an_answer_quotes_are_taken_out_of_it(service: Service, job: Job) -> None:
+    service.status, service.body = 400, {"code": "Bad", "message": "odd header: Authorization: Bearer s3cr3t-t0ken"}
+    auth = AuthOptions(kind=AuthKind.BEARER, bearer_token=SecretStr("s3cr3t-t0ken"))
+    async with target_of(service, auth) as target:
+        reply = await target.create(job, stamped=False)
+    assert "s3cr3t" not in repr(reply)
+    assert reply.message.endswith("Bearer [credentials]")
+
+
 async def test_credentials_are_not_sent_in_clear_to_another_machine() -> None:
     auth = AuthOptions(kind=AuthKind.BEARER, bearer_token=SecretStr("t"))
     with pytest.raises(UsageError, match="not encrypted"):

@@ -1,0 +1,24 @@
+from secrets import randbelow
+
+import hypothesis
+import pytest
+
+hypothesis.settings.register_profile("ingestor", deadline=None)  # a busy machine is no fault of an example
+hypothesis.settings.load_profile("ingestor")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("ingestor")
+    group.addoption("--seed", type=int, default=randbelow(10**6), help="what crashes and lives are drawn from")
+    group.addoption("--kills", type=int, default=50, help="processes to kill")
+    group.addoption("--lives", type=int, default=2000, help="lives to simulate")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    seed = config.getoption("--seed")
+    terminalreporter.write_line(f"crashes and lives were drawn from seed {seed}: --seed {seed} repeats them")
+
+
+@pytest.fixture(scope="session")
+def seed(pytestconfig: pytest.Config) -> int:
+    return int(pytestconfig.getoption("--seed"))

@@ -1,0 +1,71 @@
+"""Where a batch goes, and where its account does."""
+
+import os
+
+from ingestor.simulator.sample import records
+from ingestor.simulator.server import Simulator
+from tests.e2e.accounts import assert_each_is_one_run
+from tests.e2e.program import Program, aim
+
+ELSEWHERE = "https://aidp.nowhere.invalid"
+
+
+async def test_a_rehearsal_never_counts_as_the_real_thing(program: Program, simulator: Simulator) -> None:
+    source = program.write("runs.jsonl", records(5))
+    flags = list(aim(simulator))
+    assert (await program.run("run", *flags, source)).code == 0
+    flags[flags.index("--endpoint") + 1] = ELSEWHERE
+    real = await program.run("run", *flags, source)
+    assert real.code == 2
+    assert "would count as done" in real.stderr
+    assert "--batch" in real.stderr
+
+
+async def test_a_batch_may_move_between_servers_of_one_machine(program: Program, simulator: Simulator) -> None:
+    source = program.write("runs.jsonl", records(5))
+    assert (await program.run("run", *aim(simulator), source)).code == 0
+    async with Simulator() as another:
+        again = await program.ingest(*aim(another), source)
+    assert again.summary["counts"]["duplicate"] == 5
+
+
+async def test_a_log_that_cant_be_written_stops_in_order_and_tears_nothing_off(
+    program: Program, simulator: Simulator
+) -> None:
+    wanted = list(records(3000))
+    source = program.write("runs.jsonl", wanted)
+    stopped = await program.run("run", *aim(simulator), "--log", "/dev/full", source)
+    assert stopped.code == 4
+    assert "--log" in stopped.stderr
+    assert program.counts()["pending"] == 0
+    assert program.counts()["created"] == simulator.account.run_count < 3000
+    assert (await program.run("run", *aim(simulator), source)).code == 0
+    assert_each_is_one_run(simulator, wanted, program.rows())
+
+
+async def test_a_log_that_is_a_pipe_without_a_reader_keeps_nobody_waiting(
+    program: Program, simulator: Simulator
+) -> None:
+    os.mkfifo(program.folder / "pipe")
+    source = program.write("runs.jsonl", records(20))
+    assert (await program.run("run", *aim(simulator), "--log", "pipe", source)).code == 0
+
+
+async def test_what_the_terminal_cant_show_does_not_end_what_was_done(program: Program, simulator: Simulator) -> None:
+    source = program.write("runs.jsonl", [{"run_name": "café", "señor": 1}])
+    ended = await program.run("run", *aim(simulator), source, env={"PYTHONIOENCODING": "ascii"})
+    assert ended.code == 3
+    checked = await program.run("check", source, env={"PYTHONIOENCODING": "ascii"})
+    assert checked.code == 3
+    assert "unknown field" in checked.stdout
+
+
+async def test_our_own_log_is_never_read_as_records(program: Program, simulator: Simulator) -> None:
+    program.write("runs.jsonl", records(20))
+    flags = (*aim(simulator), "--log", "our.log.jsonl", "--rejects", "our.rejects.jsonl")
+    assert (await program.run("run", *flags, ".")).code == 0
+    again = await program.ingest(*flags, ".")
+    assert again.summary["counts"] == {"created": 0, "rejected": 0, "failed": 0, "unresolved": 0, "duplicate": 20}
+    direct = await program.run("run", *flags, "our.log.jsonl")
+    assert direct.code == 2
+    assert "--log" in direct.stderr

@@ -1,0 +1,50 @@
+"""What is in hand is bounded by number and by size."""
+
+from dataclasses import replace
+
+from ingestor.flow.delivery import start
+from ingestor.flow.hand import MOST_BYTES, Hand
+from ingestor.model.job import Job
+from ingestor.model.ports import Admission, Standing
+from tests.support.records import job
+from tests.support.virtual import run_virtual
+
+
+def heavy(number: int, size: int) -> Job:
+    return replace(job(number), raw=b"x" * size, body=b"{}")
+
+
+def test_it_takes_as_many_as_it_holds() -> None:
+    async def check() -> None:
+        hand = Hand(3)
+        assert hand.fitting([job(number) for number in range(5)]) == 3
+        hand.add(start(Admission(job(1), Standing.NEW, True, 0.0)))
+        assert hand.room == 2
+
+    run_virtual(check())
+
+
+def test_records_that_are_large_fill_it_sooner() -> None:
+    async def check() -> None:
+        hand = Hand(100)
+        large = [heavy(number, MOST_BYTES // 4) for number in range(1, 20)]
+        taken = hand.fitting(large)
+        assert 4 <= taken <= 5
+        deliveries = [start(Admission(one, Standing.NEW, True, 0.0)) for one in large[:taken]]
+        for delivery in deliveries:
+            hand.add(delivery)
+        assert hand.room == 0
+        assert hand.fitting(large[taken:]) == 0
+        for delivery in deliveries:
+            hand.remove(delivery)
+        assert hand.room == 100
+        assert hand.fitting(large) == taken
+
+    run_virtual(check())
+
+
+def test_one_that_is_too_large_for_any_hand_still_goes_through_alone() -> None:
+    async def check() -> None:
+        assert Hand(10).fitting([heavy(1, 2 * MOST_BYTES), heavy(2, 1)]) == 1
+
+    run_virtual(check())
