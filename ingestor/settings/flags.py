@@ -140,4 +140,4 @@ def _secrets_among(options: dict[str, FieldInfo], names: Collection[str]) -> str
         for name, field in options.items()
         if option_of(field).secret and name in names
     ]
-    return f"Secrets come by environment only:{''.join(told)}" if told else None
+    return f"Secrets never come by flag:{''.join(told)}" if told else None

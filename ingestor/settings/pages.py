@@ -169,7 +169,7 @@ and in another
 
 Settings: every option has one name everywhere. --platform-id is INGESTOR_PLATFORM_ID in the environment and
 platform_id in the TOML file that --config or INGESTOR_CONFIG names. Flags beat the environment, which beats
-the file. Secrets come by environment only.
+the file. Secrets never come by flag.
 
 {_listed(_RUN_CODES)}"""
 
