@@ -3,6 +3,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
+from typing import Any
 
 import aiohttp
 import pytest
@@ -34,12 +35,13 @@ class Heard:
     text: str
 
     @property
-    def json(self) -> dict:
-        return json.loads(self.text)
+    def json(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(self.text)
+        return document
 
     @property
     def run_id(self) -> str:
-        return self.json["run"]["info"]["run_id"]
+        return str(self.json["run"]["info"]["run_id"])
 
 
 class Caller:

@@ -95,4 +95,4 @@ def test_no_more_goes_through_than_rate_and_burst_allow(rate: float, burst: floa
 @pytest.mark.parametrize("wrong", [{"rate": 0}, {"concurrency": 0}, {"latency": -1}, {"burst": float("nan")}])
 def test_a_limit_that_makes_no_sense_is_a_usage_error(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong))):
-        SimulatorOptions(**wrong)
+        SimulatorOptions(**wrong)  # type: ignore[arg-type]  # each is a number of its own

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from ingestor.simulator.options import SimulatorOptions
@@ -18,7 +20,7 @@ async def make_runs(caller: Caller, simulator: Simulator, count: int) -> list[st
     ]
 
 
-def ids(document: dict) -> list[str]:
+def ids(document: dict[str, Any]) -> list[str]:
     return [run["info"]["run_id"] for run in document["runs"]]
 
 
@@ -43,7 +45,7 @@ async def test_runs_are_found_by_experiment_and_tag(caller: Caller) -> None:
         {},
     ],
 )
-async def test_no_match_is_an_empty_object(caller: Caller, question: dict) -> None:
+async def test_no_match_is_an_empty_object(caller: Caller, question: dict[str, Any]) -> None:
     async with Simulator() as simulator:
         await make_runs(caller, simulator, 3)
         heard = await caller.call(simulator, "runs/search", question)
@@ -81,7 +83,7 @@ async def test_pages_add_up_to_all_matches_each_once(caller: Caller, tag: str, p
         {"run_view_type": "SOME"},
     ],
 )
-async def test_a_question_it_does_not_understand_is_refused(caller: Caller, question: dict) -> None:
+async def test_a_question_it_does_not_understand_is_refused(caller: Caller, question: dict[str, Any]) -> None:
     async with Simulator() as simulator:
         heard = await caller.call(simulator, "runs/search", question)
         assert (heard.status, heard.json["code"]) == (400, "InvalidParameter")

@@ -3,6 +3,7 @@ import time
 from email.utils import formatdate
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import aiohttp
 import pytest
@@ -47,7 +48,7 @@ def signed_headers(url: str, method: str, body: bytes, signer: Signer, date: str
     return dict(signer.do_request_sign(request).headers)
 
 
-async def send(url: str, method: str, body: bytes, headers: dict[str, str]) -> tuple[int, dict]:
+async def send(url: str, method: str, body: bytes, headers: dict[str, str]) -> tuple[int, dict[str, Any]]:
     async with (
         aiohttp.ClientSession() as session,
         session.request(method, URL(url, encoded=True), data=body or None, headers=headers) as response,
@@ -55,7 +56,7 @@ async def send(url: str, method: str, body: bytes, headers: dict[str, str]) -> t
         return response.status, await response.json()
 
 
-async def post(simulator: Simulator, signer: Signer, **changes: str) -> tuple[int, dict]:
+async def post(simulator: Simulator, signer: Signer, **changes: str) -> tuple[int, dict[str, Any]]:
     url = f"{simulator.url}{ADDRESS}/runs/create"
     headers = signed_headers(url, "POST", b'{"run_name":"a"}', signer, changes.pop("date", None))
     body = changes.pop("body", '{"run_name":"a"}').encode()
