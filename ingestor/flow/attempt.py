@@ -10,13 +10,14 @@ from ingestor.model.outcome import Outcome
 from ingestor.model.ports import Clock
 from ingestor.model.reply import Reply
 from ingestor.policy.expiry import protects
-from ingestor.policy.lookup import look_up_after
-from ingestor.policy.retry import LookUp, Retry, Ruling, Settle, classify, decide, exhausted
+from ingestor.policy.lookup import look_up_after, settling_time
+from ingestor.policy.retry import LookUp, Recovery, Retry, Ruling, Settle, classify, decide, exhausted
 
 NOT_CREATED = "NotCreated"
 """The error code of a job that surely has no run, though no attempt was answered so."""
 
 _TOO_OLD = "may have been created, and its retry token no longer protects it: it is not sent again"
+_NOT_STAMPED = "may have been created, and its run would carry no stamp to find it by: it is not sent again"
 _GIVEN_UP = "no attempt was answered, and no run carries its token: it was not created"
 
 
@@ -37,12 +38,16 @@ class Attempts:
         """Send one attempt, if another surely creates no second run; else look for the run, or leave the job."""
         if not delivery.history.in_doubt:
             await self._send(delivery)
-        elif not self._service.idempotent:
-            await self._lookups.make(delivery)
-        elif protects(delivery.admission.first_sent_at, self._clock.now()):
-            await self._send(delivery)
-        else:
-            self._settle(delivery, Outcome.UNRESOLVED, Reply(message=_TOO_OLD))
+            return
+        match self._service.recovery(stamped=delivery.admission.stamped):
+            case Recovery.TOKEN if protects(delivery.admission.first_sent_at, self._clock.now()):
+                await self._send(delivery)
+            case Recovery.TOKEN:
+                self._settle(delivery, Outcome.UNRESOLVED, Reply(message=_TOO_OLD))
+            case Recovery.LOOKUP:
+                await self._lookups.make(delivery)
+            case Recovery.NONE:
+                self._settle(delivery, Outcome.UNRESOLVED, Reply(message=_NOT_STAMPED))
 
     async def _send(self, delivery: Delivery) -> None:
         sent_at, history = self._hearing.now(), delivery.history
@@ -51,7 +56,7 @@ class Attempts:
         with history.doubt_while_under_way():
             reply = await self._service.target.create(delivery.job, stamped=delivery.admission.stamped)
         ruling = classify(reply)
-        history.learn(ruling)
+        history.learn(ruling, settled_at=self._hearing.now() + settling_time(reply))
         if await self._hearing.goes_on(delivery, ruling, reply, sent_at):
             self._decide(delivery, ruling, reply)
 
@@ -72,7 +77,7 @@ class Attempts:
             case Retry(delay):
                 self._hearing.retry(delivery, reply, delay, ruling.verdict)
             case LookUp():
-                delay = look_up_after(delivery.history, reply, budget, now=self._hearing.now(), uniform=uniform)
+                delay = look_up_after(delivery.history, reply, budget, uniform)
                 self._hearing.retry(delivery, reply, delay, ruling.verdict)
 
     def _send_after_all(self, delivery: Delivery) -> None:

@@ -37,17 +37,20 @@ def settling_time_after_a_crash(timeout: float) -> float:
     return max(LOOKUP_DELAY, timeout)
 
 
+def settling_time(reply: Reply) -> float:
+    """Return how long a service gets to end a request whose answer was lost: as long again as it took."""
+    return max(LOOKUP_DELAY, reply.latency_ms / 1000)
+
+
 def look_up_after(
-    history: History, reply: Reply, budget: RetryBudget, *, now: float, uniform: Callable[[float, float], float]
+    history: History, reply: Reply, budget: RetryBudget, uniform: Callable[[float, float], float]
 ) -> float:
-    """Return the seconds until a lost attempt is looked for: it gets as long again as it took, and backs off.
+    """Return the seconds until a lost attempt is looked for: its settling time, or a back-off where that is more.
 
     That is so whatever the budget says: the look-up may show that all is well. Where it shows that there is no run,
     the next attempt follows at once, so that this wait is all that keeps a job from hammering.
     """
-    settling = max(LOOKUP_DELAY, reply.latency_ms / 1000)
-    history.settled_at = now + settling
-    return waiting(reply, budget, max(settling, backoff(history.counted, budget, uniform)))
+    return waiting(reply, budget, max(settling_time(reply), backoff(history.counted, budget, uniform)))
 
 
 @dataclass(frozen=True, slots=True)

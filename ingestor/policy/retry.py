@@ -165,10 +165,11 @@ class History:
         yield
         self.in_doubt = before
 
-    def learn(self, ruling: Ruling) -> None:
-        """Take what a reply proves of its attempt, whatever is decided about the job."""
+    def learn(self, ruling: Ruling, *, settled_at: float) -> None:
+        """Take what a reply proves of its attempt, whatever is decided about the job; `settled_at` as above."""
         if ruling.effect is Effect.UNKNOWN:
             self.in_doubt = True
+            self.settled_at = settled_at
 
 
 @dataclass(frozen=True, slots=True)

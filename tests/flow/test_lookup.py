@@ -237,3 +237,20 @@ def test_a_record_that_keeps_failing_is_looked_up_and_sent_at_growing_intervals(
     assert len(times) == world.budget.max_attempts
     assert min(waits) >= LOOKUP_DELAY
     assert max(waits) > 2 * LOOKUP_DELAY
+
+
+PAGE = Reply(status=200, message="<html>")
+
+
+def test_a_first_record_that_is_held_back_is_not_sent_again_where_its_run_can_not_be_found() -> None:
+    world = world_without_tokens(first(Lost(PAGE)), stamped=False)
+    run_virtual(world.ingest(jobs(3)))
+    assert Counter(world.target.created) == {"job-1": 1, "job-2": 1, "job-3": 1}
+    assert world.outcomes == {"created": 2, "unresolved": 1}
+
+
+def test_a_first_record_that_is_held_back_is_not_sent_again_before_the_service_has_settled() -> None:
+    world = world_without_tokens(first(Late(PAGE, LOOKUP_DELAY - 0.1)))
+    run_virtual(world.ingest(jobs(3)))
+    assert Counter(world.target.created) == {"job-1": 1, "job-2": 1, "job-3": 1}
+    assert world.outcomes == {"created": 3}

@@ -92,7 +92,7 @@ def after(
     reply: Reply, history: History | None = None, *, recovery: Recovery = Recovery.TOKEN, now: float = 0.0
 ) -> object:
     history, ruling = history or History(attempts=1), classify(reply)
-    history.learn(ruling)
+    history.learn(ruling, settled_at=now)
     return decide(
         history,
         ruling,

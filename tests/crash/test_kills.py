@@ -1,0 +1,41 @@
+"""Pull the plug in the middle, again and again: nothing is lost, doubled or untold."""
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.crash.campaign import Campaign
+from tests.crash.driver import Point
+
+AT_ONCE = 2
+KILLS_PER_BATCH = 13
+
+
+@pytest.mark.timeout(7200)
+async def test_whenever_processes_are_killed_every_record_is_one_run_and_all_accounts_agree(
+    tmp_path: Path, seed: int, pytestconfig: pytest.Config
+) -> None:
+    wanted = pytestconfig.getoption("--kills")
+    killed = Counter[str]()
+    numbers = iter(range(10**6))
+
+    async def wreck() -> None:
+        while killed.total() < wanted:
+            number = next(numbers)
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            campaign = Campaign(folder, seed + number)
+            try:
+                await campaign.run(KILLS_PER_BATCH)
+            except BaseException as error:
+                error.add_note(f"in batch {number} of seed {seed}, after {dict(campaign.killed)}")
+                raise
+            killed.update(campaign.killed)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(AT_ONCE):
+            group.create_task(wreck())
+    assert killed.total() >= wanted
+    assert set(killed) >= set(Point) or wanted < 50, f"not every point was hit: {dict(killed)}"

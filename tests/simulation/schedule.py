@@ -1,0 +1,173 @@
+"""What happens in one simulated life of a batch, all of it drawn from a seed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from random import Random
+
+from ingestor.model.job import Job, Origin, Reject
+from ingestor.policy.retry import RetryBudget
+from tests.support.records import job
+
+HOUR = 3600.0
+MOST_SET_BACK = 20 * 60.0
+"""Seconds that a wall clock is set back in all: what the margin of a token's life can't cover voids the promise."""
+
+
+BUDGETS = (
+    RetryBudget(),
+    RetryBudget(max_attempts=2),
+    RetryBudget(max_attempts=10**6, max_seconds=48 * HOUR, base=10.0, cap=8 * HOUR),
+)
+
+
+class Mishap(StrEnum):
+    """What goes wrong with one request. Whether it was carried out is said in brackets."""
+
+    REFUSED = "no connection [no]"
+    RESET_BEFORE = "reset on its way [no]"
+    RESET_AFTER = "reset on the way back [yes]"
+    STRAGGLES = "reset, and carried out later all the same [yes]"
+    HANGS = "no answer ever [yes]"
+    GARBLED = "the answer breaks off [yes]"
+    PROXY_PAGE = "a proxy's 200 without a run [yes]"
+    ERROR_BEFORE = "500 [no]"
+    ERROR_AFTER = "500 after the fact [yes]"
+    UNAVAILABLE = "503, with Retry-After [no]"
+    LOCKED = "409 IncorrectState [no]"
+    QUOTA = "400 LimitExceeded [no]"
+    FORBIDDEN = "403 [no]"
+    NO_SUCH_PATH = "404 from something else [no]"
+    INVALIDATED = "409 InvalidatedRetryToken [no]"
+
+
+OUTAGES = (
+    Mishap.REFUSED,
+    Mishap.RESET_BEFORE,
+    Mishap.STRAGGLES,
+    Mishap.HANGS,
+    Mishap.ERROR_BEFORE,
+    Mishap.UNAVAILABLE,
+)
+
+
+class End(StrEnum):
+    """How a process ends."""
+
+    DONE = "done"
+    STOPPED = "stopped"
+    CRASHED = "crashed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Process:
+    """One run over the input. Times are seconds from its start; `after` is when it is stopped or crashes."""
+
+    end: End
+    after: float
+    commits_survive: bool
+    outage: tuple[float, float, Mishap] | None
+    credentials_expire: float | None
+    clock_step: tuple[float, float] | None
+    rest: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """A life of a batch: its input, its service, and the processes that work on it one after another."""
+
+    seed: int
+    records: Sequence[Job | Reject]
+    refused: frozenset[str]
+    poison: frozenset[str]
+    processes: Sequence[Process]
+    mishaps: Mapping[Mishap, float]
+    concurrency: int
+    idempotent: bool
+    stamped: bool
+    renewable: bool
+    limit: float | None
+    retry_after: bool
+    latency: float
+    straggle: float
+    timeout: float
+    drain_timeout: float
+    give_up_after: float
+    budget: RetryBudget
+
+
+def draw(seed: int) -> Schedule:
+    """Draw a life: the same seed is the same life."""
+    random = Random(seed)
+    idempotent = random.random() < 0.75
+    keys = [f"job-{number}" for number in range(1, 31)]
+    return Schedule(
+        seed=seed,
+        records=_records(random),
+        refused=frozenset(random.sample(keys, random.choice((0, 0, 2)))),
+        poison=frozenset(random.sample(keys, random.choice((0, 0, 0, 2)))),
+        processes=_processes(random),
+        mishaps=_mishaps(random),
+        concurrency=random.choice((1, 2, 4, 8)),
+        idempotent=idempotent,
+        stamped=idempotent or random.random() < 0.8,
+        renewable=random.random() < 0.8,
+        limit=random.choice((None, None, 3.0, 20.0)),
+        retry_after=random.random() < 0.5,
+        latency=random.choice((0.001, 0.05, 1.0, 20.0)[: 4 if idempotent else 3]),
+        straggle=random.choice((1.0, 120.0)) if idempotent else random.uniform(0.1, 4.0),
+        timeout=random.choice((5.0, 60.0)),
+        drain_timeout=random.choice((0.0, 1.0, 25.0)),
+        give_up_after=random.choice((0.0, 60.0, HOUR, 48 * HOUR)),
+        budget=random.choice(BUDGETS),
+    )
+
+
+def _records(random: Random) -> list[Job | Reject]:
+    count = random.choice((1, 3, 12, 12, 30))
+    records: list[Job | Reject] = [job(number) for number in range(1, count + 1)]
+    for line in range(count + 1, count + 1 + random.choice((0, 0, 1, 6))):
+        kind, number = random.choice(("double", "conflict", "reject")), random.randint(1, count)
+        again: Job | Reject = job(number)
+        if kind == "conflict":
+            again = job(line, key=f"job-{number}")
+        elif kind == "reject":
+            again = Reject(Origin("runs.jsonl", line), "not JSON", "{")
+        records.insert(random.randint(number, len(records)), again)
+    return records
+
+
+def _mishaps(random: Random) -> dict[Mishap, float]:
+    if random.random() < 0.1:
+        return {}
+    share = random.choice((0.05, 0.3, 0.6))
+    some = random.sample(list(Mishap), random.randint(1, len(Mishap)))
+    return {mishap: share / len(some) for mishap in some}
+
+
+def _processes(random: Random) -> list[Process]:
+    processes = []
+    room = MOST_SET_BACK
+    for _ in range(random.choice((0, 1, 2, 3))):
+        forward = random.choice((0.0, 1.0, 600.0, HOUR, 30 * HOUR))
+        back = random.uniform(0.0, room)
+        step = random.choice((0.0, forward, -back))
+        room -= max(0.0, -step)
+        processes.append(
+            Process(
+                end=random.choice(list(End)),
+                after=10 ** random.uniform(-3.0, 3.0),
+                commits_survive=random.random() < 0.5,
+                outage=_outage(random),
+                credentials_expire=random.choice((None, None, 10 ** random.uniform(-2.0, 2.0))),
+                clock_step=(random.choice((0.0, 10 ** random.uniform(-2.0, 2.0))), step) if step else None,
+                rest=random.choice((0.0, 0.0, 2.0, 12 * HOUR, 23.4 * HOUR, 23.7 * HOUR, 24.3 * HOUR, 25 * HOUR)),
+            )
+        )
+    return processes
+
+
+def _outage(random: Random) -> tuple[float, float, Mishap] | None:
+    if random.random() < 0.6:
+        return None
+    return 10 ** random.uniform(-2.0, 2.0), 10 ** random.uniform(0.0, 5.0), random.choice(OUTAGES)

@@ -1,0 +1,211 @@
+"""A service on the other side of a bad network. What a request does there, it does without its sender."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from random import Random
+
+from ingestor.model.finding import Finding, Presence
+from ingestor.model.job import Job
+from ingestor.model.ports import Pace
+from ingestor.model.reply import Fault, Reply
+from ingestor.policy.identity import TOKEN_LIFE
+from tests.simulation.schedule import Mishap, Schedule
+
+NEVER_ARRIVES = frozenset({Mishap.REFUSED, Mishap.RESET_BEFORE})
+INSTEAD: Mapping[Mishap, Reply] = {
+    Mishap.REFUSED: Reply(fault=Fault.REFUSED, message="connection refused"),
+    Mishap.RESET_BEFORE: Reply(fault=Fault.RESET, message="connection reset"),
+    Mishap.RESET_AFTER: Reply(fault=Fault.RESET, message="connection reset"),
+    Mishap.STRAGGLES: Reply(fault=Fault.RESET, message="connection reset"),
+    Mishap.GARBLED: Reply(fault=Fault.GARBLED, message="broke off"),
+    Mishap.PROXY_PAGE: Reply(status=200, message="<html>"),
+    Mishap.ERROR_BEFORE: Reply(status=500, code="InternalServerError"),
+    Mishap.ERROR_AFTER: Reply(status=500, code="InternalServerError"),
+    Mishap.UNAVAILABLE: Reply(status=503, code="ServiceUnavailable", retry_after=7.0),
+    Mishap.LOCKED: Reply(status=409, code="IncorrectState"),
+    Mishap.QUOTA: Reply(status=400, code="LimitExceeded"),
+    Mishap.FORBIDDEN: Reply(status=403, code="NotAllowed"),
+    Mishap.NO_SUCH_PATH: Reply(status=404, message="<html>"),
+    Mishap.INVALIDATED: Reply(status=409, code="InvalidatedRetryToken"),
+}
+"""What is heard instead of the answer."""
+CARRIED_OUT = frozenset(
+    {Mishap.RESET_AFTER, Mishap.STRAGGLES, Mishap.GARBLED, Mishap.PROXY_PAGE, Mishap.ERROR_AFTER, Mishap.HANGS}
+)
+LEAVES_DOUBT = CARRIED_OUT | {Mishap.RESET_BEFORE, Mishap.ERROR_BEFORE, Mishap.UNAVAILABLE, Mishap.INVALIDATED}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of the service; `created_at` is on its own clock, which nobody steps."""
+
+    run_id: str
+    key: str
+    token: str
+    body: bytes
+    stamped: bool
+    created_at: float
+
+
+class Service:
+    """What all processes talk to. Attributes are what really happened there.
+
+    Attributes:
+        runs: all that were created.
+        in_doubt: keys of which some attempt may have been carried out without its sender's knowing.
+    """
+
+    def __init__(self, schedule: Schedule, random: Random) -> None:
+        self.runs: list[Run] = []
+        self.bodies: defaultdict[str, set[bytes]] = defaultdict(set)
+        self.in_doubt: set[str] = set()
+        self.outage: tuple[float, float, Mishap] | None = None
+        self.valid_credentials = 0
+        self.calm = False
+        self._schedule = schedule
+        self._random = random
+        self._now = asyncio.get_running_loop().time
+        self._by_token: dict[str, Run] = {}
+        self._level, self._filled_at = 1.0, 0.0
+
+    def mishap(self) -> Mishap | None:
+        """Draw what goes wrong with a request that is about to leave."""
+        if self.outage is not None and self.outage[0] <= self._now() < self.outage[1]:
+            return self.outage[2]
+        point = self._random.random()
+        if not self.calm:
+            for mishap, share in self._schedule.mishaps.items():
+                if point < share:
+                    return mishap
+                point -= share
+        return None
+
+    def delay(self) -> float:
+        """Draw how long a request or an answer is on its way."""
+        return self._random.uniform(0.1, 1.0) * (0.05 if self.calm else self._schedule.latency)
+
+    def refusal(self, credentials: int) -> Reply | None:
+        """Say what any request is answered that is not let in."""
+        if credentials < self.valid_credentials:
+            return Reply(status=401, code="NotAuthenticated")
+        if self._schedule.limit is None or self._take_turn(self._schedule.limit):
+            return None
+        return Reply(status=429, code="TooManyRequests", retry_after=2.0 if self._schedule.retry_after else None)
+
+    def create(self, job: Job, mishap: Mishap | None, *, stamped: bool) -> Reply:
+        """Carry a request out, or do not."""
+        if job.key in self._schedule.refused:
+            return Reply(status=400, code="InvalidParameter", message="this record is odd")
+        if job.key in self._schedule.poison:
+            self.in_doubt.add(job.key)
+            return Reply(status=500, code="InternalServerError")
+        if mishap is not None and mishap not in CARRIED_OUT:
+            return INSTEAD[mishap]
+        run = self._by_token.get(job.token) if self._schedule.idempotent else None
+        if run is None or self._now() - run.created_at >= TOKEN_LIFE:
+            run = Run(f"run-{len(self.runs) + 1}", job.key, job.token, job.body, stamped, self._now())
+            self.runs.append(run)
+            self._by_token[job.token] = run
+        return Reply(status=200, run_id=run.run_id)
+
+    def find(self, token: str) -> Finding:
+        """Say which run carries a token."""
+        found = next((run for run in self.runs if run.token == token and run.stamped), None)
+        if found is None:
+            return Finding(Presence.ABSENT, Reply(status=200))
+        return Finding(Presence.FOUND, Reply(status=200, run_id=found.run_id))
+
+    def _take_turn(self, limit: float) -> bool:
+        now = self._now()
+        self._level = min(max(1.0, limit / 2), self._level + (now - self._filled_at) * limit)
+        self._filled_at = now
+        if self._level < 1.0:
+            return False
+        self._level -= 1.0
+        return True
+
+
+class Connection:
+    """The port Target of one process."""
+
+    def __init__(self, service: Service, schedule: Schedule) -> None:
+        self._service = service
+        self._schedule = schedule
+        self._credentials = service.valid_credentials
+        self.in_flight = 0
+        self.most_in_flight = 0
+
+    async def create(self, job: Job, *, stamped: bool) -> Reply:
+        self._service.bodies[job.key].add(job.body)
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        began = asyncio.get_running_loop().time()
+        try:
+            reply = await self._attempt(job, stamped=stamped)
+        except asyncio.CancelledError:
+            self._service.in_doubt.add(job.key)
+            raise
+        finally:
+            self.in_flight -= 1
+        return replace(reply, latency_ms=1000 * (asyncio.get_running_loop().time() - began))
+
+    async def _attempt(self, job: Job, *, stamped: bool) -> Reply:
+        service, mishap = self._service, self._service.mishap()
+        if mishap in LEAVES_DOUBT:
+            service.in_doubt.add(job.key)
+        if mishap is not None and mishap in NEVER_ARRIVES:
+            await asyncio.sleep(service.delay())
+            return INSTEAD[mishap]
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Reply] = loop.create_future()
+        late = self._schedule.straggle if mishap is Mishap.STRAGGLES else 0.0
+        loop.call_later(service.delay() + late, self._arrive, job, mishap, answer, stamped)
+        if mishap is Mishap.STRAGGLES:
+            await asyncio.sleep(service.delay())
+            return INSTEAD[mishap]
+        try:
+            async with asyncio.timeout(self._schedule.timeout):
+                return await answer
+        except TimeoutError:
+            service.in_doubt.add(job.key)
+            return Reply(fault=Fault.TIMEOUT, message="no answer")
+
+    def _arrive(self, job: Job, mishap: Mishap | None, answer: "asyncio.Future[Reply]", stamped: bool) -> None:
+        """Be carried out, whether or not the sender still waits, and let the answer travel back."""
+        reply = self._service.refusal(self._credentials)
+        if reply is None:
+            done = self._service.create(job, mishap, stamped=stamped)
+            if mishap is Mishap.HANGS:
+                return
+            reply = INSTEAD.get(mishap, done) if mishap is not None and done.status == 200 else done
+        asyncio.get_running_loop().call_later(self._service.delay(), _deliver, answer, reply)
+
+    async def find(self, token: str, experiment_id: str | None, pace: Pace) -> Finding:
+        reply = await self._ask()
+        return Finding(Presence.UNDECIDED, reply) if reply.status != 200 else self._service.find(token)
+
+    async def probe(self) -> Reply:
+        return await self._ask()
+
+    async def _ask(self) -> Reply:
+        await asyncio.sleep(self._service.delay())
+        mishap = self._service.mishap()
+        if mishap is Mishap.HANGS:
+            await asyncio.sleep(self._schedule.timeout)
+            return Reply(fault=Fault.TIMEOUT, message="no answer")
+        if mishap is not None and mishap is not Mishap.PROXY_PAGE:
+            return INSTEAD[mishap]
+        return self._service.refusal(self._credentials) or Reply(status=200)
+
+    async def renew_credentials(self) -> bool:
+        await asyncio.sleep(0.1)
+        if self._schedule.renewable:
+            self._credentials = self._service.valid_credentials
+        return self._schedule.renewable
+
+
+def _deliver(answer: "asyncio.Future[Reply]", reply: Reply) -> None:
+    if not answer.done():
+        answer.set_result(reply)
