@@ -172,8 +172,7 @@ class Appender:
 def open_to_append(path: Path) -> int:
     """Open a file for an Appender, 0600 where it is new. A last line that broke off is ended first. Raises OSError."""
     torn = path.is_file() and _is_torn(path)
-    access = os.O_RDWR if path.is_fifo() else os.O_WRONLY  # a FIFO without a reader would keep us waiting
-    fd = os.open(path, access | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     if torn:
         os.write(fd, b"\n")
     return fd

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime
 from math import isfinite
 from pathlib import Path
@@ -63,12 +63,8 @@ class StructuredLog:
         """
         to_stdout = target == STDOUT
         name = "standard output" if to_stdout else printable(target)
-        try:
-            fd = os.dup(1) if to_stdout else open_to_append(Path(target))
-        except OSError as error:
-            raise UsageError(f"The log {name} can't be opened: {error.strerror}. Choose another with --log.") from error
         linger = STDOUT_LINGER if to_stdout else LINGER
-        return cls(Appender(lambda: fd, what=f"The log {name}", option="--log", linger=linger), clock)
+        return cls(Appender(_opener(target, name), what=f"The log {name}", option="--log", linger=linger), clock)
 
     async def ready(self) -> None:
         """Wait while too much is unwritten (see `Appender`). Raises ReportError."""
@@ -182,6 +178,17 @@ class StructuredLog:
     def _render(self, _logger: object, level: str, fields: MutableMapping[str, object]) -> bytes:
         head = {"event": fields.pop("event"), "timestamp": _timestamp(self._clock.now()), "level": level}
         return json_line({**head, **fields})
+
+
+def _opener(target: str, name: str) -> Callable[[], int]:
+    """Open the log now, so that what is wrong is told at once; but a FIFO in the thread, for its reader may be late."""
+    if target != STDOUT and Path(target).is_fifo():
+        return lambda: open_to_append(Path(target))
+    try:
+        fd = os.dup(1) if target == STDOUT else open_to_append(Path(target))
+    except OSError as error:
+        raise UsageError(f"The log {name} can't be opened: {error.strerror}. Choose another with --log.") from error
+    return lambda: fd
 
 
 class _Output:

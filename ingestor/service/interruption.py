@@ -1,18 +1,23 @@
 """Ctrl-C and SIGTERM: the first asks to end in order, the second leaves at once."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from ingestor.model.errors import ExitCode
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_GRACE = 2.0  # seconds; the journal is right at any moment
 
 
 class Interruption:
     """Takes the process's stop signals while entered; belongs to the task that enters it.
 
-    The first signal calls what `on_first` was given; without that, and for the second, the task is cancelled.
+    The first signal calls what `on_first` was given; without that, and for the second, the task is cancelled. Where it
+    has not ended a moment later, waiting for a pipe that nobody reads, the process ends all the same.
     """
 
     def __init__(self) -> None:
@@ -42,3 +47,4 @@ class Interruption:
             self._stop()
         elif self._task is not None:
             self._task.cancel()
+            asyncio.get_running_loop().call_later(_GRACE, os._exit, ExitCode.STOPPED)

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -37,6 +38,8 @@ class Campaign:
         self._folder = folder
         self._random = Random(seed)
         self._records = list(records(RECORDS))
+        self._points = cycle(self._random.sample(list(Point), len(Point)))
+        self._at_a_point = False
         self._simulator = Simulator(_service(seed))
         (folder / "runs.jsonl").write_bytes(to_lines(self._records))
 
@@ -51,8 +54,9 @@ class Campaign:
 
     async def _suffer(self) -> bool:
         """Start a process and kill it; say whether it was done before."""
-        if self._random.random() < 0.5:
-            point = self._random.choice(list(Point))
+        self._at_a_point = not self._at_a_point
+        if self._at_a_point:
+            point = next(self._points)
             most = 10 if "send" in point or "answer" in point or "told" in point else 4
             process = await self._start("tests.crash.driver", point, str(self._random.randint(1, most)))
         else:

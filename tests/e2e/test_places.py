@@ -1,6 +1,8 @@
 """Where a batch goes, and where its account does."""
 
+import asyncio
 import os
+from signal import SIGTERM
 
 from ingestor.simulator.sample import records
 from ingestor.simulator.server import Simulator
@@ -43,12 +45,21 @@ async def test_a_log_that_cant_be_written_stops_in_order_and_tears_nothing_off(
     assert_each_is_one_run(simulator, wanted, program.rows())
 
 
-async def test_a_log_that_is_a_pipe_without_a_reader_keeps_nobody_waiting(
+async def test_a_log_that_is_a_pipe_waits_for_its_reader_and_not_for_ever(
     program: Program, simulator: Simulator
 ) -> None:
     os.mkfifo(program.folder / "pipe")
-    source = program.write("runs.jsonl", records(20))
-    assert (await program.run("run", *aim(simulator), "--log", "pipe", source)).code == 0
+    running = await program.start("run", *aim(simulator), "--log", "pipe", program.write("runs.jsonl", records(20)))
+    await running.until(lambda: simulator.account.run_count == 20)
+    running.send(SIGTERM)
+    await running.until_it_says("stopping")
+    running.send(SIGTERM)
+    assert (await running.end()).code == 75
+
+    reader = asyncio.create_task(asyncio.to_thread((program.folder / "pipe").read_bytes))
+    again = await program.run("run", *aim(simulator), "--log", "pipe", "runs.jsonl")
+    assert again.code == 0
+    assert b"batch.finished" in await reader
 
 
 async def test_what_the_terminal_cant_show_does_not_end_what_was_done(program: Program, simulator: Simulator) -> None:
@@ -69,3 +80,14 @@ async def test_our_own_log_is_never_read_as_records(program: Program, simulator:
     direct = await program.run("run", *flags, "our.log.jsonl")
     assert direct.code == 2
     assert "--log" in direct.stderr
+
+
+async def test_two_machines_over_the_same_records_create_each_run_once(program: Program, simulator: Simulator) -> None:
+    """Two state directories know nothing of each other: the tokens alone keep the runs apart."""
+    wanted = list(records(200))
+    source = program.write("runs.jsonl", wanted)
+    flags = (*aim(simulator), "--rate", "200", source)
+    one, other = await program.start("run", *flags), await program.start("run", *flags, "--state", "other")
+    assert (await one.end()).code == (await other.end()).code == 0
+    assert_each_is_one_run(simulator, wanted, program.rows())
+    assert simulator.account.replays > 0, "the test means the two to meet"
