@@ -25,6 +25,7 @@ class Spool:
     def __init__(self, state: Path, scope: Scope) -> None:
         batch = f"{scope.platform}\0{scope.workspace}\0{scope.batch}"
         self._folder = state / "spool" / hashlib.sha256(batch.encode()).hexdigest()[:16]
+        self._taken: list[Path] = []
 
     @property
     def is_empty(self) -> bool:
@@ -33,16 +34,20 @@ class Spool:
 
     def leftovers(self, counted: _Counted) -> list[Stored]:
         """Return what earlier processes read and did not finish, oldest first, as the inputs they were."""
-        return [Stored(STDIN, counted, path=str(path)) for path in self._files()]
+        files = self._files()
+        self._taken += files
+        return [Stored(STDIN, counted, path=str(path)) for path in files]
 
     def standard_input(self, counted: _Counted) -> Stored:
         """Return the standard input of this process, kept as it is read."""
         now = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
-        return _Kept(self._folder / f"stdin-{now}-{os.getpid()}.jsonl", counted)
+        file = self._folder / f"stdin-{now}-{os.getpid()}.jsonl"
+        self._taken.append(file)
+        return _Kept(file, counted)
 
     def clear(self) -> None:
-        """Forget all of it: every record is accounted for."""
-        for path in self._files():
+        """Forget what this object gave out: every record of it is accounted for. What others keep meanwhile stays."""
+        for path in self._taken:
             path.unlink(missing_ok=True)
 
     def _files(self) -> list[Path]:

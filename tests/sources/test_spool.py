@@ -100,10 +100,22 @@ def test_leftovers_come_oldest_first_and_only_to_their_batch(tmp_path: Path) -> 
         b'{"run_name": "later"}',
     ]
     assert Spool(tmp_path, OTHER).leftovers(ignore) == []
-    Spool(tmp_path, OTHER).clear()
-    assert not Spool(tmp_path, SCOPE).is_empty
-    Spool(tmp_path, SCOPE).clear()
-    assert Spool(tmp_path, SCOPE).is_empty
+
+
+def test_only_what_was_given_out_is_forgotten(tmp_path: Path) -> None:
+    """Another process may begin to keep its input while this one clears up."""
+    mine, other = Spool(tmp_path, SCOPE), Spool(tmp_path, SCOPE)
+    with piped(TEXT):
+        told(mine.standard_input(ignore))
+    with piped(b'{"run_name": "of another"}'):
+        told(other.standard_input(ignore))
+    mine.clear()
+    [left] = Spool(tmp_path, SCOPE).leftovers(ignore)
+    assert told(left)[0][2] == b'{"run_name": "of another"}'
+    next_run = Spool(tmp_path, SCOPE)
+    next_run.leftovers(ignore)
+    next_run.clear()
+    assert next_run.is_empty
 
 
 def test_the_files_are_private(tmp_path: Path) -> None:
