@@ -19,6 +19,8 @@ class Fault(StrEnum):
     """The connection broke after the request was begun: it may have been carried out."""
     GARBLED = "garbled"
     """What came back is not HTTP, or broke off: the request may have been carried out."""
+    LOST = "lost"
+    """The process that made the attempt died, which says nothing of the service: it may have been carried out."""
     UNSIGNED = "unsigned"
     """The credentials could not produce a signature: nothing was sent."""
 

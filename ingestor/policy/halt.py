@@ -161,7 +161,7 @@ class HaltPolicy:
         return Proceed()
 
     def _judge_fault(self, fault: Fault, reply: Reply, seconds: float) -> Judgement:
-        if self.answered:
+        if self.answered or fault is Fault.LOST:
             return Proceed()
         self._faults += 1
         self._unsent += fault.sent_nothing

@@ -96,7 +96,7 @@ def classify(reply: Reply) -> Ruling:
 def is_failure_of_the_service(reply: Reply) -> bool:
     """Say whether a reply is what a service that is down would give to anyone: no answer, or a 5xx other than 501."""
     if reply.status is None:
-        return reply.fault is not Fault.UNSIGNED
+        return reply.fault not in {Fault.UNSIGNED, Fault.LOST}
     return reply.status // 100 == 5 and reply.status != 501
 
 

@@ -24,6 +24,7 @@ from ingestor.service.rehearsal import refuse_a_mixed_batch
 from ingestor.service.telling import Telling
 from ingestor.settings.options import Settings
 from ingestor.target.client import HttpTarget
+from ingestor.target.senders.pool import SenderPool
 
 Stop = Callable[[str], None]
 """Ends a batch in order, for a reason: nothing more is read, what is in flight may end, all is written down."""
@@ -70,7 +71,7 @@ async def ingest(
     where its account can't be finished. What goes wrong between halts the batch, and is told in its account.
     """
     endpoint = endpoint_of(settings)
-    target = target_of(settings, endpoint)
+    target = target_of(settings, endpoint, senders=settings.senders)
     scope = scope_of(settings)
     clock = SystemClock()
     begun = time.monotonic()
@@ -101,7 +102,11 @@ async def _account(settings: Settings, metrics: Metrics, journal: SqliteJournal)
 
 
 async def _work(
-    source: Input, settings: Settings, target: HttpTarget, ports: Ports, on_start: Callable[[Stop], None] | None
+    source: Input,
+    settings: Settings,
+    target: HttpTarget | SenderPool,
+    ports: Ports,
+    on_start: Callable[[Stop], None] | None,
 ) -> Ending:
     """Work the batch; an error that ends it, from the credentials on, becomes a halt."""
     left = 0

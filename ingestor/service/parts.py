@@ -12,9 +12,10 @@ from ingestor.policy.retry import RetryBudget
 from ingestor.report.summary import Files
 from ingestor.settings.options import Settings
 from ingestor.sources.outputs import Outputs
-from ingestor.target.client import HttpTarget, make_target
+from ingestor.target.client import HttpTarget, TargetOptions, make_target
 from ingestor.target.credentials import AuthKind, AuthOptions
 from ingestor.target.endpoint import Endpoint, aidp, mlflow
+from ingestor.target.senders.pool import SenderPool
 
 
 def endpoint_of(settings: Settings) -> Endpoint:
@@ -29,8 +30,11 @@ def endpoint_of(settings: Settings) -> Endpoint:
     )
 
 
-def target_of(settings: Settings, endpoint: Endpoint) -> HttpTarget:
-    """Return the service that attempts go to, not yet opened. Raises UsageError."""
+def target_of(settings: Settings, endpoint: Endpoint, *, senders: int = 1) -> HttpTarget | SenderPool:
+    """Return the service that attempts go to, not yet opened. Raises UsageError.
+
+    One sender is this process itself; where there are more, each is a process of its own.
+    """
     auth = AuthOptions(
         kind=AuthKind(settings.auth),
         oci_config=settings.oci_config,
@@ -39,13 +43,14 @@ def target_of(settings: Settings, endpoint: Endpoint) -> HttpTarget:
         bearer_token=settings.bearer_token,
         bearer_token_file=settings.bearer_token_file,
     )
-    return make_target(
-        endpoint,
-        auth,
+    options = TargetOptions(
+        endpoint=endpoint,
+        auth=auth,
         connections=settings.concurrency,
         timeout=settings.timeout,
         user_principal=settings.dh_user_principal,
     )
+    return make_target(options) if senders == 1 else SenderPool(options, senders)
 
 
 def scope_of(settings: Settings) -> Scope:

@@ -28,6 +28,7 @@ from ingestor.settings.values import (
     Positive,
     Progress,
     Region,
+    Senders,
     Token,
 )
 
@@ -150,6 +151,8 @@ class Settings(BaseSettings):
     """Never send more than N requests a second."""
     concurrency: Annotated[Count, Field(le=10_000), Option(Group.SPEED, "N")] = 64
     """How many requests may be on their way at once."""
+    senders: Annotated[Senders, Option(Group.SPEED, "N")] = 1
+    """How many processes sign and send; auto is one for each core. One is this process itself."""
     timeout: Annotated[Positive, Option(Group.SPEED, "SECONDS")] = 60.0
     """How long one request may take."""
 

@@ -10,6 +10,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
+from ingestor.settings.machine import cores
+
 
 class Auth(StrEnum):
     """How requests are authenticated."""
@@ -129,6 +131,10 @@ def _no_switch(value: object) -> object:
     return value
 
 
+def _counted(value: object) -> object:
+    return cores() if value == "auto" else value
+
+
 def _loopback(host: str) -> str:
     if not _is_loopback(host):
         raise ValueError("must be a loopback address, such as 127.0.0.1")
@@ -147,6 +153,7 @@ _Whole = Annotated[int, BeforeValidator(_no_switch)]
 _Number = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_no_switch)]
 Port = Annotated[_Whole, Field(ge=0, le=65535)]
 Count = Annotated[_Whole, Field(ge=1)]
+Senders = Annotated[_Whole, Field(ge=1, le=256), BeforeValidator(_counted)]
 Positive = Annotated[_Number, Field(gt=0)]
 NotNegative = Annotated[_Number, Field(ge=0)]
 Share = Annotated[_Number, Field(ge=0, le=1)]

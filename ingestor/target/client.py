@@ -4,7 +4,7 @@ import secrets
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -24,6 +24,25 @@ from ingestor.target.transport import Transport
 from ingestor.target.wire import Answer, Broken, reply_to_create, reply_to_probe, request_body, unpacked_body
 
 _PROBE = b'{"max_results":1}'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetOptions:
+    """All that makes a target; may be handed to another process.
+
+    Attributes:
+        endpoint: where the service is.
+        auth: which credentials.
+        connections: the most attempts in flight, at least 1.
+        timeout: seconds that one attempt may take.
+        user_principal: the API's header dh-user-principal, passed through as it is.
+    """
+
+    endpoint: Endpoint
+    auth: AuthOptions
+    connections: int
+    timeout: float
+    user_principal: str | None = None
 
 
 class HttpTarget:
@@ -70,9 +89,12 @@ class HttpTarget:
 
     async def create(self, job: Job, *, stamped: bool) -> Reply:
         """Send one attempt for a job (see `Target.create`)."""
-        request_id = _new_request_id()
-        headers = self._headers | {"opc-request-id": request_id, "opc-retry-token": job.token}
-        result = await self._send(self._endpoint.create_url, headers, request_body(job, stamped=stamped))
+        return await self.send(request_body(job, stamped=stamped), job.token, new_request_id())
+
+    async def send(self, body: bytes, token: str, request_id: str) -> Reply:
+        """Send one attempt with this body, retry token and opc-request-id, as `create` does."""
+        headers = self._headers | {"opc-request-id": request_id, "opc-retry-token": token}
+        result = await self._send(self._endpoint.create_url, headers, body)
         return reply_to_create(result, request_id, self._now())
 
     async def find(self, token: str, experiment_id: str | None, pace: Pace) -> Finding:
@@ -90,7 +112,7 @@ class HttpTarget:
 
     async def _ask(self, question: Question) -> tuple[Reply, bytes]:
         """Send a question, which changes nothing, and return what came of it and the body of the answer."""
-        request_id = _new_request_id()
+        request_id = new_request_id()
         headers = self._headers | {"opc-request-id": request_id}
         result = await self._send(question.url, headers, question.body)
         return reply_to_probe(result, request_id, self._now()), unpacked_body(result)
@@ -111,18 +133,16 @@ def _without(authorization: str, result: Answer | Broken) -> Answer | Broken:
     return replace(result, body=result.body.replace(secret, b"[credentials]"))
 
 
-def make_target(
-    endpoint: Endpoint, auth: AuthOptions, *, connections: int, timeout: float, user_principal: str | None = None
-) -> HttpTarget:
+def make_target(options: TargetOptions) -> HttpTarget:
     """Put a target together; nothing is read or opened before it is entered.
 
-    `connections` is the most attempts in flight, `timeout` the seconds that one may take. Raises UsageError, also where
-    credentials would go unencrypted to another machine.
+    Raises UsageError, also where credentials would go unencrypted to another machine.
     """
-    if auth.kind is not AuthKind.NONE:
-        refuse_clear_text(endpoint)
-    transport = Transport(endpoint.create_url, connections=connections, timeout=timeout)
-    return HttpTarget(endpoint, make_signer(auth), transport, user_principal=user_principal)
+    if options.auth.kind is not AuthKind.NONE:
+        refuse_clear_text(options.endpoint)
+    transport = Transport(options.endpoint.create_url, connections=options.connections, timeout=options.timeout)
+    signer = make_signer(options.auth)
+    return HttpTarget(options.endpoint, signer, transport, user_principal=options.user_principal)
 
 
 def _headers(user_principal: str | None) -> dict[str, str]:
@@ -139,6 +159,6 @@ def _headers(user_principal: str | None) -> dict[str, str]:
     return headers | {"dh-user-principal": user_principal}
 
 
-def _new_request_id() -> str:
+def new_request_id() -> str:
     """Return 32 upper-case hex digits, as the SDK sends them."""
     return secrets.token_hex(16).upper()

@@ -21,9 +21,10 @@ from ingestor.policy.retry import classify
 from ingestor.simulator.faults import InjectedFault
 from ingestor.simulator.options import PLATFORM_ID, WORKSPACE_KEY, RetryAfter, SimulatorOptions
 from ingestor.simulator.server import Simulator
-from ingestor.target.client import make_target
+from ingestor.target.client import TargetOptions, make_target
 from ingestor.target.credentials import AuthKind, AuthOptions
 from ingestor.target.endpoint import aidp
+from ingestor.target.senders.pool import SenderPool
 from tests.journal.support import HandClock
 from tests.support.memory import Lookup, Lost, MemoryTarget, Script, found_out, well_behaved
 from tests.support.records import job, jobs
@@ -61,7 +62,7 @@ def clock() -> HandClock:
     return HandClock()
 
 
-@pytest.fixture(params=["memory", "http"])
+@pytest.fixture(params=["memory", "http", "senders"])
 def serve(request: pytest.FixtureRequest, clock: HandClock) -> Serve:
     @asynccontextmanager
     async def in_memory(service: Service) -> AsyncIterator[Served]:
@@ -78,8 +79,8 @@ def serve(request: pytest.FixtureRequest, clock: HandClock) -> Serve:
                 await running.aclose()
             endpoint = aidp(endpoint=simulator.url, platform_id=PLATFORM_ID, workspace=WORKSPACE_KEY)
             nobody = AuthOptions(kind=AuthKind.NONE)
-            target = make_target(endpoint, nobody, connections=64, timeout=service.timeout)
-            async with target:
+            options = TargetOptions(endpoint=endpoint, auth=nobody, connections=64, timeout=service.timeout)
+            async with make_target(options) if request.param == "http" else SenderPool(options, 2) as target:
                 yield Served(target, simulator.account.runs_by_body)
 
     return in_memory if request.param == "memory" else over_http

@@ -15,7 +15,7 @@ from ingestor.model.errors import CredentialsError, UsageError
 from ingestor.model.job import Job
 from ingestor.model.ports import Target
 from ingestor.model.reply import Fault, Reply
-from ingestor.target.client import HttpTarget, make_target
+from ingestor.target.client import HttpTarget, TargetOptions, make_target
 from ingestor.target.credentials import AuthKind, AuthOptions
 from ingestor.target.endpoint import Endpoint, aidp, mlflow
 from ingestor.target.renewal import Lease
@@ -51,8 +51,12 @@ async def service(serve: Serve) -> AsyncIterator[Service]:
         yield service
 
 
+def options_of(endpoint: Endpoint, auth: AuthOptions, user_principal: str | None = None) -> TargetOptions:
+    return TargetOptions(endpoint=endpoint, auth=auth, connections=4, timeout=10, user_principal=user_principal)
+
+
 def target_of(service: Service, auth: AuthOptions = NOBODY, user_principal: str | None = None) -> HttpTarget:
-    return make_target(service.endpoint, auth, connections=4, timeout=10, user_principal=user_principal)
+    return make_target(options_of(service.endpoint, auth, user_principal))
 
 
 async def through_the_port(target: Target, job: Job) -> Reply:
@@ -184,8 +188,8 @@ async def test_credentials_that_an_answer_quotes_are_taken_out_of_it(service: Se
 async def test_credentials_are_not_sent_in_clear_to_another_machine() -> None:
     auth = AuthOptions(kind=AuthKind.BEARER, bearer_token=SecretStr("t"))
     with pytest.raises(UsageError, match="not encrypted"):
-        make_target(mlflow("http://mlflow.example"), auth, connections=1, timeout=10)
-    make_target(mlflow("http://mlflow.example"), NOBODY, connections=1, timeout=10)
+        make_target(options_of(mlflow("http://mlflow.example"), auth))
+    make_target(options_of(mlflow("http://mlflow.example"), NOBODY))
 
 
 async def test_a_target_serves_many_attempts_at_once(service: Service, job: Job) -> None:

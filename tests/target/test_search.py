@@ -12,7 +12,7 @@ from ingestor.model.finding import Finding, Presence
 from ingestor.policy.identity import STAMP
 from ingestor.simulator.options import PLATFORM_ID, WORKSPACE_KEY, SimulatorOptions
 from ingestor.simulator.server import Simulator
-from ingestor.target.client import HttpTarget, make_target
+from ingestor.target.client import HttpTarget, TargetOptions, make_target
 from ingestor.target.credentials import AuthKind, AuthOptions
 from ingestor.target.endpoint import Endpoint, aidp, mlflow
 from tests.support.records import job
@@ -35,7 +35,9 @@ class Pacing:
 
 @asynccontextmanager
 async def target_at(endpoint: Endpoint) -> AsyncIterator[HttpTarget]:
-    async with make_target(endpoint, AuthOptions(kind=AuthKind.NONE), connections=4, timeout=10.0) as target:
+    async with make_target(
+        TargetOptions(endpoint=endpoint, auth=AuthOptions(kind=AuthKind.NONE), connections=4, timeout=10.0)
+    ) as target:
         yield target
 
 

@@ -1,0 +1,68 @@
+"""The sender process: python -m ingestor.target.senders.child DESCRIPTOR. It makes the attempts that it is given.
+
+It has one event loop, one session and one signer, and lives as long as its coordinator: where that is gone, nothing
+more is sent.
+"""
+
+import asyncio
+import os
+import socket
+import sys
+from typing import NoReturn
+
+from ingestor.model.errors import IngestorError
+from ingestor.target.client import HttpTarget, TargetOptions, make_target
+from ingestor.target.senders.channel import Attempt, Channel, Message, Opened, Renewal, Renewed, Replied
+
+
+class SenderProcess:
+    """Answers its coordinator's messages; belongs to the task group that it is given."""
+
+    def __init__(self, group: asyncio.TaskGroup) -> None:
+        self._group = group
+        self._channel: Channel
+        self._target: HttpTarget
+        self._options = asyncio.get_running_loop().create_future()
+
+    async def run(self, end: socket.socket) -> None:
+        """Serve until the coordinator is gone, which ends the process."""
+        self._channel = await Channel.open(end, self._take, _leave)
+        options = await self._options
+        try:
+            self._target = make_target(options)
+            async with self._target:
+                self._channel.send(Opened(None))
+                await asyncio.Event().wait()
+        except IngestorError as error:
+            self._channel.send(Opened(error))
+            await asyncio.Event().wait()
+
+    def _take(self, message: Message) -> None:
+        match message:
+            case Attempt():
+                self._group.create_task(self._attempt(message))
+            case Renewal(number):
+                self._group.create_task(self._renew(number))
+            case TargetOptions():
+                self._options.set_result(message)
+
+    async def _attempt(self, attempt: Attempt) -> None:
+        reply = await self._target.send(attempt.body, attempt.token, attempt.request_id)
+        self._channel.send(Replied.of(attempt.number, reply))
+
+    async def _renew(self, number: int) -> None:
+        self._channel.send(Renewed(number, await self._target.renew_credentials()))
+
+
+async def serve(end: socket.socket) -> None:
+    """Be a sender for whoever holds the other end."""
+    async with asyncio.TaskGroup() as group:
+        await SenderProcess(group).run(end)
+
+
+def _leave() -> NoReturn:
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(socket.socket(fileno=int(sys.argv[1]))))

@@ -1,0 +1,131 @@
+"""Several sender processes as one service: the port Target on as many cores as there are."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Self
+
+from ingestor.model.finding import Finding
+from ingestor.model.job import Job
+from ingestor.model.ports import Pace
+from ingestor.model.reply import Reply
+from ingestor.target.client import TargetOptions, make_target
+from ingestor.target.senders.sender import Sender, SenderError
+from ingestor.target.wire import request_body
+
+_TRIES = 3
+_FIRST_PAUSE = 0.5  # seconds before a process that did not start is tried again; twice as long each time
+
+
+class SenderPool:
+    """Has attempts made in `count` processes, and asks questions itself. Use it as an async context manager.
+
+    A process that dies is replaced; the attempts that it was making end with the fault LOST. Raises UsageError for
+    options that are wrong; entering raises IngestorError, and so does an attempt once no process can be kept running.
+    """
+
+    def __init__(self, options: TargetOptions, count: int) -> None:
+        self._options = options
+        self._count = count
+        self._asker = make_target(options)
+        self._senders: list[Sender] = []
+        self._failure: Exception | None = None
+        self._changed = asyncio.Condition()
+        self._opened = AsyncExitStack()
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes that make attempts now."""
+        return [sender.pid for sender in self._senders if sender.pid is not None]
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as opening:
+            for _ in range(self._count):
+                opening.push_async_callback(_end, asyncio.create_task(self._keep()))
+            await opening.enter_async_context(self._asker)
+            await self._until_there_are(self._count)
+            self._opened = opening.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._opened.aclose()
+
+    async def create(self, job: Job, *, stamped: bool) -> Reply:
+        """Have one attempt made by the sender that has the fewest (see `Target.create`)."""
+        if not self._senders:
+            await self._until_there_are(1)
+        sender = min(self._senders, key=_load)
+        return await sender.create(request_body(job, stamped=stamped), job.token)
+
+    async def find(self, token: str, experiment_id: str | None, pace: Pace) -> Finding:
+        """See `Target.find`."""
+        return await self._asker.find(token, experiment_id, pace)
+
+    async def probe(self) -> Reply:
+        """See `Target.probe`."""
+        return await self._asker.probe()
+
+    async def renew_credentials(self) -> bool:
+        """Let every signer look for newer credentials (see `Target.renew_credentials`)."""
+        signers = (self._asker.renew_credentials(), *(sender.renew() for sender in self._senders))
+        return any(await asyncio.gather(*signers))
+
+    async def _until_there_are(self, count: int) -> None:
+        """Wait for senders. Raises what keeps them from being there."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._failure is not None or len(self._senders) >= count)
+        if len(self._senders) < count and self._failure is not None:
+            raise self._failure
+
+    async def _keep(self) -> None:
+        """Keep one sender running."""
+        try:
+            while True:
+                await self._keep_one()
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait for a sender must see it
+            self._failure = error
+            await self._tell()
+
+    async def _keep_one(self) -> None:
+        """Start a sender, have it make attempts until it dies, and clear away what is left of it."""
+        sender = await self._start()
+        self._senders.append(sender)
+        try:
+            await self._tell()
+            await sender.gone()
+        finally:
+            self._senders.remove(sender)
+            await sender.close()
+
+    async def _start(self) -> Sender:
+        for attempt in range(_TRIES - 1):
+            try:
+                return await _started(self._options)
+            except SenderError:
+                await asyncio.sleep(_FIRST_PAUSE * 2**attempt)
+        return await _started(self._options)
+
+    async def _tell(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+
+def _load(sender: Sender) -> int:
+    return sender.in_flight
+
+
+async def _started(options: TargetOptions) -> Sender:
+    """Start one process, and leave nothing behind where that fails."""
+    async with AsyncExitStack() as on_error:
+        sender = Sender(options)
+        on_error.push_async_callback(sender.close)
+        await sender.start()
+        on_error.pop_all()
+    return sender
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait({task})
