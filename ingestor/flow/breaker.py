@@ -10,7 +10,7 @@ from ingestor.model.job import Job
 from ingestor.model.ports import EventSink, Target
 from ingestor.model.reply import Reply
 from ingestor.policy.circuit import Circuit
-from ingestor.policy.retry import is_failure_of_the_service
+from ingestor.policy.retry import is_failure_of_the_service, is_our_own_failure
 
 
 class Breaker:
@@ -52,6 +52,8 @@ class Breaker:
 
     def observe(self, job: Job, reply: Reply) -> None:
         """Learn from the reply to a job's attempt."""
+        if is_our_own_failure(reply):
+            return
         if is_failure_of_the_service(reply):
             self._circuit.failed(job.key, self._now())
         else:

@@ -96,8 +96,13 @@ def classify(reply: Reply) -> Ruling:
 def is_failure_of_the_service(reply: Reply) -> bool:
     """Say whether a reply is what a service that is down would give to anyone: no answer, or a 5xx other than 501."""
     if reply.status is None:
-        return reply.fault not in {Fault.UNSIGNED, Fault.LOST}
+        return not is_our_own_failure(reply)
     return reply.status // 100 == 5 and reply.status != 501
+
+
+def is_our_own_failure(reply: Reply) -> bool:
+    """Say whether there is no answer for a reason of our own, which says nothing of the service."""
+    return reply.fault in {Fault.UNSIGNED, Fault.LOST}
 
 
 def _classify_refusal(status: int, code: str | None) -> Ruling:

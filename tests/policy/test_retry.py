@@ -74,6 +74,7 @@ TABLE = [
     (Reply(fault=Fault.TIMEOUT), Verdict.TRANSIENT, UNKNOWN),
     (Reply(fault=Fault.RESET), Verdict.TRANSIENT, UNKNOWN),
     (Reply(fault=Fault.GARBLED), Verdict.TRANSIENT, UNKNOWN),
+    (Reply(fault=Fault.LOST), Verdict.TRANSIENT, UNKNOWN),
     (Reply(fault=Fault.UNSIGNED), Verdict.UNAUTHENTICATED, NONE),
 ]
 

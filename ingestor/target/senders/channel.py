@@ -52,11 +52,17 @@ class Renewal(NamedTuple):
     number: int
 
 
-class Renewed(NamedTuple):
-    """Whether newer credentials were found."""
+class Ping(NamedTuple):
+    """A request to show that it still works."""
 
     number: int
-    found: bool
+
+
+class Said(NamedTuple):
+    """The answer to a renewal (whether newer credentials were found) or a ping."""
+
+    number: int
+    yes: bool
 
 
 Message = object

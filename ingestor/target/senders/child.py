@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from ingestor.model.errors import IngestorError
 from ingestor.target.client import HttpTarget, TargetOptions, make_target
-from ingestor.target.senders.channel import Attempt, Channel, Message, Opened, Renewal, Renewed, Replied
+from ingestor.target.senders.channel import Attempt, Channel, Message, Opened, Ping, Renewal, Replied, Said
 
 
 class SenderProcess:
@@ -22,7 +22,7 @@ class SenderProcess:
         self._group = group
         self._channel: Channel
         self._target: HttpTarget
-        self._options = asyncio.get_running_loop().create_future()
+        self._options: asyncio.Future[TargetOptions] = asyncio.get_running_loop().create_future()
 
     async def run(self, end: socket.socket) -> None:
         """Serve until the coordinator is gone, which ends the process."""
@@ -43,6 +43,8 @@ class SenderProcess:
                 self._group.create_task(self._attempt(message))
             case Renewal(number):
                 self._group.create_task(self._renew(number))
+            case Ping(number):
+                self._channel.send(Said(number, yes=True))
             case TargetOptions():
                 self._options.set_result(message)
 
@@ -51,7 +53,7 @@ class SenderProcess:
         self._channel.send(Replied.of(attempt.number, reply))
 
     async def _renew(self, number: int) -> None:
-        self._channel.send(Renewed(number, await self._target.renew_credentials()))
+        self._channel.send(Said(number, await self._target.renew_credentials()))
 
 
 async def serve(end: socket.socket) -> None:

@@ -13,6 +13,9 @@ from ingestor.target.client import TargetOptions, make_target
 from ingestor.target.senders.sender import Sender, SenderError
 from ingestor.target.wire import request_body
 
+PATIENCE = 30.0
+"""Seconds that a sender gets to show that it still works."""
+
 _TRIES = 3
 _FIRST_PAUSE = 0.5  # seconds before a process that did not start is tried again; twice as long each time
 
@@ -20,13 +23,15 @@ _FIRST_PAUSE = 0.5  # seconds before a process that did not start is tried again
 class SenderPool:
     """Has attempts made in `count` processes, and asks questions itself. Use it as an async context manager.
 
-    A process that dies is replaced; the attempts that it was making end with the fault LOST. Raises UsageError for
-    options that are wrong; entering raises IngestorError, and so does an attempt once no process can be kept running.
+    A process that dies, or shows no sign of life for `patience` seconds, is replaced; the attempts that it was making
+    end with the fault LOST. Raises UsageError for options that are wrong; entering raises IngestorError, and so does an
+    attempt once no process can be kept running.
     """
 
-    def __init__(self, options: TargetOptions, count: int) -> None:
+    def __init__(self, options: TargetOptions, count: int, *, patience: float = PATIENCE) -> None:
         self._options = options
         self._count = count
+        self._patience = patience
         self._asker = make_target(options)
         self._senders: list[Sender] = []
         self._failure: Exception | None = None
@@ -94,7 +99,7 @@ class SenderPool:
         self._senders.append(sender)
         try:
             await self._tell()
-            await sender.gone()
+            await sender.dead(self._patience)
         finally:
             self._senders.remove(sender)
             await sender.close()

@@ -6,13 +6,14 @@ import socket
 import sys
 import time
 from asyncio.subprocess import DEVNULL, Process
+from contextlib import suppress
 from itertools import count
 from typing import TypeVar
 
 from ingestor.model.errors import IngestorError
 from ingestor.model.reply import Fault, Reply
 from ingestor.target.client import TargetOptions, new_request_id
-from ingestor.target.senders.channel import Attempt, Channel, Message, Opened, Renewal, Renewed, Replied
+from ingestor.target.senders.channel import Attempt, Channel, Message, Opened, Ping, Renewal, Replied, Said
 
 _MODULE = "ingestor.target.senders.child"
 
@@ -33,7 +34,7 @@ class Sender:
         self._options = options
         self._numbers = count()
         self._attempts: dict[int, asyncio.Future[Reply | None]] = {}
-        self._renewals: dict[int, asyncio.Future[bool]] = {}
+        self._questions: dict[int, asyncio.Future[bool]] = {}
         self._opened: asyncio.Future[Opened] = asyncio.get_running_loop().create_future()
         self._gone = asyncio.Event()
         self._channel: Channel | None = None
@@ -75,18 +76,19 @@ class Sender:
 
     async def renew(self) -> bool:
         """Let it look for newer credentials; False where there are none, or no process any more."""
-        number = next(self._numbers)
-        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._renewals[number] = answer
-        self._send(Renewal(number))
-        try:
-            return await answer
-        finally:
-            del self._renewals[number]
+        return await self._ask(Renewal(next(self._numbers)))
 
-    async def gone(self) -> None:
-        """Wait until the process is no longer there to be asked."""
-        await self._gone.wait()
+    async def dead(self, patience: float) -> None:
+        """Wait until the process is gone, or has not answered a ping for `patience` seconds."""
+        while not self._gone.is_set():
+            try:
+                async with asyncio.timeout(patience):
+                    await self._ask(Ping(next(self._numbers)))
+            except TimeoutError:
+                return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(patience):
+                    await self._gone.wait()
 
     async def close(self) -> None:
         """End the process and wait for it. Attempts that it still makes may be carried out."""
@@ -96,6 +98,15 @@ class Sender:
             if self._process.returncode is None:
                 self._process.kill()
             await self._process.wait()
+
+    async def _ask(self, question: Renewal | Ping) -> bool:
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._questions[question.number] = answer
+        self._send(question)
+        try:
+            return await answer
+        finally:
+            del self._questions[question.number]
 
     def _send(self, message: Message) -> None:
         if self._channel is None or self._gone.is_set():
@@ -107,8 +118,8 @@ class Sender:
         match message:
             case Replied(number):
                 _answer(self._attempts.get(number), message.reply())
-            case Renewed(number, found):
-                _answer(self._renewals.get(number), found)
+            case Said(number, yes):
+                _answer(self._questions.get(number), yes)
             case Opened():
                 _answer(self._opened, message)
 
@@ -117,8 +128,8 @@ class Sender:
         _answer(self._opened, Opened(SenderError("A sender process ended while it was being started.")))
         for attempt in self._attempts.values():
             _answer(attempt, None)
-        for renewal in self._renewals.values():
-            _answer(renewal, False)
+        for question in self._questions.values():
+            _answer(question, answer=False)
 
 
 def _answer(asked: asyncio.Future[T] | None, answer: T) -> None:
