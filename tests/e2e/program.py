@@ -18,7 +18,7 @@ from ingestor.simulator.server import Simulator
 
 COMMAND = (sys.executable, "-m", "ingestor")
 
-PATIENCE = 45.0
+PATIENCE = 90.0
 """Seconds after which waiting is given up: far more than anything here takes."""
 
 Document = dict[str, Any]

@@ -11,6 +11,8 @@ import pytest
 from ingestor.policy.identity import STAMP
 from ingestor.simulator.sample import records
 
+pytestmark = [pytest.mark.xdist_group("mlflow"), pytest.mark.timeout(300)]  # one server for all, slow to start
+
 COUNT = 500
 
 
@@ -45,7 +47,6 @@ def runs_by_token(tracking_uri: str, experiments: dict[str, str]) -> dict[str, o
     return {run.data.tags[STAMP]: run for run in found}
 
 
-@pytest.mark.timeout(240)
 def test_records_arrive_whole_and_once(tracking_uri: str, experiments: dict[str, str], tmp_path: Path) -> None:
     expected = {str(record["job_id"]): record for record in sample(experiments)}
     lines = "".join(json.dumps(record) + "\n" for record in expected.values())
@@ -77,7 +78,6 @@ def assert_same(run: object, record: dict[str, object]) -> None:
     assert {key: value for key, value in data.tags.items() if key not in made_up} == tags
 
 
-@pytest.mark.timeout(120)
 def test_what_the_server_refuses_fails_in_its_own_words(tracking_uri: str, tmp_path: Path) -> None:
     """An unknown experiment, and a run name that contradicts the tag of the same meaning."""
     bad = [

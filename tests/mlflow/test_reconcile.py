@@ -13,6 +13,8 @@ from tests.e2e.program import Document, Program
 from tests.mlflow.test_migration import client_of
 from tests.support.proxy import Loss, Proxy
 
+pytestmark = [pytest.mark.xdist_group("mlflow"), pytest.mark.timeout(300)]  # one server for all, slow to start
+
 COUNT = 40
 
 
@@ -62,7 +64,6 @@ def assert_each_is_one_run(program: Program, runs: dict[str, str]) -> None:
     assert {row["run_id"]: row["job_id"].replace("job", "run") for row in rows} == runs
 
 
-@pytest.mark.timeout(120)
 async def test_whatever_answers_are_lost_every_record_is_one_run(
     program: Program, tracking_uri: str, experiment: str
 ) -> None:
@@ -74,7 +75,6 @@ async def test_whatever_answers_are_lost_every_record_is_one_run(
     assert_each_is_one_run(program, runs_there(tracking_uri, experiment))
 
 
-@pytest.mark.timeout(120)
 async def test_what_a_killed_run_left_is_reconciled_and_the_next_run_creates_the_rest(
     program: Program, tracking_uri: str, experiment: str
 ) -> None:
@@ -97,7 +97,6 @@ async def test_what_a_killed_run_left_is_reconciled_and_the_next_run_creates_the
     assert_each_is_one_run(program, runs_there(tracking_uri, experiment))
 
 
-@pytest.mark.timeout(120)
 async def test_a_run_that_was_deleted_since_counts_as_created(
     program: Program, tracking_uri: str, experiment: str
 ) -> None:
