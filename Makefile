@@ -1,14 +1,15 @@
 # make run    the first run: a simulator on this machine, and some thousand records brought into it
 # make test   everything that CI runs
 # make soak   the long proofs: 1,000 kills, 100,000 simulated lives, a million records; takes an hour or two
-# make clean  remove what the other two made
+# make bench  what it costs on this machine, beside other clients: a quarter of an hour; make bench BENCH=--quick: two minutes
+# make clean  remove what the others made
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 3
 
-.PHONY: run test soak lint types clean
+.PHONY: run test soak bench lint types clean
 
 run: $(VENV)/.run
 	@PATH="$(abspath $(BIN)):$$PATH" sh deploy/first-run.sh
@@ -19,6 +20,9 @@ test: lint types
 soak: $(VENV)/.test
 	$(BIN)/pytest -q tests/crash tests/simulation --kills 1000 --lives 100000
 	$(BIN)/python -m tests.soak.million
+
+bench: $(VENV)/.bench
+	$(BIN)/python -m tests.bench.speed $(BENCH)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check
@@ -41,5 +45,9 @@ $(VENV)/.test: pyproject.toml
 	@$(INSTALL) '.[dev]' --no-compile
 	@touch $(VENV)/.run $@
 
+$(VENV)/.bench: $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .demo .bench-* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
