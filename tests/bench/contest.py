@@ -173,10 +173,9 @@ def contest(arena: Arena, say: Callable[[str], None], chosen: Callable[[str], bo
     met = list(contenders(arena, chosen))
     for number in range(1, arena.effort.rounds + 1):
         for contender in met:
-            contender.turns.append(contender.turn())
-            say(
-                f"contest: round {number}: {LABELS[contender.name]}: {contender.turns[-1].rate:,.0f}/s, {contender.turns[-1].cpu:,.0f} µs"
-            )
+            turn = contender.turn()
+            contender.turns.append(turn)
+            say(f"contest: round {number}: {LABELS[contender.name]}: {turn.rate:,.0f}/s, {turn.cpu:,.0f} µs each")
     title = f"Records a second, {arena.effort.rounds} rounds: median (lowest-highest)"
     table = Table(title, ("", "records/s", "processor, µs/record", "start-up, s"), [one.row for one in met])
     return table, checks(met)
