@@ -22,7 +22,7 @@ soak: $(VENV)/.test
 	$(BIN)/python -m tests.soak.million
 
 bench: $(VENV)/.bench
-	$(BIN)/python -m tests.bench.speed $(BENCH)
+	$(BIN)/python -m tests.bench.speed $(or $(BENCH),--write)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -101,21 +102,15 @@ def checks(sizes: Sequence[Size]) -> list[Check]:
     """Hold the largest number of records against a small one."""
     most = sizes[-1]
     few = next(size for size in sizes if size.count == FEW)
-    again = 1e6 / most.second.wall
+    growth = partial(Check, target=1.10, at_least=False)
+    against = f"{most.count:,} records to {few.count:,}"
+    rate = Check(
+        f"again, {most.count:,} records", 1e6 / most.second.wall, 50_000, unit="/s", steady=1e6 / most.second.cpu
+    )
     return [
-        Check(
-            f"peak memory, {most.count:,} records to {few.count:,}",
-            most.first.peak / few.first.peak,
-            1.10,
-            at_least=False,
-        ),
+        growth(f"peak memory, {against}", most.first.peak / few.first.peak),
         Check(f"peak memory, {most.count:,} records", most.first.peak / _MIB, 150, at_least=False, unit=" MiB"),
-        Check(f"second pass over {most.count:,} records", again, 50_000, unit="/s", steady=1e6 / most.second.cpu),
-        Check(
-            f"processor time a record, {most.count:,} to {few.count:,}",
-            most.first.cpu / few.first.cpu,
-            1.10,
-            at_least=False,
-        ),
-        Check("the same, second pass", most.second.cpu / few.second.cpu, 1.10, at_least=False),
+        rate,
+        growth(f"processor time a record, {against}", most.first.cpu / few.first.cpu),
+        growth(f"processor time a record, again, {against}", most.second.cpu / few.second.cpu),
     ]
