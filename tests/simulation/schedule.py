@@ -10,6 +10,8 @@ from ingestor.policy.retry import RetryBudget
 from tests.support.records import job
 
 HOUR = 3600.0
+LONG_ENOUGH = 50 * HOUR
+"""Seconds after which every token has expired, wherever the clocks were set."""
 MOST_SET_BACK = 20 * 60.0
 """Seconds that a wall clock is set back in all: what the margin of a token's life can't cover voids the promise."""
 
@@ -59,28 +61,44 @@ class End(StrEnum):
     CRASHED = "crashed"
 
 
+class Work(StrEnum):
+    """What a process does."""
+
+    RUN = "run"
+    RECONCILIATION = "reconcile"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Process:
-    """One run over the input. Times are seconds from its start; `after` is when it is stopped or crashes."""
+    """One run over the input, or reconciliation; a calm one unless told otherwise.
 
-    end: End
-    after: float
-    commits_survive: bool
-    outage: tuple[float, float, Mishap] | None
-    credentials_expire: float | None
-    clock_step: tuple[float, float] | None
-    rest: float
+    Times are seconds from its start; `after` is when it is stopped or crashes.
+    """
+
+    work: Work
+    end: End = End.DONE
+    after: float = 0.0
+    commits_survive: bool = True
+    outage: tuple[float, float, Mishap] | None = None
+    credentials_expire: float | None = None
+    clock_step: tuple[float, float] | None = None
+    rest: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """A life of a batch: its input, its service, and the processes that work on it one after another."""
+    """A life of a batch: its input, its service, and the processes that work on it one after another.
+
+    After them comes a calm run, and where the batch `is_reconciled`, a calm reconciliation once every token has expired
+    and another run.
+    """
 
     seed: int
     records: Sequence[Job | Reject]
     refused: frozenset[str]
     poison: frozenset[str]
     processes: Sequence[Process]
+    is_reconciled: bool
     mishaps: Mapping[Mishap, float]
     concurrency: int
     idempotent: bool
@@ -107,6 +125,7 @@ def draw(seed: int) -> Schedule:
         refused=frozenset(random.sample(keys, random.choice((0, 0, 2)))),
         poison=frozenset(random.sample(keys, random.choice((0, 0, 0, 2)))),
         processes=_processes(random),
+        is_reconciled=random.random() < 0.5,
         mishaps=_mishaps(random),
         concurrency=random.choice((1, 2, 4, 8)),
         idempotent=idempotent,
@@ -115,7 +134,7 @@ def draw(seed: int) -> Schedule:
         limit=random.choice((None, None, 3.0, 20.0)),
         retry_after=random.random() < 0.5,
         latency=random.choice((0.001, 0.05, 1.0, 20.0)[: 4 if idempotent else 3]),
-        straggle=random.choice((1.0, 120.0)) if idempotent else random.uniform(0.1, 4.0),
+        straggle=random.choice((1.0, 500.0)) if idempotent else random.uniform(0.1, 4.0),
         timeout=random.choice((5.0, 60.0)),
         drain_timeout=random.choice((0.0, 1.0, 25.0)),
         give_up_after=random.choice((0.0, 60.0, HOUR, 48 * HOUR)),
@@ -148,20 +167,21 @@ def _mishaps(random: Random) -> dict[Mishap, float]:
 def _processes(random: Random) -> list[Process]:
     processes = []
     room = MOST_SET_BACK
-    for _ in range(random.choice((0, 1, 2, 3))):
+    for _ in range(random.choice((0, 1, 2, 3, 5))):
         forward = random.choice((0.0, 1.0, 600.0, HOUR, 30 * HOUR))
         back = random.uniform(0.0, room)
         step = random.choice((0.0, forward, -back))
         room -= max(0.0, -step)
         processes.append(
             Process(
+                work=random.choice((Work.RUN, Work.RUN, Work.RECONCILIATION)),
                 end=random.choice(list(End)),
                 after=10 ** random.uniform(-3.0, 3.0),
                 commits_survive=random.random() < 0.5,
                 outage=_outage(random),
                 credentials_expire=random.choice((None, None, 10 ** random.uniform(-2.0, 2.0))),
                 clock_step=(random.choice((0.0, 10 ** random.uniform(-2.0, 2.0))), step) if step else None,
-                rest=random.choice((0.0, 0.0, 2.0, 12 * HOUR, 23.4 * HOUR, 23.7 * HOUR, 24.3 * HOUR, 25 * HOUR)),
+                rest=random.choice((0.0, 0.0, 2.0, 100.0, 12 * HOUR, 23.4 * HOUR, 23.7 * HOUR, 24.3 * HOUR, 25 * HOUR)),
             )
         )
     return processes

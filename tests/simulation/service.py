@@ -1,7 +1,7 @@
 """A service on the other side of a bad network. What a request does there, it does without its sender."""
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from random import Random
@@ -34,6 +34,7 @@ INSTEAD: Mapping[Mishap, Reply] = {
 CARRIED_OUT = frozenset(
     {Mishap.RESET_AFTER, Mishap.STRAGGLES, Mishap.GARBLED, Mishap.PROXY_PAGE, Mishap.ERROR_AFTER, Mishap.HANGS}
 )
+_ANSWERED = Reply(status=200)
 LEAVES_DOUBT = CARRIED_OUT | {Mishap.RESET_BEFORE, Mishap.ERROR_BEFORE, Mishap.UNAVAILABLE, Mishap.INVALIDATED}
 
 
@@ -55,12 +56,14 @@ class Service:
     Attributes:
         runs: all that were created.
         in_doubt: keys of which some attempt may have been carried out without its sender's knowing.
+        under_way: how many requests of each key have not arrived yet.
     """
 
     def __init__(self, schedule: Schedule, random: Random) -> None:
         self.runs: list[Run] = []
         self.bodies: defaultdict[str, set[bytes]] = defaultdict(set)
         self.in_doubt: set[str] = set()
+        self.under_way = Counter[str]()
         self.outage: tuple[float, float, Mishap] | None = None
         self.valid_credentials = 0
         self.calm = False
@@ -68,6 +71,7 @@ class Service:
         self._random = random
         self._now = asyncio.get_running_loop().time
         self._by_token: dict[str, Run] = {}
+        self._let_go: set[str] = set()
         self._level, self._filled_at = 1.0, 0.0
 
     def mishap(self) -> Mishap | None:
@@ -101,6 +105,10 @@ class Service:
         if job.key in self._schedule.poison:
             self.in_doubt.add(job.key)
             return Reply(status=500, code="InternalServerError")
+        if mishap is Mishap.INVALIDATED:
+            self._let_go.add(job.token)
+        if job.token in self._let_go and self._schedule.idempotent:
+            return INSTEAD[Mishap.INVALIDATED]
         if mishap is not None and mishap not in CARRIED_OUT:
             return INSTEAD[mishap]
         run = self._by_token.get(job.token) if self._schedule.idempotent else None
@@ -109,6 +117,10 @@ class Service:
             self.runs.append(run)
             self._by_token[job.token] = run
         return Reply(status=200, run_id=run.run_id)
+
+    def may_have(self, key: str) -> bool:
+        """Whether a key has a run, or may still get one from what was sent."""
+        return self.under_way[key] > 0 or any(run.key == key for run in self.runs)
 
     def find(self, token: str) -> Finding:
         """Say which run carries a token."""
@@ -136,9 +148,11 @@ class Connection:
         self._credentials = service.valid_credentials
         self.in_flight = 0
         self.most_in_flight = 0
+        self.sent = 0
 
     async def create(self, job: Job, *, stamped: bool) -> Reply:
         self._service.bodies[job.key].add(job.body)
+        self.sent += 1
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         began = asyncio.get_running_loop().time()
@@ -161,6 +175,7 @@ class Connection:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Reply] = loop.create_future()
         late = self._schedule.straggle if mishap is Mishap.STRAGGLES else 0.0
+        service.under_way[job.key] += 1
         loop.call_later(service.delay() + late, self._arrive, job, mishap, answer, stamped)
         if mishap is Mishap.STRAGGLES:
             await asyncio.sleep(service.delay())
@@ -174,6 +189,7 @@ class Connection:
 
     def _arrive(self, job: Job, mishap: Mishap | None, answer: "asyncio.Future[Reply]", stamped: bool) -> None:
         """Be carried out, whether or not the sender still waits, and let the answer travel back."""
+        self._service.under_way[job.key] -= 1
         reply = self._service.refusal(self._credentials)
         if reply is None:
             done = self._service.create(job, mishap, stamped=stamped)
@@ -184,7 +200,7 @@ class Connection:
 
     async def find(self, token: str, experiment_id: str | None, pace: Pace) -> Finding:
         reply = await self._ask()
-        return Finding(Presence.UNDECIDED, reply) if reply.status != 200 else self._service.find(token)
+        return Finding(Presence.UNDECIDED, reply) if reply != _ANSWERED else self._service.find(token)
 
     async def probe(self) -> Reply:
         return await self._ask()
@@ -195,9 +211,9 @@ class Connection:
         if mishap is Mishap.HANGS:
             await asyncio.sleep(self._schedule.timeout)
             return Reply(fault=Fault.TIMEOUT, message="no answer")
-        if mishap is not None and mishap is not Mishap.PROXY_PAGE:
+        if mishap is not None:
             return INSTEAD[mishap]
-        return self._service.refusal(self._credentials) or Reply(status=200)
+        return self._service.refusal(self._credentials) or _ANSWERED
 
     async def renew_credentials(self) -> bool:
         await asyncio.sleep(0.1)
