@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from ingestor.model.job import Job, Line, Reject
 from ingestor.policy.identity import Scope
 from ingestor.sources.handover import Handover
-from ingestor.sources.lines import lines
 from ingestor.sources.locate import STDIN, locate
 from ingestor.sources.outputs import Outputs
 from ingestor.sources.record import parse_line
+from ingestor.sources.seams import whole_lines
 from ingestor.sources.spool import Spool
 from ingestor.sources.stored import Stored
 
@@ -60,12 +60,14 @@ class Reader:
             handover.end()
 
     def _records(self) -> Iterator[tuple[Job | Reject, int]]:
-        for stored in self._inputs:
-            for line in lines(stored):
-                if isinstance(line, Line):
-                    yield parse_line(line, self._scope), len(line.raw)
-                else:
-                    yield line, len(line.text)
+        for line in whole_lines(self._inputs, self._is_record):
+            if isinstance(line, Line):
+                yield parse_line(line, self._scope), len(line.raw)
+            else:
+                yield line, len(line.text)
+
+    def _is_record(self, line: Line) -> bool:
+        return isinstance(parse_line(line, self._scope), Job)
 
     def _input(self, name: str, spool: Spool | None) -> Stored:
         if spool is not None and name == STDIN:

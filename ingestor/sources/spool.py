@@ -36,7 +36,7 @@ class Spool:
         """Return what earlier processes read and did not finish, oldest first, as the inputs they were."""
         files = self._files()
         self._taken += files
-        return [Stored(STDIN, counted, path=str(path)) for path in files]
+        return [_Left(STDIN, counted, path=str(path)) for path in files]
 
     def standard_input(self, counted: _Counted) -> Stored:
         """Return the standard input of this process, kept as it is read."""
@@ -52,6 +52,16 @@ class Spool:
 
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob("stdin-*.jsonl"))
+
+
+class _Left(Stored):
+    """Standard input as an earlier process left it."""
+
+    @property
+    def is_torn(self) -> bool:
+        with Path(self._path).open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            return size > 0 and os.pread(file.fileno(), 1, size - 1) != b"\n"
 
 
 class _Kept(Stored):

@@ -36,6 +36,11 @@ class Stored:
             return None
         return os.path.getsize(self._path)
 
+    @property
+    def is_torn(self) -> bool:
+        """Whether it ends in the middle of a line whose rest another input may hold."""
+        return False
+
     def blocks(self, size: int) -> Iterator[bytes]:
         """Yield what is there, unpacked, in blocks of at most `size` bytes; waits for a whole block never.
 
