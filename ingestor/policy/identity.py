@@ -5,8 +5,10 @@ ones. They are frozen: changing any of them would make finished work look new.
 """
 
 import hashlib
-import json
 from dataclasses import dataclass
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
 
 from ingestor.model.job import Job, Line, RunDetails
 
@@ -26,20 +28,38 @@ class Scope:
     batch: str
 
 
-def canonical_body(details: RunDetails) -> bytes:
-    """Encode a run's details as the request body: compact JSON, members and tags sorted, absent fields left out.
+class Tag(Struct, forbid_unknown_fields=True, gc=False):
+    """A tag as it stands in a body."""
 
-    `tags` is always there and always last, which `stamped_body` relies on.
+    key: str
+    value: str
+
+
+class RunBody(Struct, gc=False):
+    """A run's details as they stand in the canonical body, in this order; UNSET is left out.
+
+    `tags` is always there, sorted by distinct keys, and always last, which `stamped_body` relies on.
     """
-    body: dict[str, object] = {}
-    if details.experiment_id is not None:
-        body["experiment_id"] = details.experiment_id
-    if details.run_name is not None:
-        body["run_name"] = details.run_name
-    if details.start_time is not None:
-        body["start_time"] = details.start_time
-    body["tags"] = [{"key": key, "value": value} for key, value in sorted(details.tags)]
-    return _compact(body)
+
+    experiment_id: str | UnsetType
+    run_name: str | UnsetType
+    start_time: int | UnsetType
+    tags: list[Tag]
+
+
+def run_body(details: RunDetails) -> RunBody:
+    """Put a run's details in the form of a body."""
+    return RunBody(
+        UNSET if details.experiment_id is None else details.experiment_id,
+        UNSET if details.run_name is None else details.run_name,
+        UNSET if details.start_time is None else details.start_time,
+        [Tag(key, value) for key, value in sorted(details.tags)],
+    )
+
+
+def canonical_body(details: RunDetails) -> bytes:
+    """Encode a run's details as the request body: compact JSON, members and tags sorted, absent fields left out."""
+    return _compact(run_body(details))
 
 
 def stamped_body(body: bytes, token: str) -> bytes:
@@ -51,10 +71,16 @@ def stamped_body(body: bytes, token: str) -> bytes:
 
 def make_job(line: Line, job_id: str | None, details: RunDetails, scope: Scope) -> Job:
     """Give a valid record its identity."""
-    body = canonical_body(details)
+    return identify(line, job_id, run_body(details), scope)
+
+
+def identify(line: Line, job_id: str | None, run: RunBody, scope: Scope) -> Job:
+    """Give a valid record its identity, from what its body is made of."""
+    body = _compact(run)
     digest = hashlib.sha256(body).digest()
     key = job_id if job_id is not None else f"sha256:{digest.hex()}"
-    return Job(line.origin, key, body, digest, retry_token(scope, key), details.experiment_id, line.raw)
+    experiment_id = None if run.experiment_id is UNSET else run.experiment_id
+    return Job(line.origin, key, body, digest, retry_token(scope, key), experiment_id, line.raw)
 
 
 def retry_token(scope: Scope, key: str, generation: int = 0) -> str:
@@ -68,8 +94,5 @@ def retry_token(scope: Scope, key: str, generation: int = 0) -> str:
     return hashlib.sha256(_compact(identity)).hexdigest()
 
 
-def _compact(value: object) -> bytes:
-    return _ENCODER.encode(value).encode()
-
-
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_compact = msgspec.json.Encoder().encode
+"""Compact JSON in UTF-8, in which nothing is escaped but what has to be."""

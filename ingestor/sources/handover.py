@@ -2,11 +2,13 @@
 
 import asyncio
 import threading
+from collections.abc import Sequence
 
 from ingestor.model.job import Job, Reject
 
 MOST_RECORDS = 1000
 MOST_BYTES = 8 * 1024 * 1024
+"""What fills the buffer; the portion that does may go beyond."""
 
 Record = Job | Reject
 
@@ -24,17 +26,17 @@ class Handover:
         self._stopped = False
         self._error: BaseException | None = None
 
-    def put(self, record: Record, size: int) -> bool:
-        """Hand a record of `size` bytes over, waiting for room; False where nobody takes any more."""
+    def put(self, records: Sequence[Record], size: int) -> bool:
+        """Hand over records of `size` bytes in all, waiting for room; False where nobody takes any more."""
         with self._lock:
             while self._is_full() and not self._stopped:
                 self._lock.wait()
             if self._stopped:
                 return False
-            self._records.append(record)
-            self._bytes += size
-            if len(self._records) == 1:
+            if records and not self._records:
                 self._tell()
+            self._records += records
+            self._bytes += size
             return True
 
     def end(self, error: BaseException | None = None) -> None:

@@ -51,20 +51,20 @@ class Reader:
 
     def _read(self, handover: Handover) -> None:
         try:
-            for record, size in self._records():
-                if not handover.put(record, size):
+            for records, size in self._records():
+                if not handover.put(records, size):
                     return
         except BaseException as error:  # noqa: BLE001 - it is raised where it can be handled: on the loop
             handover.end(error)
         else:
             handover.end()
 
-    def _records(self) -> Iterator[tuple[Job | Reject, int]]:
-        for line in whole_lines(self._inputs, self._is_record):
-            if isinstance(line, Line):
-                yield parse_line(line, self._scope), len(line.raw)
-            else:
-                yield line, len(line.text)
+    def _records(self) -> Iterator[tuple[list[Job | Reject], int]]:
+        """Yield records in portions, each with the size of its text."""
+        scope = self._scope
+        for portion in whole_lines(self._inputs, self._is_record):
+            size = sum(len(line.raw if isinstance(line, Line) else line.text) for line in portion)
+            yield [parse_line(line, scope) if isinstance(line, Line) else line for line in portion], size
 
     def _is_record(self, line: Line) -> bool:
         return isinstance(parse_line(line, self._scope), Job)

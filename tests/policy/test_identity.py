@@ -38,6 +38,13 @@ def test_a_body_says_what_the_record_says_and_no_more(details: RunDetails) -> No
 
 
 @given(DETAILS)
+def test_the_bytes_of_a_body_are_frozen(details: RunDetails) -> None:
+    """They are what Python's own encoder makes, whichever one is at work: a changed byte would be another body."""
+    plain = json.dumps(body_of(details), ensure_ascii=False, separators=(",", ":"))
+    assert canonical_body(details) == plain.encode()
+
+
+@given(DETAILS)
 def test_the_order_of_tags_makes_no_difference(details: RunDetails) -> None:
     turned = RunDetails(details.experiment_id, details.run_name, details.start_time, details.tags[::-1])
     assert canonical_body(turned) == canonical_body(details)

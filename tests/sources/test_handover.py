@@ -38,7 +38,7 @@ class Producer:
 
     def _run(self) -> None:
         for number in range(1, self._count + 1):
-            if not self._handover.put(record(number), self._size):
+            if not self._handover.put([record(number)], self._size):
                 self.refused = number
                 return
         self._handover.end()
@@ -66,7 +66,7 @@ async def test_all_that_is_put_is_taken_in_order() -> None:
 async def test_one_record_is_taken_without_waiting_for_another() -> None:
     handover = Handover()
     taking = asyncio.create_task(handover.take())
-    await asyncio.to_thread(handover.put, record(1), 1)
+    await asyncio.to_thread(handover.put, [record(1)], 1)
     assert await asyncio.wait_for(taking, 10) == [record(1)]
 
 
@@ -78,6 +78,15 @@ async def test_a_fast_producer_is_never_further_ahead_than_the_bound(size: int, 
     assert len(await handover.take()) == most
     assert max(map(len, await take_all(handover))) <= most
     await producer.ended()
+
+
+async def test_a_portion_goes_over_whole_and_one_of_nothing_wakes_nobody() -> None:
+    handover = Handover()
+    taking = asyncio.create_task(handover.take())
+    await asyncio.to_thread(handover.put, [], 0)
+    portion = [record(number) for number in range(MOST_RECORDS + 500)]
+    await asyncio.to_thread(handover.put, portion, 1)
+    assert await asyncio.wait_for(taking, 10) == portion
 
 
 async def test_a_stop_frees_a_producer_that_waits_for_room() -> None:
@@ -99,16 +108,16 @@ async def test_a_stop_frees_a_consumer_that_waits_for_records() -> None:
 
 async def test_nothing_is_taken_or_put_after_a_stop() -> None:
     handover = Handover()
-    handover.put(record(1), 1)
+    handover.put([record(1)], 1)
     handover.stop()
     handover.stop()
     assert await handover.take() == []
-    assert not handover.put(record(2), 1)
+    assert not handover.put([record(2)], 1)
 
 
 async def test_an_error_comes_after_what_was_put_before_it() -> None:
     handover = Handover()
-    handover.put(record(1), 1)
+    handover.put([record(1)], 1)
     handover.end(ValueError("broken"))
     assert await handover.take() == [record(1)]
     with pytest.raises(ValueError, match="broken"):
@@ -123,4 +132,4 @@ def test_an_end_that_comes_when_the_loop_is_gone_troubles_nobody() -> None:
 
     handover = asyncio.run(begin())
     handover.end()
-    assert not handover.put(record(1), 1)
+    assert not handover.put([record(1)], 1)

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestor.model.job import Line, Origin, Reject
-from ingestor.sources.lines import LONGEST, lines
+from ingestor.sources.lines import LONGEST
 from ingestor.sources.stored import BrokenSourceError, Stored
+from tests.sources.reading import lines
 
 BOM = b"\xef\xbb\xbf"
 

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -37,8 +37,12 @@ def left(folder: Path, *texts: bytes) -> Sequence[Stored]:
     return spool.leftovers(ignore)
 
 
+def found(inputs: Sequence[Stored]) -> Iterator[Line | Reject]:
+    return itertools.chain.from_iterable(whole_lines(inputs, is_record))
+
+
 def told(inputs: Sequence[Stored]) -> list[bytes]:
-    return [it.raw if isinstance(it, Line) else it.text.encode() for it in whole_lines(inputs, is_record)]
+    return [it.raw if isinstance(it, Line) else it.text.encode() for it in found(inputs)]
 
 
 @given(cuts=st.lists(st.integers(0, len(TEXT)), max_size=6).map(sorted), ends=st.booleans())
@@ -61,7 +65,7 @@ def test_what_is_no_record_together_either_stays_two_lines(tmp_path: Path) -> No
 
 def test_a_line_is_told_of_where_it_began(tmp_path: Path) -> None:
     inputs = left(tmp_path, TEXT + RECORDS[0][:5], RECORDS[0][5:] + b"\n")
-    *_, last = whole_lines(inputs, is_record)
+    *_, last = found(inputs)
     assert isinstance(last, Line)
     assert (last.raw, last.origin.line) == (RECORDS[0], 9)
 
@@ -76,7 +80,7 @@ def test_a_source_that_is_lost_ends_what_was_begun(tmp_path: Path) -> None:
     inputs = left(tmp_path, RECORDS[0][:5], RECORDS[0][5:] + b"\n")
     (tmp_path / "gone").mkdir()
     lost = Stored("-", ignore, path=str(tmp_path / "gone"))
-    first, reject, *rest = whole_lines([inputs[0], lost, inputs[1]], is_record)
+    first, reject, *rest = found([inputs[0], lost, inputs[1]])
     assert isinstance(first, Line)
     assert isinstance(reject, Reject)
     assert len(rest) == 1

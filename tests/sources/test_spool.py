@@ -13,9 +13,9 @@ import pytest
 from ingestor.model.errors import SpoolError
 from ingestor.model.job import Line
 from ingestor.policy.identity import Scope
-from ingestor.sources.lines import lines
 from ingestor.sources.spool import Spool
 from ingestor.sources.stored import Stored
+from tests.sources.reading import lines
 from tests.support.records import SCOPE
 
 OTHER = Scope(SCOPE.platform, SCOPE.workspace, "another batch")

@@ -12,8 +12,8 @@ import pytest
 from backports import zstd
 
 from ingestor.model.job import Line, Reject
-from ingestor.sources.lines import lines
 from ingestor.sources.stored import BrokenSourceError, Stored
+from tests.sources.reading import lines
 
 Pack = Callable[[bytes], bytes]
 
