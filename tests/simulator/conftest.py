@@ -91,6 +91,6 @@ def clock() -> ManualClock:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Let the event loop go on until the condition holds."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - the simulator has no event for it, as the real service has none
             await asyncio.sleep(0)
