@@ -15,7 +15,7 @@ run: $(VENV)/.run
 	@PATH="$(abspath $(BIN)):$$PATH" sh deploy/first-run.sh
 
 test: lint types
-	$(BIN)/pytest -q -n $(WORKERS) --dist loadgroup
+	$(BIN)/pytest -q -n $(WORKERS)
 
 soak: $(VENV)/.test
 	$(BIN)/pytest -q tests/crash tests/simulation --kills 1000 --lives 100000

@@ -2,6 +2,10 @@ from secrets import randbelow
 
 import hypothesis
 import pytest
+from xdist.remote import Producer
+from xdist.workermanage import WorkerController
+
+from tests.support.distribution import OneServer
 
 hypothesis.settings.register_profile("ingestor", deadline=None)  # a busy machine is no fault of an example
 hypothesis.settings.load_profile("ingestor")
@@ -12,6 +16,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--seed", type=int, default=randbelow(10**6), help="what crashes and lives are drawn from")
     group.addoption("--kills", type=int, default=50, help="processes to kill")
     group.addoption("--lives", type=int, default=2000, help="lives to simulate")
+
+
+def pytest_configure_node(node: WorkerController) -> None:
+    """Tell a process of its own for tests what all draw from."""
+    node.workerinput["seed"] = node.config.getoption("--seed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):
+        config.option.seed = config.workerinput["seed"]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneServer:
+    return OneServer(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
