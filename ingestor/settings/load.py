@@ -15,7 +15,7 @@ from pydantic_settings import EnvSettingsSource
 from ingestor.model.errors import UsageError
 from ingestor.settings.options import PREFIX, Settings, flag_of, option_of, variable_of
 from ingestor.settings.rules import idle_tokens, target_problems
-from ingestor.settings.wording import complaint, did_you_mean, shown
+from ingestor.settings.wording import WHOLE, complaint, did_you_mean, shown
 
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
 M = TypeVar("M", bound=BaseModel)
@@ -134,17 +134,17 @@ def _read_config(flag: str | None) -> tuple[Layer, list[str]]:
     table = _parse(Path(path or ""), name)
     wrong = {key: problem for key, value in table.items() if (problem := _wrong_key(key, value))}
     options = {key: value for key, value in table.items() if key not in wrong}
-    problems = [f"{shown(path)}: {problem}" for problem in wrong.values()]
-    return Layer(Place.FILE, options, f"{shown(path)}: {{}}".format), problems
+    problems = [f"{shown(path, WHOLE)}: {problem}" for problem in wrong.values()]
+    return Layer(Place.FILE, options, f"{shown(path, WHOLE)}: {{}}".format), problems
 
 
 def _parse(path: Path, name: str) -> Mapping[str, object]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError(f"{name}: {shown(path)} can't be read: {error.strerror}") from None
+        raise UsageError(f"{name}: {shown(path, WHOLE)} can't be read: {error.strerror}") from None
     except ValueError as error:
-        raise UsageError(f"{name}: {shown(path)} is not valid TOML: {error}") from None
+        raise UsageError(f"{name}: {shown(path, WHOLE)} is not valid TOML: {error}") from None
 
 
 def _wrong_key(key: str, value: object) -> str | None:

@@ -5,7 +5,7 @@ import json
 from ingestor.settings.load import Loaded, Place
 from ingestor.settings.options import Settings, option_of
 from ingestor.settings.values import Output
-from ingestor.settings.wording import shown
+from ingestor.settings.wording import WHOLE, shown
 
 MASK = "********"
 
@@ -45,4 +45,4 @@ def _as_table(loaded: Loaded) -> str:
 def _text(name: str, value: object) -> str:
     if value is None:
         return f"({option_of(Settings.model_fields[name]).default or 'not set'})"
-    return shown(value)
+    return shown(value, WHOLE)

@@ -9,6 +9,9 @@ from ingestor.report.text import printable
 
 _LONGEST_VALUE = 80
 
+WHOLE = 4096
+"""Characters of a path or identifier, which is of no use when it is shortened: as many as a path may have."""
+
 _MUST = {
     "bool_parsing": "must be true or false",
     "bool_type": "must be true or false",
@@ -40,13 +43,13 @@ def complaint(error: ErrorDetails) -> str:
     return f"{must}, got {shown(error['input'])}"
 
 
-def shown(value: object) -> str:
+def shown(value: object, longest: int = _LONGEST_VALUE) -> str:
     """Show a value as the user wrote it, on one line, shortened, and with nothing that moves a terminal."""
     if isinstance(value, Mapping):
         return "a table"
     if isinstance(value, list | tuple):
         return "an array"
-    text = printable(str(value).lower() if isinstance(value, bool) else str(value), _LONGEST_VALUE)
+    text = printable(str(value).lower() if isinstance(value, bool) else str(value), longest)
     return text if text and " " not in text else f"'{text}'"
 
 

@@ -45,6 +45,15 @@ def test_every_value_remembers_where_it_came_from(tmp_path: Path) -> None:
     }
 
 
+def test_a_long_path_of_the_file_is_told_whole(tmp_path: Path) -> None:
+    folder = tmp_path / ("f" * 200)
+    folder.mkdir()
+    path = config(folder, "rate = -1\n")
+    assert refusal({}, path) == [f"{path}: rate: must be greater than 0, got -1"]
+    missing = str(folder / "missing.toml")
+    assert refusal({}, missing)[0].startswith(f"--config: {missing} can't be read")
+
+
 def test_what_a_stronger_place_overrides_need_not_be_valid(tmp_path: Path) -> None:
     path = config(tmp_path, 'rate = "fast"\n')
     assert loaded({"rate": "3"}, path, INGESTOR_RATE="slow").settings.rate == 3

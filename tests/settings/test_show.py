@@ -21,6 +21,11 @@ def test_the_table_tells_of_every_setting_its_value_and_where_it_came_from() -> 
     assert rows["region"] == ["(not", "set)", "default"]
 
 
+def test_a_long_identifier_is_shown_whole() -> None:
+    platform = "ocid1.aidataplatform.oc1.iad." + "a" * 60
+    assert platform in shown({"platform_id": platform}).split()
+
+
 def test_json_tells_the_same(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text("rate = 5\n")
