@@ -71,7 +71,7 @@ class Contender:
         """What came of it."""
         starts = [turn.startup for turn in self.turns if turn.startup is not None]
         return (
-            f"{self.name}{self.detail}",
+            f"{LABELS[self.name]}{self.detail}",
             spread(self.rates),
             spread(self.cpus),
             f"{median(starts):.2f}" if starts else "",
@@ -156,7 +156,7 @@ def contenders(arena: Arena, chosen: Callable[[str], bool]) -> Iterator[Contende
     if chosen(OFFICIAL):
         threads = best_threads(arena, "official", OFFICIAL_THREADS, signed=True)
         turn = partial(other, arena, "official", threads, slow, signed=True)
-        yield Contender(OFFICIAL, turn, f", {threads} threads")
+        yield Contender(OFFICIAL, turn, _threads(threads))
     if chosen(PLAIN):
         yield Contender(PLAIN, Ours(arena, "--auth", "none").turn)
     if chosen(BARE_PLAIN):
@@ -164,7 +164,11 @@ def contenders(arena: Arena, chosen: Callable[[str], bool]) -> Iterator[Contende
     if chosen(MLFLOW):
         threads = best_threads(arena, "mlflow_client", MLFLOW_THREADS, signed=False)
         turn = partial(other, arena, "mlflow_client", threads, slow, signed=False)
-        yield Contender(MLFLOW, turn, f", {threads} threads")
+        yield Contender(MLFLOW, turn, _threads(threads))
+
+
+def _threads(number: int) -> str:
+    return f", {number} thread{'s' if number > 1 else ''}"
 
 
 def contest(arena: Arena, say: Callable[[str], None], chosen: Callable[[str], bool]) -> tuple[Table, list[Check]]:

@@ -22,7 +22,7 @@ from tests.bench.process import ROOT
 from tests.bench.sink import sink
 from tests.bench.table import Table
 
-FULL = Effort(rounds=5, records=20_000, slow_records=5_000, trial_records=1_000)
+FULL = Effort(rounds=5, records=30_000, slow_records=5_000, trial_records=1_000)
 QUICK = Effort(rounds=3, records=6_000, slow_records=1_000, trial_records=300)
 FULL_COUNTS = (1_000, 10_000, 100_000, 1_000_000)
 QUICK_COUNTS = (1_000, 10_000, 50_000)
@@ -37,6 +37,8 @@ def main(words: Sequence[str] | None = None) -> int:
     asked = parse(words)
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that what was started is ended
     load = conditions.busy()
+    if load > 0.5:
+        say(f"this machine is busy with something else (load average {load:.1f}): the figures will show it")
     with tempfile.TemporaryDirectory(prefix=".bench-", dir=ROOT) as name, sink(Path(name) / "nginx") as url:
         arena = _arena(url, Path(name), _effort(asked))
         words_about = [conditions.held_constant(arena), conditions.machine(load)]
