@@ -1,7 +1,8 @@
 # make run    the first run: a simulator on this machine, and some thousand records brought into it
 # make test   everything that CI runs
 # make soak   the long proofs: 1,000 kills, 100,000 simulated lives, a million records; takes an hour or two
-# make bench  what it costs on this machine, beside other clients: a quarter of an hour; make bench BENCH=--quick: two minutes
+# make bench  what it costs here, beside other clients, written into README.md: about a quarter of an hour
+#             BENCH="--quick contest" asks for less; python -m tests.bench.speed --help tells what there is
 # make clean  remove what the others made
 
 PYTHON ?= python3

@@ -6,10 +6,10 @@ from importlib.metadata import version
 from statistics import mean
 
 from tests.bench import records
-from tests.bench.contest import CONCURRENCY, Arena
+from tests.bench.contenders import CONCURRENCY, Arena
 from tests.bench.credentials import KEY_BITS
 
-_PACKAGES = ("aiohttp", "cryptography", "aidp-python-client", "mlflow-skinny")
+_PACKAGES = ("aiohttp", "cryptography", "aidp-python-client", "mlflow")
 
 
 def busy() -> float:

@@ -21,7 +21,7 @@ class Ended:
         began: when it was started, in seconds since the epoch.
         seconds: from its start to its end.
         cpu: seconds of processor time, user and system, of it and of all that it started and waited for.
-        peak: the most memory (resident set) that it held, in bytes.
+        peak: the most memory (resident set) that it held, in bytes, or one that it waited for did, if more.
         output: its standard output.
     """
 

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.bench import conditions, contest, credentials, readme, records, scaling, startup
-from tests.bench.contest import Arena, Effort
+from tests.bench.contenders import LABELS, Arena, Effort
 from tests.bench.figures import CHECKED, Check
 from tests.bench.process import ROOT
 from tests.bench.sink import sink
@@ -53,7 +53,7 @@ def _measure(arena: Arena, asked: argparse.Namespace) -> list[Table]:
     """Measure the parts that are asked for; return their tables, and last the table of what is to be reached."""
     counts = QUICK_COUNTS if asked.quick else FULL_COUNTS
     makers: dict[str, Callable[[], Part]] = {
-        "contest": lambda: contest.contest(arena, say, lambda name: name in (asked.only or contest.LABELS)),
+        "contest": lambda: contest.contest(arena, asked.only or LABELS, say),
         "scaling": lambda: scaling.scaling(arena.url, arena.folder, counts, say),
         "startup": lambda: startup.startup(arena.url, arena.folder, 3 * arena.effort.rounds, say),
     }
@@ -81,7 +81,7 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.speed", description="What it costs on this machine.")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all, if none is named")
     parser.add_argument("--quick", action="store_true", help="some minutes instead of a quarter of an hour")
-    parser.add_argument("--only", action="append", choices=contest.LABELS, help="these contenders alone")
+    parser.add_argument("--only", action="append", choices=LABELS, help="these contenders alone")
     parser.add_argument("--records", type=_at_least(2), help="how many a contender brings in, slow ones a quarter")
     parser.add_argument("--rounds", type=_at_least(1), help="how often each contender has its turn")
     parser.add_argument("--write", action="store_true", help="write what came out into README.md; of a full run only")

@@ -1,4 +1,5 @@
-from tests.bench.contest import BARE, ONE, TWO, Contender, Turn, checks
+from tests.bench.contenders import BARE, ONE, TWO, Contender, Turn
+from tests.bench.contest import checks
 
 
 def contender(name: str, *turns: Turn) -> Contender:
