@@ -26,7 +26,7 @@ def contest(arena: Arena, names: Collection[str], say: Callable[[str], None]) ->
             turn = contender.turn()
             contender.turns.append(turn)
             say(f"contest: round {number}: {contender.label}: {turn.rate:,.0f}/s, {turn.cpu:,.0f} µs each")
-    title = f"Records a second, {arena.effort.rounds} rounds: median (lowest-highest)"
+    title = f"Records a second: median (lowest-highest) of {arena.effort.rounds} turns each"
     return Table(title, _COLUMNS, [_row(contender) for contender in met]), checks(met)
 
 

@@ -59,7 +59,8 @@ def _measure(arena: Arena, asked: argparse.Namespace) -> list[Table]:
     }
     parts = [makers[name]() for name in PARTS if name in (asked.parts or PARTS)]
     checks = [check.row for _, found in parts for check in found]
-    return [*(table for table, _ in parts), Table("What is to be reached", CHECKED, checks)]
+    reached = [Table("What is to be reached", CHECKED, checks)] if checks else []
+    return [*(table for table, _ in parts), *reached]
 
 
 def _effort(asked: argparse.Namespace) -> Effort:
