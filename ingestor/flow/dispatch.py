@@ -35,6 +35,7 @@ class Dispatch:
         self._slots: set[asyncio.Task[None]] = set()
         self._flying: set[asyncio.Task[None]] = set()
         self._closed = False
+        pacer.watch(lambda: len(self._flying))
 
     def open(self, group: asyncio.TaskGroup, slots: int) -> None:
         """Start `slots` slots, at least 1."""

@@ -47,7 +47,7 @@ class Hearing:
 
     def patience(self) -> int | None:
         """Return the most attempts that may be in flight; None for no limit."""
-        limits = (self._halt_policy.patience, self._breaker.patience)
+        limits = (self._halt_policy.patience, self._breaker.patience, self._service.pacer.window)
         return min((limit for limit in limits if limit is not None), default=None)
 
     async def goes_on(self, delivery: Delivery, ruling: Ruling, reply: Reply, sent_at: float) -> bool:

@@ -1,115 +1,116 @@
-"""The rate controller against a token bucket it is not told of, in simulated time."""
+"""The rate controller against limits that it is not told of, in simulated time: the numbers of promise 2."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import pytest
 
 from ingestor.policy.rate import FLOOR, RateController
+from tests.support.limited import ConcurrencyLimit, RateLimit, Traffic, World
+
+BURSTS = (0.1, 1.0)
+LATENCIES = (0.005, 0.05, 0.2)
 
 
-@dataclass
-class Bucket:
-    """A server's token bucket: `limit` a second, `burst` seconds deep."""
-
-    limit: float
-    burst: float = 0.1
-    tokens: float = 0.0
-    at: float = 0.0
-
-    def takes(self, now: float) -> bool:
-        self.tokens = min(max(1.0, self.limit * self.burst), self.tokens + (now - self.at) * self.limit)
-        self.at = now
-        if self.tokens < 1.0:
-            return False
-        self.tokens -= 1.0
-        return True
+def controllers(count: int = 1) -> list[RateController]:
+    return [RateController(None, 0.0) for _ in range(count)]
 
 
-@dataclass
-class Tally:
-    accepted: int = 0
-    refused: int = 0
+def drive(limits: Sequence[tuple[float, float]], burst: float, latency: float, *, clients: int = 1, **how: float) -> Traffic:
+    """Send for a while at each (limit, until), with one world and one bucket for all."""
+    world = World(controllers(clients), latency, **how)  # type: ignore[arg-type]  # jitter, curt, seed
+    limiter = RateLimit(limits[0][0], burst, world.clock)
+    traffic = Traffic([])
+    for limit, until in limits:
+        limiter.bucket.set_rate(limit)
+        traffic = world.run(limiter, until)
+    return traffic
 
 
-def drive(controller: RateController, bucket: Bucket, start: float, seconds: float, latency: float = 0.02) -> Tally:
-    """Send at the controller's rate, answers coming back after `latency`."""
-    tally = Tally()
-    now = start
-    answers: list[tuple[float, float, bool]] = []
-    while now < start + seconds:
-        while answers and answers[0][0] <= now:
-            landed, sent_at, taken = answers.pop(0)
-            if taken:
-                controller.accepted(landed)
-            else:
-                controller.throttled(landed, sent_at)
-        controller.sent()
-        taken = bucket.takes(now)
-        tally.accepted += taken
-        tally.refused += not taken
-        answers.append((now + latency, now, taken))
-        now += 1.0 / controller.rate
-    return tally
+def hold_to_the_limit(traffic: Traffic, limit: float, *, settled: tuple[float, float] = (30.0, 90.0)) -> None:
+    minute, (start, end) = traffic.between(0.0, 60.0), settled
+    assert minute.accepted >= 0.93 * limit * 60
+    assert minute.refused_share <= 0.01
+    assert traffic.goodput(start, end) >= 0.97 * limit
+    assert traffic.between(start, end).refused_share <= 0.005
 
 
-@pytest.mark.parametrize("limit", [5.0, 50.0, 500.0, 2000.0])
-def test_it_finds_a_limit_and_stays_near_it(limit: float) -> None:
-    controller = RateController(None, 0.0)
-    bucket = Bucket(limit)
-    drive(controller, bucket, 0.0, 20.0)
-    settled = drive(controller, bucket, 20.0, 40.0)
-    assert settled.accepted >= 0.75 * limit * 40
-    assert settled.refused <= 0.05 * settled.accepted
+@pytest.mark.parametrize("burst", BURSTS)
+@pytest.mark.parametrize("latency", LATENCIES)
+@pytest.mark.parametrize("limit", [60.0, 300.0])
+def test_it_finds_a_limit_and_stays_just_under_it(limit: float, latency: float, burst: float) -> None:
+    hold_to_the_limit(drive([(limit, 90.0)], burst, latency), limit)
 
 
-def test_it_follows_a_limit_that_falls_and_rises() -> None:
-    controller = RateController(None, 0.0)
-    bucket = Bucket(300.0)
-    drive(controller, bucket, 0.0, 20.0)
-    bucket.limit = 50.0
-    drive(controller, bucket, 20.0, 5.0)
-    assert 40.0 <= controller.rate <= 65.0
-    bucket.limit = 300.0
-    drive(controller, bucket, 25.0, 30.0)
-    assert controller.rate >= 250.0
+@pytest.mark.parametrize(("latency", "burst"), [(0.005, 1.0), (0.2, 0.1), (0.2, 1.0)])
+def test_it_finds_a_limit_of_thousands(latency: float, burst: float) -> None:
+    hold_to_the_limit(drive([(2000.0, 60.0)], burst, latency), 2000.0, settled=(25.0, 60.0))
 
 
-def test_a_ceiling_is_where_it_starts_and_what_it_never_passes() -> None:
-    controller = RateController(40.0, 0.0)
-    assert controller.rate == 40.0
-    drive(controller, Bucket(1000.0), 0.0, 30.0)
-    assert controller.rate == 40.0
+@pytest.mark.parametrize("burst", BURSTS)
+@pytest.mark.parametrize("latency", LATENCIES)
+@pytest.mark.parametrize(("limit", "goodput"), [(2.0, 0.85), (10.0, 0.85)])
+def test_at_a_few_requests_a_second_a_look_costs_a_refusal_or_two(
+    limit: float, goodput: float, latency: float, burst: float
+) -> None:
+    """A percent of a minute is one request here: 24 refusals until the limit is found, then 5 a minute."""
+    traffic = drive([(limit, 120.0)], burst, latency)
+    assert traffic.between(0.0, 60.0).refused <= 24
+    assert traffic.between(60.0, 120.0).refused <= 5
+    assert traffic.goodput(30.0, 120.0) >= goodput * limit
 
 
-def test_a_ceiling_below_the_floor_is_kept_to_as_well() -> None:
-    controller = RateController(FLOOR / 5, 0.0)
-    assert controller.throttled(1.0, 0.5)
-    assert controller.rate <= FLOOR / 5
+@pytest.mark.parametrize(("jitter", "burst"), [(0.05, 0.1), (0.1, 1.0)])
+def test_answers_may_overtake_each_other(jitter: float, burst: float) -> None:
+    traffic = drive([(300.0, 90.0)], burst, 0.05, jitter=jitter)
+    assert traffic.goodput(30.0, 90.0) >= 0.97 * 300
+    assert traffic.between(0.0, 60.0).refused_share <= 0.015
 
 
-def test_one_volley_of_refusals_is_one_cut() -> None:
-    controller = RateController(100.0, 0.0)
-    for number in range(100):
-        controller.accepted(0.01 * number)
-    assert controller.throttled(1.0, 0.95)
-    after_one = controller.rate
-    assert not controller.throttled(1.01, 0.96)
-    assert not controller.throttled(1.02, 0.99)
-    assert controller.rate == after_one
-    assert controller.throttled(1.2, 1.1)
+def test_refusals_may_take_as_long_as_answers() -> None:
+    hold_to_the_limit(drive([(300.0, 90.0)], 0.1, 0.2, curt=False), 300.0)
 
 
-def test_nothing_but_refusals_never_stops_it_altogether() -> None:
-    controller = RateController(None, 0.0)
-    for second in range(1, 1000):
-        controller.throttled(float(second), float(second))
-    assert controller.rate == FLOOR
+@pytest.mark.parametrize("burst", BURSTS)
+@pytest.mark.parametrize("latency", LATENCIES)
+@pytest.mark.parametrize("limit", [300.0, 1200.0])
+def test_a_limit_that_falls_to_a_sixth_is_found_again(limit: float, latency: float, burst: float) -> None:
+    """What is in flight at the fall can't be called back: five sixths of it are refused, and come on top of 3 %."""
+    fallen, fall = limit / 6, 31.3
+    traffic = drive([(limit, fall), (fallen, fall + 20)], burst, latency)
+    after = traffic.between(fall, fall + 20)
+    assert after.refused <= 0.03 * len(after.sent) + (limit - fallen) * latency
+    assert traffic.goodput(fall + 5, fall + 20) >= 0.95 * fallen
 
 
-def test_a_rate_that_is_not_used_does_not_grow() -> None:
-    controller = RateController(None, 0.0)
-    before = controller.rate
-    for second in range(1, 100):
-        controller.sent()
-        controller.accepted(float(second))
-    assert controller.rate == before
+@pytest.mark.parametrize("burst", BURSTS)
+@pytest.mark.parametrize("latency", LATENCIES)
+@pytest.mark.parametrize("moment", [31.0, 33.0, 35.0])
+def test_a_limit_that_triples_is_found_within_ten_seconds(moment: float, latency: float, burst: float) -> None:
+    traffic = drive([(100.0, moment), (300.0, moment + 16)], burst, latency)
+    assert traffic.goodput(moment + 10, moment + 16) >= 0.95 * 300
+
+
+@pytest.mark.parametrize("burst", BURSTS)
+@pytest.mark.parametrize(("limit", "latency"), [(100.0, 0.1), (400.0, 0.005), (400.0, 0.1)])
+def test_two_clients_share_a_limit(limit: float, latency: float, burst: float) -> None:
+    traffic = drive([(limit, 120.0)], burst, latency, clients=2)
+    one, two = (traffic.goodput(30.0, 120.0, client) for client in (0, 1))
+    assert (one + two) ** 2 / (2 * (one**2 + two**2)) >= 0.95
+    assert one + two >= 0.95 * limit
+
+
+def test_a_limit_on_what_is_in_flight_is_found_as_well() -> None:
+    [controller] = controllers()
+    traffic = World([controller], 0.05).run(ConcurrencyLimit(20), 60.0)
+    most = 20 / 0.051
+    assert controller.window is not None
+    assert 18 <= controller.window <= 22
+    assert traffic.goodput(20.0, 60.0) >= 0.9 * most
+    assert traffic.between(20.0, 60.0).refused_share <= 0.01
+
+
+def test_a_limit_on_the_rate_is_not_taken_for_one_on_what_is_in_flight() -> None:
+    [controller] = controllers()
+    world = World([controller], 0.05, jitter=0.02)
+    world.run(RateLimit(300.0, 0.1, world.clock), 60.0)
+    assert controller.window is None

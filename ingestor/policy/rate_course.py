@@ -1,0 +1,93 @@
+"""The two courses that a rate takes between refusals: it climbs where no limit is known, and hovers where one is.
+
+The constants were chosen by a search over simulated services (limits of 2 to 2,000 a second, bursts of a tenth of a
+second and of a second, latencies of 5 to 200 ms, limits that fall and rise, and two clients on one limit).
+"""
+
+from dataclasses import dataclass, replace
+from math import exp, inf
+
+FASTEST = 4.0
+"""The most that a climb gains, as an exponent a second: it doubles in 0.17 s."""
+
+_GAIN_PER_LATENCY = 0.17  # answers lag: what is gained until a refusal is heard of must stay small
+_FIRST_GAIN = 0.25
+_DOUBLING = 0.4
+_LONGEST_STEP = 0.2
+
+_BELOW = 0.04
+_JUST_BELOW = 0.01
+_REACH = 0.05
+_REACH_RATE = 200.0
+_REACH_EXPONENT = 0.5
+_SMALLEST_REACH, _LARGEST_REACH = 0.03, 0.20
+_REST = 3.5
+_REST_ATTEMPTS = 250
+_LONGEST_REST = 30.0
+_RAMP = 0.15
+_WIDE = 1.3
+_QUICK_REST, _QUICK_ATTEMPTS = 0.1, 12
+_SURPLUS, _SURPLUS_ATTEMPTS = 0.06, 3
+
+CAUTION = 1 - _BELOW
+"""What of an estimated limit is used at first."""
+
+
+class Climb:
+    """Grows without bound: at once where nothing is known yet, and gathering speed where a limit was left behind."""
+
+    def __init__(self, *, from_rest: bool) -> None:
+        self._gain = _FIRST_GAIN if from_rest else inf
+
+    def rate_after(self, rate: float, seconds: float, latency: float) -> float:
+        """Return what becomes of a rate in some seconds, where answers take `latency` seconds."""
+        gain = min(self._gain, FASTEST, _GAIN_PER_LATENCY / latency)
+        self._gain *= 2 ** (seconds / _DOUBLING)
+        return rate * exp(gain * min(seconds, _LONGEST_STEP))
+
+
+@dataclass(frozen=True, slots=True)
+class Hover:
+    """Rests a little under an estimated limit, then reaches a little over it to see whether it still holds.
+
+    Attributes:
+        limit: the estimate, attempts a second.
+        reach: how far over it, as a share of it.
+        rest: seconds under it.
+        ramp: seconds on the way over it.
+    """
+
+    limit: float
+    reach: float
+    rest: float
+    ramp: float
+
+    def rate_at(self, seconds: float) -> float:
+        """Return the rate so many seconds after the estimate was made."""
+        if seconds < self.rest:
+            return self.limit * (1 - _BELOW + (_BELOW - _JUST_BELOW) * seconds / self.rest)
+        over = min(1.0, (seconds - self.rest) / self.ramp)
+        return self.limit * (1 - _JUST_BELOW + (self.reach + _JUST_BELOW) * over)
+
+    def rest_at_least(self, seconds: float) -> "Hover":
+        """Return the same with so long a rest."""
+        return replace(self, rest=max(self.rest, seconds))
+
+    def is_outrun(self, seconds: float, accepted: int) -> bool:
+        """Whether more was accepted in some seconds, from a refusal on, than an estimate that is right allows."""
+        return accepted - self.limit * seconds > _SURPLUS * self.limit + _SURPLUS_ATTEMPTS
+
+
+def hover(limit: float, doubt: float) -> Hover:
+    """Choose how to go on from an estimate that may be too low by `doubt`, a share of it.
+
+    Where the doubt is small the rest is long: each look costs a refusal. The reach is larger at low rates, where a
+    refusal is one of few; so the smaller of two clients on one limit also gains on the larger.
+    """
+    reach = _REACH * (_REACH_RATE / limit) ** _REACH_EXPONENT
+    reach = min(_LARGEST_REACH, max(_SMALLEST_REACH, reach))
+    if doubt <= _WIDE * reach:
+        rest = min(_LONGEST_REST, max(_REST, _REST_ATTEMPTS / limit))
+        return Hover(limit, reach, rest, _RAMP * rest)
+    rest = max(_QUICK_REST, _QUICK_ATTEMPTS / limit)
+    return Hover(limit, doubt, rest, rest)

@@ -1,0 +1,96 @@
+"""What is known of a limit from attempts that were let go and those of them that were refused (429)."""
+
+from bisect import bisect_right
+from dataclasses import dataclass
+
+_MOMENT = 1e-3  # seconds that are counted together
+_ENTRIES = 16_384
+_DISPROOF = 3  # refusals more than acceptances that show a guess to be wrong
+
+
+class SendLog:
+    """How many attempts were let go until when, and how many were under way then; bounded, the oldest is forgotten.
+
+    Times are seconds on the caller's monotonic clock and never go back.
+    """
+
+    def __init__(self, now: float) -> None:
+        self.count = 0
+        self._times = [now]
+        self._counts = [0]
+        self._in_flight = [0]
+
+    def add(self, now: float, in_flight: int) -> None:
+        """Count an attempt; `in_flight` are those under way, itself included."""
+        self.count += 1
+        if now - self._times[-1] < _MOMENT:
+            self._counts[-1] = self.count
+            self._in_flight[-1] = in_flight
+            return
+        self._times.append(now)
+        self._counts.append(self.count)
+        self._in_flight.append(in_flight)
+        if len(self._times) > _ENTRIES:
+            for column in (self._times, self._counts, self._in_flight):
+                del column[: _ENTRIES // 2]
+
+    def until(self, moment: float) -> int:
+        """Return how many attempts were let go up to a moment."""
+        return self._counts[self._at(moment)]
+
+    def in_flight(self, moment: float) -> int:
+        """Return how many attempts were under way at a moment, with the one let go then."""
+        return self._in_flight[self._at(moment)]
+
+    def speed(self, moment: float, window: float) -> float:
+        """Return how many attempts a second were let go in the `window` seconds up to a moment."""
+        return (self.until(moment) - self.until(moment - window)) / window
+
+    def _at(self, moment: float) -> int:
+        return max(0, bisect_right(self._times, moment) - 1)
+
+
+@dataclass(slots=True)
+class Stretch:
+    """Time from a refusal on, at which the service had nothing left to give.
+
+    Since it began empty, what was accepted divided by the time is never above the limit; and where it ends in another
+    refusal, empty again, it is the limit, unless so little was sent between that the service's allowance overflowed.
+
+    Attributes:
+        began: when the refused attempt was sent.
+        sent: attempts sent until then.
+        guess: the limit as it was expected to be, a second.
+        weight: how many attempts' worth of evidence the guess is.
+        refused: refusals within.
+        ended: when the last of them was sent.
+    """
+
+    began: float
+    sent: int
+    guess: float
+    weight: float
+    refused: int = 0
+    ended: float = 0.0
+
+    def accepted(self, sent: int) -> int:
+        """Return how many were accepted of what was sent since, where `sent` were sent in all."""
+        return max(0, sent - self.sent - self.refused)
+
+    def refuse(self, sent_at: float, sent: int) -> int:
+        """Take another refusal, before whose attempt `sent` were sent in all; return how many were accepted by then."""
+        self.refused += 1
+        self.ended = max(self.ended, sent_at)
+        accepted = self.accepted(sent)
+        if self.refused >= accepted + _DISPROOF:
+            self.weight = 1.0
+        return accepted
+
+    def estimate(self, moment: float, accepted: int) -> float:
+        """Return the limit, a second, after `accepted` attempts up to a moment: the guess and what was seen.
+
+        A service that refuses may be about to give: what it accepts tells its limit to one attempt more.
+        """
+        seconds = max(0.0, moment - self.began)
+        told = (self.weight + accepted + 1) / (self.weight / self.guess + seconds)
+        return min(told, max(self.guess, accepted / seconds if seconds else 0.0))

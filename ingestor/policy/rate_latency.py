@@ -1,0 +1,61 @@
+"""How many attempts a service that is slow should have in flight: rate times latency, and little more.
+
+Answers that get slower while no more of them come are a queue, and our own attempts wait in it. Then as many are let
+out as the service answers in twice its own latency. Where fewer in flight leave the latency as it was, it is no queue
+of ours but the way the service is now, and it is given as many as its throughput needs again.
+"""
+
+from math import ceil
+
+_PERIOD = 1.0
+_ANSWERS = 8
+"""A period, after which is judged, is this many seconds, this many answers and two latencies long, whichever is longest."""
+
+_TOLERANCE = 2.0
+_SLACK = 0.05
+"""Answers may take this many times the service's own latency and this many seconds more before it counts as a queue."""
+
+_FEWEST = 4
+_GROWTH = 1.25
+_FEWER = 0.7
+_FASTER = 0.8
+
+
+class LatencyWindow:
+    """A bound for attempts in flight, made from answers; times are seconds on the caller's monotonic clock.
+
+    `size` is the bound, None where none is needed.
+    """
+
+    def __init__(self, now: float) -> None:
+        self.size: int | None = None
+        self._own = float("inf")
+        self._began = now
+        self._answers = 0
+        self._waited = 0.0
+        self._before: tuple[float, float] | None = None
+
+    def answered(self, now: float, latency: float) -> None:
+        """Take an answer that is no refusal, and how long it took."""
+        self._answers += 1
+        self._waited += latency
+        seconds = now - self._began
+        if self._answers >= _ANSWERS and seconds >= _PERIOD and seconds * self._answers >= 2 * self._waited:
+            self._judge(self._answers / seconds, self._waited / self._answers)
+            self._began, self._answers, self._waited = now, 0, 0.0
+
+    def _judge(self, throughput: float, latency: float) -> None:
+        in_flight = throughput * latency
+        if self._before is not None and in_flight <= _FEWER * self._before[0]:
+            if latency >= _FASTER * self._before[1]:
+                self._own, self.size = latency, None
+            self._before = None
+        self._own = min(self._own, latency)
+        bearable = _TOLERANCE * self._own + _SLACK
+        if latency > bearable:
+            self._before = self._before or (in_flight, latency)
+            self.size = max(_FEWEST, ceil(throughput * bearable))
+        else:
+            self._before = None
+            binds = self.size is not None and in_flight >= _FEWER * self.size
+            self.size = ceil(_GROWTH * self.size) if self.size is not None and binds else None
