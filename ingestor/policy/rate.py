@@ -58,7 +58,7 @@ class RateController:
         self._course: Climb | Hover = Climb(from_rest=False)
         self._stretch: Stretch | None = None
         self._upper = inf
-        self._in_epoch = self._relapsed = False
+        self._in_epoch = False
         self._heard_at = self._course_since = self._step_at = now
         self._step_sent = self._sent_at_end = self._seen = self._relapses = 0
         self._estimate = inf
@@ -110,7 +110,7 @@ class RateController:
         climbed = isinstance(self._course, Climb)
         guess = (_OVERSHOT if self._stretch is None else _PASSED) * rate
         if self._stretch is not None:
-            self._relapsed = few = self._is_relapse(now)
+            few = self._is_relapse(now)
             if few and self._relapses < _MOST_RELAPSES:
                 self._relapses += 1
                 self._in_epoch = True
@@ -135,13 +135,17 @@ class RateController:
         if stretch is None or sent_at <= stretch.began:
             return
         self._heard_at = now
-        self._seen = stretch.refuse(sent_at, self._log.until(max(sent_at, stretch.ended)))
+        sent = self._log.until(max(sent_at, stretch.ended))
+        self._seen = stretch.refuse(sent_at, sent)
+        if (recent := stretch.lately()) is not None:
+            self._stretch = stretch = recent
+            self._seen = stretch.accepted(sent)
         self._estimate = stretch.estimate(stretch.ended, self._seen)
         self._set(CAUTION * self._estimate)
 
     def _end_epoch(self, now: float) -> None:
         doubt = min(self._upper / self._estimate - 1, _DOUBT_ATTEMPTS / max(1, self._seen), _MOST_DOUBT)
-        if isinstance(self._course, Hover) and not self._relapsed:
+        if isinstance(self._course, Hover) and self._estimate >= _FALLEN * self._course.limit:
             doubt = min(doubt, self._course.reach / 2)  # between the rate it rested at and the one that was refused
         self._in_epoch, self._heard_at = False, now
         self._sent_at_end = self._log.count

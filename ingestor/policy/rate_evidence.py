@@ -1,10 +1,12 @@
 """What is known of a limit from attempts that were let go and those of them that were refused (429)."""
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 
 _MOMENT = 1e-3  # seconds that are counted together
 _ENTRIES = 16_384
+_FEW, _FAR_LOWER = 8, 0.7
 _DISPROOF = 3  # refusals more than acceptances that show a guess to be wrong
 
 
@@ -64,6 +66,7 @@ class Stretch:
         weight: how many attempts' worth of evidence the guess is.
         refused: refusals within.
         ended: when the last of them was sent.
+        recent: the last few: when each was sent, and how many attempts in all until then.
     """
 
     began: float
@@ -72,6 +75,7 @@ class Stretch:
     weight: float
     refused: int = 0
     ended: float = 0.0
+    recent: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=_FEW))
 
     def accepted(self, sent: int) -> int:
         """Return how many were accepted of what was sent since, where `sent` were sent in all."""
@@ -81,10 +85,21 @@ class Stretch:
         """Take another refusal, before whose attempt `sent` were sent in all; return how many were accepted by then."""
         self.refused += 1
         self.ended = max(self.ended, sent_at)
+        self.recent.append((sent_at, sent))
         accepted = self.accepted(sent)
         if self.refused >= accepted + _DISPROOF:
             self.weight = 1.0
         return accepted
+
+    def lately(self) -> "Stretch | None":
+        """Return the time of the last few refusals as a stretch of its own, where it tells of a limit far lower."""
+        (began, first), (ended, last) = self.recent[0], self.recent[-1]
+        if len(self.recent) < _FEW or ended <= began:
+            return None
+        limit = max(1, last - first - _FEW + 1) / (ended - began)
+        if limit >= _FAR_LOWER * self.estimate(ended, self.accepted(last)):
+            return None
+        return Stretch(began, first, limit, 1.0, refused=_FEW - 1, ended=ended)
 
     def estimate(self, moment: float, accepted: int) -> float:
         """Return the limit, a second, after `accepted` attempts up to a moment: the guess and what was seen.
