@@ -8,7 +8,7 @@ from ingestor.flow.delivery import Delivery, end, start
 from ingestor.flow.hand import Hand
 from ingestor.flow.service import Service
 from ingestor.flow.settlement import Settlement
-from ingestor.model.events import InputRead, RecordDuplicate, RecordRejected
+from ingestor.model.events import InputRead, RecordRejected, RecordsDuplicate
 from ingestor.model.job import Job, Reject
 from ingestor.model.outcome import Outcome
 from ingestor.model.ports import Account, Admission, Input, Journal, Standing
@@ -98,8 +98,7 @@ class Intake:
                     doubles.append(job)
                 else:
                     fresh[job.key] = job
-            for admission in await self._journal.admit(list(fresh.values()), stamped=self._stamped):
-                self._place(admission)
+            self._place_all(await self._journal.admit(list(fresh.values()), stamped=self._stamped))
             rest = doubles
 
     def _meet_again(self, first: Delivery, job: Job) -> None:
@@ -108,10 +107,16 @@ class Intake:
         else:
             self._reject(job)
 
+    def _place_all(self, admissions: Sequence[Admission]) -> None:
+        done = [(it.job, it.run_id) for it in admissions if it.standing is Standing.DONE]
+        if done:
+            self._account.emit(RecordsDuplicate(done))
+        for admission in admissions:
+            if admission.standing is not Standing.DONE:
+                self._place(admission)
+
     def _place(self, admission: Admission) -> None:
         match admission.standing:
-            case Standing.DONE:
-                self._account.emit(RecordDuplicate(admission.job, admission.run_id))
             case Standing.CONFLICT:
                 self._reject(admission.job)
             case Standing.AGAIN | Standing.EXPIRED if admission.in_doubt and not self._service.idempotent:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ingestor.flow.delivery import Delivery
 from ingestor.flow.hand import Hand
-from ingestor.model.events import RecordDuplicate, RunSettled
+from ingestor.model.events import RecordsDuplicate, RunSettled
 from ingestor.model.outcome import Result
 from ingestor.model.ports import EventSink
 
@@ -63,5 +63,5 @@ class Settlement:
     def _tell(self, ended: _Ended) -> None:
         self._hand.remove(ended.delivery)
         self._sink.emit(RunSettled(ended.result))
-        for follower in ended.delivery.followers:
-            self._sink.emit(RecordDuplicate(follower, ended.result.run_id))
+        if ended.delivery.followers:
+            self._sink.emit(RecordsDuplicate([(job, ended.result.run_id) for job in ended.delivery.followers]))

@@ -1,6 +1,6 @@
 """What happens, told once. Log, metrics and progress are made from these alone."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ingestor.model.job import Job, Reject
@@ -34,11 +34,10 @@ class RecordRejected:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordDuplicate:
-    """The job was already done in this batch; `run_id` is what it became."""
+class RecordsDuplicate:
+    """Jobs that were already done in this batch, each with the id of the run that it became."""
 
-    job: Job
-    run_id: str | None
+    duplicates: Sequence[tuple[Job, str | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +116,7 @@ Event = (
     BatchStarted
     | InputRead
     | RecordRejected
-    | RecordDuplicate
+    | RecordsDuplicate
     | RunSettled
     | RunRetried
     | AttemptEnded

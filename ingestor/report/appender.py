@@ -58,13 +58,13 @@ class Appender:
         self._thread = threading.Thread(target=self._run, name=f"writer of {what}", daemon=True)
         self._thread.start()
 
-    def add(self, line: bytes) -> None:
-        """Take one line, which ends in a newline. Never waits; drops it once a write has failed."""
+    def add(self, lines: bytes) -> None:
+        """Take lines, each of which ends in a newline. Never waits; drops them once a write has failed."""
         with self._changed:
             if self._ended:
                 return
-            self._lines.append(line)
-            self._added += len(line)
+            self._lines.append(lines)
+            self._added += len(lines)
             if len(self._lines) == 1 or self._added - self._written >= CHUNK:
                 self._changed.notify()
 

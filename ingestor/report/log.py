@@ -6,9 +6,10 @@ from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime
 from math import isfinite
 from pathlib import Path
-from typing import Self, assert_never
+from typing import Self, assert_never, cast
 
 import structlog
+from msgspec import Struct
 
 from ingestor.model.errors import UsageError
 from ingestor.model.events import (
@@ -21,16 +22,16 @@ from ingestor.model.events import (
     Event,
     InputRead,
     RateChanged,
-    RecordDuplicate,
     RecordRejected,
+    RecordsDuplicate,
     RunRetried,
     RunSettled,
 )
-from ingestor.model.job import Job
+from ingestor.model.job import Job, Reject
 from ingestor.model.outcome import Outcome, Result
 from ingestor.model.ports import Clock
 from ingestor.report.appender import LINGER, Appender, open_to_append
-from ingestor.report.text import json_line, printable
+from ingestor.report.text import json_line, json_lines, printable
 
 STDOUT = "-"
 """The log target that means standard output."""
@@ -91,8 +92,10 @@ class StructuredLog:
                 self._tell_settled(event.result)
             case RunRetried():
                 self._tell_retried(event)
-            case RecordRejected() | RecordDuplicate():
-                self._tell_unsent(event)
+            case RecordsDuplicate():
+                self._tell_duplicates(event)
+            case RecordRejected():
+                self._tell_rejected(event.reject)
             case _:
                 self._tell_batch(event)
 
@@ -127,11 +130,14 @@ class StructuredLog:
             delay_seconds=round(event.delay, 3),
         )
 
-    def _tell_unsent(self, event: RecordRejected | RecordDuplicate) -> None:
-        if isinstance(event, RecordDuplicate):
-            self._tell(logging.INFO, "run.duplicate", **_job_fields(event.job, event.run_id))
-            return
-        reject = event.reject
+    def _tell_duplicates(self, event: RecordsDuplicate) -> None:
+        lines = [
+            _Duplicate(job.key, job.origin.source, job.origin.line, job.token, run_id, job.experiment_id)
+            for job, run_id in event.duplicates
+        ]
+        self._log.info("run.duplicate", lines=lines)
+
+    def _tell_rejected(self, reject: Reject) -> None:
         self._tell(
             logging.WARNING,
             "run.rejected",
@@ -177,7 +183,8 @@ class StructuredLog:
 
     def _render(self, _logger: object, level: str, fields: MutableMapping[str, object]) -> bytes:
         head = {"event": fields.pop("event"), "timestamp": _timestamp(self._clock.now()), "level": level}
-        return json_line({**head, **fields})
+        lines = fields.pop("lines", None)
+        return json_line({**head, **fields}) if lines is None else json_lines(head, cast("list[_Duplicate]", lines))
 
 
 def _opener(target: str, name: str) -> Callable[[], int]:
@@ -189,6 +196,17 @@ def _opener(target: str, name: str) -> Callable[[], int]:
     except OSError as error:
         raise UsageError(f"The log {name} can't be opened: {error.strerror}. Choose another with --log.") from error
     return lambda: fd
+
+
+class _Duplicate(Struct, omit_defaults=True, gc=False):
+    """What a line tells of a job that was done already. Many are told together: a second pass is made of them."""
+
+    job_id: str
+    source: str
+    line: int
+    retry_token: str
+    run_id: str | None = None
+    experiment_id: str | None = None
 
 
 class _Output:

@@ -14,8 +14,8 @@ from ingestor.model.events import (
     Event,
     InputRead,
     RateChanged,
-    RecordDuplicate,
     RecordRejected,
+    RecordsDuplicate,
     RunRetried,
     RunSettled,
 )
@@ -60,8 +60,8 @@ class Metrics:
                 self._count_attempt(event)
             case RunSettled(result):
                 self._count_settled(result)
-            case RecordDuplicate():
-                self._count_done(Outcome.DUPLICATE)
+            case RecordsDuplicate(duplicates):
+                self._count_done(Outcome.DUPLICATE, len(duplicates))
             case RecordRejected(reject):
                 self._count_done(Outcome.REJECTED)
                 self.errors.add(Cost.REJECTED, None, None, reject.reason)
@@ -105,9 +105,9 @@ class Metrics:
         reply = event.reply
         self.errors.add(Cost.RETRIED, reply.status, reply.code or reply.fault, reply.message)
 
-    def _count_done(self, outcome: Outcome) -> None:
-        self.counts[outcome] += 1
-        self._recent.add(self._clock())
+    def _count_done(self, outcome: Outcome, amount: int = 1) -> None:
+        self.counts[outcome] += amount
+        self._recent.add(self._clock(), amount)
 
     def _follow_batch(
         self, event: BatchStarted | BatchPaused | BatchResumed | BatchHalted | BatchFinished | RateChanged
@@ -137,12 +137,12 @@ class _Recent:
         self._start = now
         self._slices: deque[tuple[int, int]] = deque(maxlen=int(WINDOW / _SLICE))
 
-    def add(self, now: float) -> None:
+    def add(self, now: float, amount: int) -> None:
         number = int(now / _SLICE)
         if self._slices and self._slices[-1][0] == number:
-            self._slices[-1] = (number, self._slices[-1][1] + 1)
+            self._slices[-1] = (number, self._slices[-1][1] + amount)
         else:
-            self._slices.append((number, 1))
+            self._slices.append((number, amount))
 
     def rate(self, now: float) -> float:
         """Return how many a second; before WINDOW has passed, since the start."""

@@ -1,9 +1,12 @@
 """Words for people and machines: hostile text made harmless, numbers made readable."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-_ENCODER = json.JSONEncoder(separators=(",", ":"), check_circular=False)
+import msgspec
+
+_encode = msgspec.json.Encoder().encode
+_ESCAPING = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 
 
 def json_line(fields: Mapping[str, object]) -> bytes:
@@ -11,7 +14,36 @@ def json_line(fields: Mapping[str, object]) -> bytes:
 
     Pure ASCII: whatever the text holds (escape sequences, lone surrogates, line separators) is escaped.
     """
-    return _ENCODER.encode(fields).encode("ascii") + b"\n"
+    try:
+        line = _encode(fields)
+    except (ValueError, OverflowError):  # a lone surrogate, or a number beyond 64 bits
+        line = b"\x7f"
+    if not _is_harmless(line):
+        line = _ESCAPING.encode(fields).encode("ascii")
+    return line + b"\n"
+
+
+def json_lines(head: Mapping[str, object], rows: Sequence[msgspec.Struct]) -> bytes:
+    """Encode a line for each of `rows`, as `json_line` does; each begins with the members of `head`."""
+    begin = json_line(head)[:-2] + b","
+    try:
+        lines = b"".join([begin + _encode(row)[1:] + b"\n" for row in rows])
+    except (ValueError, OverflowError):
+        lines = b"\x7f"
+    if _is_harmless(lines):
+        return lines
+    return b"".join([json_line({**head, **_members(row)}) for row in rows])
+
+
+def _is_harmless(line: bytes) -> bool:
+    """Whether nothing in it needs an escape that is not there: below the blank, JSON escapes everything."""
+    return line.isascii() and b"\x7f" not in line
+
+
+def _members(row: msgspec.Struct) -> dict[str, object]:
+    """Return what `_encode` makes of a row that leaves its defaults out."""
+    members = msgspec.structs.fields(row)
+    return {it.name: getattr(row, it.name) for it in members if getattr(row, it.name) != it.default}
 
 
 def printable(text: str, limit: int = 200) -> str:

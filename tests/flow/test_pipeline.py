@@ -11,8 +11,8 @@ from ingestor.model.events import (
     BatchHalted,
     BatchPaused,
     BatchResumed,
-    RecordDuplicate,
     RecordRejected,
+    RecordsDuplicate,
     RunSettled,
 )
 from ingestor.model.job import Job, Origin, Reject
@@ -54,7 +54,9 @@ def test_a_second_pass_creates_nothing_and_tells_each_run_id() -> None:
     run_virtual(twice())
     assert len(world.target.created) == 30
     assert world.outcomes == {"duplicate": 30}
-    assert {event.run_id for event in world.sink.of(RecordDuplicate)} == set(world.target.runs.values())
+    assert {run_id for event in world.sink.of(RecordsDuplicate) for _, run_id in event.duplicates} == set(
+        world.target.runs.values()
+    )
 
 
 def test_a_lost_answer_is_asked_for_again_under_the_same_token() -> None:
@@ -290,7 +292,7 @@ def test_the_same_record_twice_is_sent_once_and_the_second_names_the_run() -> No
     run_virtual(world.ingest([job(1), job(1), job(2), *jobs(30), job(2)]))
     assert sorted(world.target.created) == sorted(job.key for job in jobs(30))
     assert world.outcomes == {"created": 30, "duplicate": 4}
-    assert all(event.run_id for event in world.sink.of(RecordDuplicate))
+    assert all(run_id for event in world.sink.of(RecordsDuplicate) for _, run_id in event.duplicates)
 
 
 def test_a_key_with_another_body_is_rejected_with_its_text() -> None:

@@ -9,7 +9,7 @@ from random import Random
 from ingestor.flow.pacer import Pacer
 from ingestor.flow.pipeline import Ending, Pipeline, PipelineOptions
 from ingestor.flow.service import Service
-from ingestor.model.events import RecordDuplicate, RecordRejected, RunSettled
+from ingestor.model.events import RecordRejected, RecordsDuplicate, RunSettled
 from ingestor.model.job import Job, Reject
 from ingestor.model.reply import Reply
 from ingestor.policy.retry import RetryBudget
@@ -84,6 +84,6 @@ class World:
     @property
     def outcomes(self) -> Counter[str]:
         told = Counter[str](event.result.outcome for event in self.sink.of(RunSettled))
-        told["duplicate"] += len(self.sink.of(RecordDuplicate))
+        told["duplicate"] += sum(len(event.duplicates) for event in self.sink.of(RecordsDuplicate))
         told["rejected"] += len(self.sink.of(RecordRejected))
         return +told

@@ -15,8 +15,8 @@ from ingestor.model.events import (
     BatchStarted,
     Event,
     RateChanged,
-    RecordDuplicate,
     RecordRejected,
+    RecordsDuplicate,
 )
 from ingestor.model.job import Origin, Reject
 from ingestor.model.reply import Fault, Reply
@@ -121,7 +121,7 @@ LINES: list[tuple[Event, dict[str, Any]]] = [
         },
     ),
     (
-        RecordDuplicate(JOB, "run-1"),
+        RecordsDuplicate([(JOB, "run-1")]),
         {
             "event": "run.duplicate",
             "timestamp": AT,

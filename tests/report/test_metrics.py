@@ -7,7 +7,7 @@ from ingestor.model.events import (
     BatchResumed,
     Event,
     RateChanged,
-    RecordDuplicate,
+    RecordsDuplicate,
 )
 from ingestor.model.outcome import Outcome
 from ingestor.model.reply import Fault, Reply
@@ -33,13 +33,21 @@ def tell(metrics: Metrics, *events: Event) -> None:
 
 
 def test_every_outcome_is_counted(metrics: Metrics) -> None:
-    tell(metrics, created(), created(), rejected(), failed(), unresolved(), RecordDuplicate(JOB, "run-1"))
+    tell(
+        metrics,
+        created(),
+        created(),
+        rejected(),
+        failed(),
+        unresolved(),
+        RecordsDuplicate([(JOB, "run-1"), (JOB, "run-1")]),
+    )
     assert metrics.counts == {
         Outcome.CREATED: 2,
         Outcome.REJECTED: 1,
         Outcome.FAILED: 1,
         Outcome.UNRESOLVED: 1,
-        Outcome.DUPLICATE: 1,
+        Outcome.DUPLICATE: 2,
     }
 
 

@@ -5,7 +5,7 @@ from textwrap import dedent
 
 import pytest
 
-from ingestor.model.events import BatchHalted, Event, RateChanged, RecordDuplicate
+from ingestor.model.events import BatchHalted, Event, RateChanged, RecordsDuplicate
 from ingestor.model.reply import Reply
 from ingestor.report.metrics import Metrics
 from ingestor.report.summary import Files, as_json, as_text
@@ -41,7 +41,7 @@ def eventful() -> Metrics:
         read(8),
         RateChanged(127.4, "probing"),
         *[created()] * 4,
-        RecordDuplicate(JOB, "run-1"),
+        RecordsDuplicate([(JOB, "run-1")]),
         rejected(),
         failed(),
         unresolved(),

@@ -2,8 +2,9 @@ import json
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Struct
 
-from ingestor.report.text import json_line, printable, spell_duration, spell_rate
+from ingestor.report.text import json_line, json_lines, printable, spell_duration, spell_rate
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates too
 
@@ -37,6 +38,28 @@ def test_a_json_line_is_one_line_of_ascii_that_reads_back_the_same(text: str) ->
     assert line.endswith(b"\n")
     assert line.splitlines() == [line[:-1]]
     assert json.loads(line) == {"text": text}
+
+
+class Row(Struct, omit_defaults=True):
+    name: str
+    number: int = 0
+    text: str | None = None
+
+
+@given(ANY_TEXT, st.lists(st.builds(Row, ANY_TEXT, st.integers(-(2**70), 2**70), st.none() | ANY_TEXT)))
+def test_json_lines_are_the_json_line_of_each(head: str, rows: list[Row]) -> None:
+    members = [
+        {"head": head, "name": row.name}
+        | ({"number": row.number} if row.number else {})
+        | ({} if row.text is None else {"text": row.text})
+        for row in rows
+    ]
+    assert json_lines({"head": head}, rows) == b"".join(map(json_line, members))
+
+
+def test_what_stands_in_a_line_of_ascii_is_escaped_too() -> None:
+    assert json_line({"a": "\x7f"}) == b'{"a":"\\u007f"}\n'
+    assert json_lines({"a": "b"}, [Row("\x7f")]) == b'{"a":"b","name":"\\u007f"}\n'
 
 
 def test_durations_are_spelled_in_the_units_that_matter() -> None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from ingestor.model.events import Event, InputRead, RecordDuplicate, RecordRejected, RunSettled
+from ingestor.model.events import Event, InputRead, RecordRejected, RecordsDuplicate, RunSettled
 from ingestor.model.job import Job
 from ingestor.model.outcome import Outcome, Result
 from ingestor.model.ports import Admission, Clock, Standing
@@ -94,9 +94,10 @@ class TruthfulSink:
                 assert result.outcome is not Outcome.FAILED or not self._service.may_have(result.job.key), (
                     "told to have failed, and may have a run"
                 )
-            case RecordDuplicate(job, run_id):
-                self.told += 1
-                self._hold_true(job, run_id)
+            case RecordsDuplicate(duplicates):
+                self.told += len(duplicates)
+                for job, run_id in duplicates:
+                    self._hold_true(job, run_id)
             case RecordRejected():
                 self.told += 1
 
