@@ -13,7 +13,7 @@ from ingestor.report.metrics import Metrics
 from ingestor.report.progress import Mode, Progress
 from ingestor.report.summary import as_json, as_text
 from ingestor.report.text import printable
-from ingestor.service.ingest import Stop, ingest
+from ingestor.service.ingest import Stop, Wrap, as_they_are, ingest
 from ingestor.service.interruption import Interruption
 from ingestor.service.parts import files_of, outputs_of, scope_of
 from ingestor.settings.options import Settings
@@ -25,7 +25,7 @@ from ingestor.sources.spool import Spool
 _STOPPING = "ingestor: stopping: requests on their way get {:g} s to end (Ctrl-C again leaves at once)"
 
 
-def run(settings: Settings, sources: Sequence[str]) -> ExitCode:
+def run(settings: Settings, sources: Sequence[str], *, wrap: Wrap = as_they_are) -> ExitCode:
     """Bring in the records of `sources`, show progress, and print the summary.
 
     Standard input that an earlier run read and did not finish comes first.
@@ -35,7 +35,7 @@ def run(settings: Settings, sources: Sequence[str]) -> ExitCode:
     spool = Spool(settings.state, scope) if settings.spool else None
     _say_that_it_waits(sources)
     source = open_sources(sources, scope, spool, outputs_of(settings))
-    return bring_in(settings, source, sources, spool)
+    return bring_in(settings, source, sources, spool, wrap)
 
 
 def _say_that_it_waits(sources: Sequence[str]) -> None:
@@ -43,15 +43,19 @@ def _say_that_it_waits(sources: Sequence[str]) -> None:
         print("ingestor: reading records from the terminal; end them with Ctrl-D", file=sys.stderr)
 
 
-def bring_in(settings: Settings, source: Reader, names: Sequence[str], spool: Spool | None) -> ExitCode:
+def bring_in(
+    settings: Settings, source: Reader, names: Sequence[str], spool: Spool | None, wrap: Wrap = as_they_are
+) -> ExitCode:
     """Bring in the records of `source`, and forget the spool once each of them has a run. Raises IngestorError."""
-    return asyncio.run(_bring_in(settings, source, names, spool))
+    return asyncio.run(_bring_in(settings, source, names, spool, wrap))
 
 
-async def _bring_in(settings: Settings, source: Reader, names: Sequence[str], spool: Spool | None) -> ExitCode:
+async def _bring_in(
+    settings: Settings, source: Reader, names: Sequence[str], spool: Spool | None, wrap: Wrap
+) -> ExitCode:
     with Interruption() as interruption:
         try:
-            finished = await _batch(settings, source, names, interruption)
+            finished = await _batch(settings, source, names, interruption, wrap)
         except asyncio.CancelledError:
             if not interruption.count:
                 raise
@@ -69,7 +73,9 @@ def _is_accounted_for(finished: BatchFinished) -> bool:
     return ended and not any(finished.counts[outcome] for outcome in again)
 
 
-async def _batch(settings: Settings, source: Reader, names: Sequence[str], interruption: Interruption) -> BatchFinished:
+async def _batch(
+    settings: Settings, source: Reader, names: Sequence[str], interruption: Interruption, wrap: Wrap
+) -> BatchFinished:
     metrics = Metrics(time.monotonic)
 
     def started(stop: Stop) -> None:
@@ -82,7 +88,7 @@ async def _batch(settings: Settings, source: Reader, names: Sequence[str], inter
             asyncio.get_running_loop().call_later(settings.time_budget, stop, "the --time-budget is used up")
 
     async with progress(settings, metrics):
-        finished = await ingest(source, settings, names=tuple(names), metrics=metrics, on_start=started)
+        finished = await ingest(source, settings, names=tuple(names), metrics=metrics, on_start=started, wrap=wrap)
     _print_summary(settings, finished, metrics)
     return finished
 

@@ -1,12 +1,12 @@
 """One batch brought in by processes that are killed one after another, and what must hold in the end."""
 
-import asyncio
 import json
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
+import sqlite3
+from asyncio.subprocess import DEVNULL
+from collections import Counter, deque
+from collections.abc import Collection, Iterator
+from contextlib import AsyncExitStack, closing
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import cycle
 from pathlib import Path
@@ -18,63 +18,117 @@ from ingestor.simulator.faults import InjectedFault
 from ingestor.simulator.options import RetryAfter, SimulatorOptions
 from ingestor.simulator.sample import records
 from ingestor.simulator.server import Simulator
-from tests.crash.driver import Point
+from tests.crash.driver import OFTEN, POINTS, Point
+from tests.crash.feed import Feed
+from tests.crash.processes import KILLED, end, kill_when, run_program, start
 from tests.e2e.accounts import assert_each_is_one_run
 from tests.e2e.program import aim, to_lines
 
-ROOT = Path(__file__).parents[2]
 RECORDS = 150
-PATIENCE = 60.0
-"""Seconds for one process: far more than any takes."""
+KINDS = frozenset((command, point) for command, points in POINTS.items() for point in (None, *points))
+"""What is killed where, every one of which must happen: None is a random moment."""
 
-_OPTIONS = ("--timeout", "1", "--state", "state", "--concurrency", "16", "--progress", "off")
+_INCOMPLETE = 3
+_AGED = 25 * 3600.0
+_ROUND = (("run", True), ("run", False), ("reconcile", True), ("run", True), ("run", False), ("reconcile", False))
+
+
+@dataclass(frozen=True)
+class Step:
+    """A process and the point where it dies, None for a random moment."""
+
+    command: str
+    point: Point | None
 
 
 class Campaign:
-    """A batch, its service and a seed for all that befalls them. `killed` counts kills per kind."""
+    """A batch, its service and a seed for all that befalls them. `killed` counts kills per kind.
 
-    def __init__(self, folder: Path, seed: int) -> None:
-        self.killed = Counter[str]()
+    Every second batch comes through a pipe, piece by piece. Some batches grow old in the middle: what is in doubt then
+    is never sent again, until a reconciliation has settled it.
+    """
+
+    def __init__(self, folder: Path, seed: int, number: int) -> None:
+        self.killed = Counter[tuple[str, Point | None]]()
         self._folder = folder
-        self._random = Random(seed)
+        self._random = Random(seed + number)
         self._records = list(records(RECORDS))
-        self._points = cycle(self._random.sample(list(Point), len(Point)))
-        self._at_a_point = False
-        self._simulator = Simulator(_service(seed))
+        self._steps = _steps(self._random, number)
+        self._ages_after = self._random.choice((None, self._random.randint(2, 8)))
+        self._is_aged = False
+        self._simulator = Simulator(_service(seed + number))
+        self._feed = Feed(to_lines(self._records), self._random) if number % 2 else None
         (folder / "runs.jsonl").write_bytes(to_lines(self._records))
 
     async def run(self, kills: int) -> None:
-        """Kill `kills` processes, fewer where the batch is done before; let the last one finish; check everything."""
-        async with self._simulator:
+        """Kill `kills` processes, fewer where the batch is done before; let the last ones finish; check everything."""
+        async with AsyncExitStack() as world:
+            await world.enter_async_context(self._simulator)
+            if self._feed is not None:
+                await world.enter_async_context(self._feed)
             ended = False
             while self.killed.total() < kills and not ended:
-                ended = await self._suffer()
-            assert await run_program(self._folder, "ingestor", "run", *aim(self._simulator)) == 0
+                ended = await self._suffer(next(self._steps))
+                self._age()
+            await self._finish()
             self._check()
 
-    async def _suffer(self) -> bool:
-        """Start a process and kill it; say whether it was done before."""
-        self._at_a_point = not self._at_a_point
-        if self._at_a_point:
-            point = next(self._points)
-            most = 10 if "send" in point or "answer" in point or "told" in point else 4
-            process = await self._start("tests.crash.driver", point, str(self._random.randint(1, most)))
+    async def _suffer(self, step: Step) -> bool:
+        """Start a process and kill it; say whether the batch was done before."""
+        command = self._instead(step.command)
+        arguments, stdin = self._aim(command), self._stdin(command)
+        if step.point is not None:
+            number = str(self._random.randint(1, 10 if step.point in OFTEN else 4))
+            fused = ("tests.crash.driver", command, step.point, number)
+            process = await start(self._folder, *fused, *arguments, stdin=stdin)
         else:
-            point = None
-            process = await self._start("ingestor", "run")
+            process = await start(self._folder, "ingestor", command, *arguments, stdin=stdin)
             requests = self._simulator.account.requests + self._random.randint(0, 40)
-            await _kill_when(process, partial(self._has_had, requests))
-        code = await _end(process)
-        if code == -9:
-            self.killed[point or "at random"] += 1
-        return code != -9
+            await kill_when(process, partial(self._has_had, requests))
+        code = await end(process, may=self._may(command))
+        if code == KILLED:
+            self.killed[step.command, step.point] += 1
+        return code == 0 and command == "run"
 
-    async def _start(self, module: str, *words: str) -> Process:
-        return await _start(self._folder, module, *words, *aim(self._simulator))
+    def _instead(self, command: str) -> str:
+        """Let some processes resume where no more input comes, and none reconcile where nothing was begun."""
+        if command == "run" and self._random.random() < 0.5 and (self._feed is None or self._feed.is_dry):
+            return "resume"
+        return command if (self._folder / "state" / "journal.db").exists() else "run"
+
+    async def _finish(self) -> None:
+        """Let the batch be done, by `resume` or by the next `run`; what grew old has to be reconciled before."""
+        if self._is_aged:
+            await self._complete("reconcile", may={_INCOMPLETE})
+        if self._feed is not None and not self._feed.is_dry:
+            await self._complete("run")
+        await self._complete(self._random.choice(("run", "resume")))
+
+    async def _complete(self, command: str, may: Collection[int] = ()) -> None:
+        await run_program(self._folder, "ingestor", command, *self._aim(command), stdin=self._stdin(command), may=may)
+
+    def _aim(self, command: str) -> tuple[str, ...]:
+        source = "runs.jsonl" if self._feed is None else "-"
+        return (*aim(self._simulator), source) if command == "run" else aim(self._simulator)
+
+    def _stdin(self, command: str) -> int:
+        return self._feed.descriptor if self._feed is not None and command == "run" else DEVNULL
+
+    def _may(self, command: str) -> Collection[int]:
+        """Say with what a process may end that is not killed: something may be unresolved."""
+        return {_INCOMPLETE} if command == "reconcile" or self._is_aged else ()
 
     def _has_had(self, requests: int) -> bool:
         """Whether the service has had this many requests."""
         return self._simulator.account.requests >= requests
+
+    def _age(self) -> None:
+        """Make the journal's tokens older, as if a day had passed, once enough processes were killed."""
+        if self.killed.total() != self._ages_after or self._is_aged:
+            return
+        self._is_aged = True
+        with closing(sqlite3.connect(self._folder / "state" / "journal.db")) as journal, journal:
+            journal.execute("UPDATE job SET first_sent_at = first_sent_at - ?", (_AGED,))
 
     def _check(self) -> None:
         state = self._folder / "state"
@@ -87,8 +141,24 @@ class Campaign:
                 assert event["run_id"] == run_ids[event["job_id"]], f"the log tells of a run that is not: {event}"
             if event["event"] == "run.created":
                 told[event["job_id"]] = event["run_id"]
-            assert event["event"] != "run.failed", f"the log tells of a failure that was none: {event}"
+            assert event["event"] != "run.failed" or (self._is_aged and event["error_code"] == "NotCreated"), (
+                f"the log tells of a failure that was none: {event}"
+            )
+            assert event["event"] != "run.rejected", f"the log tells of a bad record, and all are good: {event}"
         assert told == run_ids, f"the log lacks {run_ids.keys() - told.keys()}"
+        assert not list(state.rglob("stdin-*")), "what is done is still kept"
+
+
+def _steps(random: Random, number: int) -> Iterator[Step]:
+    """Yield what to kill where, without end; batches of other numbers begin at other points."""
+    points = {command: deque(some) for command, some in POINTS.items()}
+    for command, some in points.items():
+        some.rotate(-number * len(some) // 2 - random.randint(0, 1))
+        points[command] = some
+    for command, is_named in cycle(_ROUND):
+        yield Step(command, points[command][0] if is_named else None)
+        if is_named:
+            points[command].rotate(-1)
 
 
 def _service(seed: int) -> SimulatorOptions:
@@ -110,38 +180,3 @@ def _events(log: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
         except ValueError:
             continue
-
-
-async def run_program(folder: Path, module: str, *words: str) -> int:
-    """Run a module over runs.jsonl in `folder`; return how it ended: 0, or -9 for a kill."""
-    return await _end(await _start(folder, module, *words))
-
-
-async def _start(folder: Path, module: str, *words: str) -> Process:
-    command = (sys.executable, "-m", module, *words, *_OPTIONS, "runs.jsonl")
-    env = {"PYTHONPATH": str(ROOT), "HOME": str(folder)}
-    return await asyncio.create_subprocess_exec(*command, cwd=folder, env=env, stdout=DEVNULL, stderr=PIPE)
-
-
-async def _kill_when(process: Process, due: Callable[[], bool]) -> None:
-    """Kill a process when it is due, if it still is there."""
-    try:
-        async with asyncio.timeout(PATIENCE):
-            while not due() and process.returncode is None:  # noqa: ASYNC110 - the service has no event for it
-                await asyncio.sleep(0.001)
-    finally:
-        if process.returncode is None:
-            process.kill()
-
-
-async def _end(process: Process) -> int:
-    """Return how a process ended: 0, or -9 for a kill."""
-    try:
-        async with asyncio.timeout(PATIENCE):
-            _, errors = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.communicate()
-    assert process.returncode in {0, -9}, f"exit code {process.returncode}: {errors.decode()}"
-    return process.returncode

@@ -1,10 +1,9 @@
-"""`ingestor run` that dies at a named point: python -m tests.crash.driver POINT NUMBER RUN-OPTIONS... SOURCE.
+"""A command that dies at a named point: python -m tests.crash.driver COMMAND POINT NUMBER OPTIONS... [SOURCE].
 
-It is put together by `service.ingest` as the command is; only its ports are wrapped. At the NUMBERth time that the
-point is reached it sends itself SIGKILL.
+COMMAND is run, resume or reconcile, put together as the program does it; only its ports are wrapped. At the NUMBERth
+time that the point is reached it sends itself SIGKILL.
 """
 
-import asyncio
 import os
 import signal
 import sys
@@ -17,14 +16,14 @@ from ingestor.model.events import Event, RunSettled
 from ingestor.model.finding import Finding
 from ingestor.model.job import Job
 from ingestor.model.outcome import Result
-from ingestor.model.ports import Account, Admission, Journal, Pace, Target
+from ingestor.model.ports import Account, Admission, Journal, Pace, Target, Unsettled, UnsettledJobs
 from ingestor.model.reply import Reply
-from ingestor.service.ingest import Ports, ingest
-from ingestor.service.parts import scope_of
+from ingestor.service import reconcile, resume, run
+from ingestor.service.ingest import Ports
+from ingestor.service.reconcile import Ports as ReconciliationPorts
 from ingestor.settings.load import load
 from ingestor.settings.options import Settings
 from ingestor.settings.pages import COMMANDS
-from ingestor.sources.reader import open_sources
 
 
 class Point(StrEnum):
@@ -34,9 +33,24 @@ class Point(StrEnum):
     INTENT_WRITTEN = "intent-written"
     BEFORE_SEND = "before-send"
     ANSWER_RECEIVED = "answer-received"
+    BEFORE_LOOK_UP = "before-look-up"
+    LOOKED_UP = "looked-up"
     BEFORE_OUTCOME = "before-outcome"
     OUTCOME_DURABLE = "outcome-durable"
     OUTCOME_TOLD = "outcome-told"
+
+
+_ENDING = (Point.BEFORE_OUTCOME, Point.OUTCOME_DURABLE, Point.OUTCOME_TOLD)
+POINTS = {
+    "run": (Point.BEFORE_INTENT, Point.INTENT_WRITTEN, Point.BEFORE_SEND, Point.ANSWER_RECEIVED, *_ENDING),
+    "reconcile": (Point.BEFORE_LOOK_UP, Point.LOOKED_UP, *_ENDING),
+}
+"""The points that a command passes."""
+
+OFTEN = frozenset({Point.BEFORE_SEND, Point.ANSWER_RECEIVED, Point.BEFORE_LOOK_UP, Point.LOOKED_UP, Point.OUTCOME_TOLD})
+"""Points that are passed once for each job; the others are passed by many jobs together."""
+
+Reach = Callable[[Point], None]
 
 
 class Fuse:
@@ -57,7 +71,7 @@ class FusedJournal:
     """The port Journal with points before and behind each write."""
 
     inner: Journal
-    reach: Callable[[Point], None]
+    reach: Reach
 
     async def admit(self, jobs: Sequence[Job], *, stamped: bool) -> list[Admission]:
         self.reach(Point.BEFORE_INTENT)
@@ -75,11 +89,30 @@ class FusedJournal:
 
 
 @dataclass(frozen=True)
+class FusedJobs:
+    """The port UnsettledJobs with points before and behind each write."""
+
+    inner: UnsettledJobs
+    reach: Reach
+
+    async def count_unsettled(self) -> int:
+        return await self.inner.count_unsettled()
+
+    async def unsettled(self, *, pending: bool, after: int, limit: int) -> Sequence[Unsettled]:
+        return await self.inner.unsettled(pending=pending, after=after, limit=limit)
+
+    async def conclude(self, results: Sequence[Result]) -> None:
+        self.reach(Point.BEFORE_OUTCOME)
+        await self.inner.conclude(results)
+        self.reach(Point.OUTCOME_DURABLE)
+
+
+@dataclass(frozen=True)
 class FusedTarget:
-    """The port Target with points before each attempt and behind its answer."""
+    """The port Target with points before each attempt or look-up, and behind its answer."""
 
     inner: Target
-    reach: Callable[[Point], None]
+    reach: Reach
 
     async def create(self, job: Job, *, stamped: bool) -> Reply:
         self.reach(Point.BEFORE_SEND)
@@ -88,7 +121,10 @@ class FusedTarget:
         return reply
 
     async def find(self, token: str, experiment_id: str | None, pace: Pace) -> Finding:
-        return await self.inner.find(token, experiment_id, pace)
+        self.reach(Point.BEFORE_LOOK_UP)
+        finding = await self.inner.find(token, experiment_id, pace)
+        self.reach(Point.LOOKED_UP)
+        return finding
 
     async def probe(self) -> Reply:
         return await self.inner.probe()
@@ -102,7 +138,7 @@ class FusedAccount:
     """The port Account with a point behind each outcome that is told."""
 
     inner: Account
-    reach: Callable[[Point], None]
+    reach: Reach
 
     def emit(self, event: Event) -> None:
         self.inner.emit(event)
@@ -113,24 +149,34 @@ class FusedAccount:
         await self.inner.ready()
 
 
-def settings_of(words: Sequence[str]) -> tuple[Settings, list[str]]:
-    """Read the options of `ingestor run` and its sources."""
-    line = parser_of(COMMANDS["run"]).read(words)
+def settings_of(command: str, words: Sequence[str]) -> tuple[Settings, list[str]]:
+    """Read the options of a command and its sources."""
+    line = parser_of(COMMANDS[command]).read(words)
     return load(line.options, line.config, sending=True).settings, list(line.arguments)
 
 
-def main(point: Point, number: int, words: Sequence[str]) -> int:
-    settings, sources = settings_of(words)
+def main(command: str, point: Point, number: int, words: Sequence[str]) -> int:
+    settings, sources = settings_of(command, words)
     reach = Fuse(point, number).reach
 
-    def wrap(ports: Ports) -> Ports:
+    def around_a_batch(ports: Ports) -> Ports:
         return Ports(
             FusedJournal(ports.journal, reach), FusedTarget(ports.target, reach), FusedAccount(ports.account, reach)
         )
 
-    finished = asyncio.run(ingest(open_sources(sources, scope_of(settings)), settings, wrap=wrap))
-    return int(finished.exit_code)
+    def around_a_reconciliation(ports: ReconciliationPorts) -> ReconciliationPorts:
+        return ReconciliationPorts(
+            FusedJobs(ports.jobs, reach), FusedTarget(ports.target, reach), FusedAccount(ports.account, reach)
+        )
+
+    match command:
+        case "run":
+            return run(settings, sources, wrap=around_a_batch)
+        case "resume":
+            return resume(settings, wrap=around_a_batch)
+        case _:
+            return reconcile(settings, None, wrap=around_a_reconciliation)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(Point(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]))
+    raise SystemExit(main(sys.argv[1], Point(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]))
