@@ -7,7 +7,7 @@ from ingestor.flow.lookup import Lookups
 from ingestor.flow.service import Service
 from ingestor.flow.settlement import Settlement
 from ingestor.model.outcome import Outcome
-from ingestor.model.ports import Clock
+from ingestor.model.ports import Timekeeper
 from ingestor.model.reply import Reply
 from ingestor.policy.expiry import protects
 from ingestor.policy.lookup import look_up_after, settling_time
@@ -25,7 +25,7 @@ class Attempts:
     """Makes attempts, and look-ups where they come first; each ends its delivery, or queues it again."""
 
     def __init__(
-        self, service: Service, hearing: Hearing, backlog: Backlog, settlement: Settlement, clock: Clock
+        self, service: Service, hearing: Hearing, backlog: Backlog, settlement: Settlement, clock: Timekeeper
     ) -> None:
         self._service = service
         self._hearing = hearing
@@ -40,7 +40,7 @@ class Attempts:
             await self._send(delivery)
             return
         match self._service.recovery(stamped=delivery.admission.stamped):
-            case Recovery.TOKEN if protects(delivery.admission.first_sent_at, self._clock.now()):
+            case Recovery.TOKEN if protects(delivery.admission.first_sent_at, self._clock.moment()):
                 await self._send(delivery)
             case Recovery.TOKEN:
                 self._settle(delivery, Outcome.UNRESOLVED, Reply(message=_TOO_OLD))

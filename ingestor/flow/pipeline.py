@@ -4,7 +4,7 @@ from ingestor.flow.attempt import Attempts
 from ingestor.flow.floor import Ending, Floor, PipelineOptions
 from ingestor.flow.intake import Intake
 from ingestor.flow.service import Service
-from ingestor.model.ports import Account, Clock, Input, Journal
+from ingestor.model.ports import Account, Input, Journal, Timekeeper
 
 __all__ = ["Ending", "Pipeline", "PipelineOptions"]
 
@@ -19,7 +19,7 @@ class Pipeline:
         journal: Journal,
         service: Service,
         account: Account,
-        clock: Clock,
+        clock: Timekeeper,
     ) -> None:
         self._journal = journal
         self._floor = floor = Floor(options, service, journal.settle, account)

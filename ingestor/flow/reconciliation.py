@@ -9,7 +9,7 @@ from ingestor.flow.lookup import Lookups
 from ingestor.flow.service import Service
 from ingestor.model.events import InputRead
 from ingestor.model.outcome import Outcome
-from ingestor.model.ports import Account, Admission, Clock, UnsettledJobs
+from ingestor.model.ports import Account, Admission, Timekeeper, UnsettledJobs
 from ingestor.model.reply import Reply
 from ingestor.policy.lookup import Prospect, prospect
 
@@ -27,7 +27,7 @@ class Reconciliation:
     """One batch, from its first unsettled job to its last."""
 
     def __init__(
-        self, options: PipelineOptions, jobs: UnsettledJobs, service: Service, account: Account, clock: Clock
+        self, options: PipelineOptions, jobs: UnsettledJobs, service: Service, account: Account, clock: Timekeeper
     ) -> None:
         self._service = service
         self._clock = clock
@@ -53,13 +53,27 @@ class Reconciliation:
         admission = delivery.admission
         told = prospect(
             admission.first_sent_at,
-            self._clock.now(),
+            self._clock.moment(),
             idempotent=self._service.idempotent,
             invalidated=admission.invalidated,
         )
+        if told is Prospect.FREE and self._is_too_early(delivery):
+            return
         reply = Reply(code=NOT_CREATED if told is Prospect.FREE else None, message=_SAYS[told])
         outcome = Outcome.FAILED if told is Prospect.FREE else Outcome.UNRESOLVED
         self._floor.settlement.put(delivery, end(delivery, outcome, reply))
+
+    def _is_too_early(self, delivery: Delivery) -> bool:
+        """Look once more for a job that is about to be freed, where what a dead process sent may still be under way.
+
+        The age of its token does not rule that out: a clock that is ahead makes it look old.
+        """
+        settled_at = self._roll.settled_at
+        if delivery.history.settled_at >= settled_at:
+            return False
+        delivery.history.settled_at = settled_at
+        self._floor.backlog.add_retry(delivery, max(0.0, settled_at - self._floor.hearing.now()))
+        return True
 
 
 class Roll:
@@ -73,7 +87,8 @@ class Roll:
         self._floor = floor
         self._account = account
         self._service = service
-        self._settled_at = asyncio.get_running_loop().time() + service.settling
+        self.settled_at = asyncio.get_running_loop().time() + service.settling
+        """From when on nothing is under way that a dead process sent, on the loop's clock."""
         self._stopping = False
         self._read = 0
         self.exhausted = False
@@ -114,5 +129,5 @@ class Roll:
             self._floor.settlement.put(delivery, end(delivery, Outcome.UNRESOLVED, Reply(message=_NOT_STAMPED)))
         else:
             if not self._service.idempotent or admission.invalidated:  # no token protects it
-                delivery.history.settled_at = self._settled_at
+                delivery.history.settled_at = self.settled_at
             self._floor.backlog.add(delivery)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from ingestor.journal.schema import State
 from ingestor.journal.statements import Row
 from ingestor.model.job import Job
+from ingestor.model.moment import Moment
 from ingestor.model.ports import Admission, Standing
 from ingestor.policy.expiry import forgotten, protects
 
@@ -19,10 +20,10 @@ class Judgement:
     move: tuple[int, State, float] | None = None
 
 
-def judge(job: Job, row: Row | None, *, stamped: bool, now: float) -> Judgement:
+def judge(job: Job, row: Row | None, *, stamped: bool, now: Moment) -> Judgement:
     """Say what becomes of a job whose key has this row. The row's token, not the job's, is the one to send."""
     if row is None:
-        return Judgement(Admission(job, Standing.NEW, stamped, now))
+        return Judgement(Admission(job, Standing.NEW, stamped, now.time))
     standing = _standing(job, row, now)
     admission = Admission(
         job if job.token == row.token else replace(job, token=row.token),
@@ -35,7 +36,7 @@ def judge(job: Job, row: Row | None, *, stamped: bool, now: float) -> Judgement:
     return Judgement(admission, _move(admission, row))
 
 
-def _standing(job: Job, row: Row, now: float) -> Standing:
+def _standing(job: Job, row: Row, now: Moment) -> Standing:
     if job.digest != row.digest:
         return Standing.CONFLICT
     if row.state is State.CREATED:
@@ -45,9 +46,9 @@ def _standing(job: Job, row: Row, now: float) -> Standing:
     return Standing.EXPIRED
 
 
-def _life_begins(row: Row, now: float) -> float:
+def _life_begins(row: Row, now: Moment) -> float:
     """Return when the token's life began: after a failure the service may still count it from the first attempt."""
-    return now if row.state is State.FAILED and forgotten(row.first_sent_at, now) else row.first_sent_at
+    return now.time if row.state is State.FAILED and forgotten(row.first_sent_at, now) else row.first_sent_at
 
 
 def _move(admission: Admission, row: Row) -> tuple[int, State, float] | None:

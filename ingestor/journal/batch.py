@@ -10,6 +10,7 @@ from ingestor.journal.statements import Ending
 from ingestor.journal.unsettled import Page
 from ingestor.model.errors import JournalError
 from ingestor.model.job import Job
+from ingestor.model.moment import Moment
 from ingestor.model.outcome import Outcome, Result
 from ingestor.model.ports import Admission, Standing, Unsettled
 from ingestor.policy.identity import Scope
@@ -17,22 +18,22 @@ from ingestor.policy.identity import Scope
 
 @dataclass(frozen=True, slots=True)
 class Admittance:
-    """Jobs that ask to be sent; `now` is seconds since the epoch."""
+    """Jobs that ask to be sent."""
 
     jobs: Sequence[Job]
     stamped: bool
-    now: float
+    now: Moment
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """Jobs that ended; `now` is seconds since the epoch.
+    """Jobs that ended.
 
     `told` is how many of this process's outcomes are told already; None where not even those of earlier ones are.
     """
 
     results: Sequence[Result]
-    now: float
+    now: Moment
     told: int | None
 
 
@@ -47,15 +48,21 @@ class Batch:
         self._first = 0  # the number of this process's first outcome
         self._settled = 0
 
-    def enter(self, connection: sqlite3.Connection, calls: Sequence[None]) -> Sequence[None]:
-        """Find the batch, adding it where it is new. Comes before all else."""
+    def enter(self, connection: sqlite3.Connection, calls: Sequence[None]) -> list[Moment | None]:
+        """Find the batch, adding it where it is new; return the last moment witnessed. Comes before all else."""
         self._id = statements.find_batch(connection, self._scope)
         self._found = statements.last_id(connection)
         self._first = untold.next_number(connection, self._id)
-        return calls
+        return [statements.last_moment(connection)] * len(calls)
+
+    def witness(self, connection: sqlite3.Connection, calls: Sequence[Moment]) -> list[None]:
+        """Remember how far time has come."""
+        statements.witness(connection, calls[-1])
+        return [None] * len(calls)
 
     def admit(self, connection: sqlite3.Connection, calls: Sequence[Admittance]) -> list[list[Admission]]:
         """Judge jobs and write what that changes."""
+        statements.witness(connection, calls[-1].now)
         return [self._admit(connection, call) for call in calls]
 
     def _admit(self, connection: sqlite3.Connection, call: Admittance) -> list[Admission]:
@@ -63,15 +70,15 @@ class Batch:
         judged = [judge(job, rows.get(job.key), stamped=call.stamped, now=call.now) for job in call.jobs]
         admissions = [judgement.admission for judgement in judged]
         new = [admission.job for admission in admissions if admission.standing is Standing.NEW]
-        statements.add_intents(connection, self._id, new, stamped=call.stamped, now=call.now)
+        statements.add_intents(connection, self._id, new, stamped=call.stamped, now=call.now.time)
         moves = [judgement.move for judgement in judged if judgement.move is not None]
-        statements.move(connection, moves, now=call.now)
+        statements.move(connection, moves, now=call.now.time)
         return admissions
 
     def settle(self, connection: sqlite3.Connection, calls: Sequence[Settlement]) -> list[None]:
         """Write how jobs ended. Raises JournalError where one was never admitted."""
         results = [result for call in calls for result in call.results]
-        written = statements.settle(connection, self._id, results, now=calls[-1].now)
+        written = statements.settle(connection, self._id, results, now=calls[-1].now.time)
         if written != len(results):
             raise JournalError(f"The journal misses the intents of {len(results) - written} jobs that were sent.")
         self._forget(connection, calls[-1].told)
@@ -89,6 +96,7 @@ class Batch:
 
     def conclude(self, connection: sqlite3.Connection, calls: Sequence[Settlement]) -> list[None]:
         """Write what became of jobs that were looked for: those that have no run get a new token."""
+        statements.witness(connection, calls[-1].now)
         self.settle(connection, calls)
         absent = [result.job.key for call in calls for result in call.results if result.outcome is Outcome.FAILED]
         unsettled.renew(connection, self._scope, self._id, absent)

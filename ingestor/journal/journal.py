@@ -12,13 +12,15 @@ Invariants:
   `release` where this process itself wrote the intent. A new token is given only to a job that surely has no run.
   `first_sent_at` is never made younger while the
   service may remember the token.
+- Time goes on: how far it has come is written when the journal is opened, with all jobs that are admitted, and at its
+  end; the next process goes on from there (see `policy.expiry`).
 - An outcome is told at least once: what is settled stays noted as untold until `told` says otherwise.
 - The row's token is the one to send: an admitted job carries it, whatever generation it is of.
 - An older ingestor refuses a file that a newer one has migrated; it never writes to it.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Self
 
 from ingestor.journal.batch import Admittance, Batch, Settlement
@@ -28,16 +30,17 @@ from ingestor.journal.schema import State
 from ingestor.journal.statements import Ending
 from ingestor.journal.unsettled import Page
 from ingestor.journal.writer import Writer
+from ingestor.model.errors import JournalError
 from ingestor.model.job import Job
 from ingestor.model.outcome import Result
-from ingestor.model.ports import Admission, Clock, Unsettled
+from ingestor.model.ports import Admission, Timekeeper, Unsettled
 from ingestor.policy.identity import Scope
 
 
 class SqliteJournal:
     """The port Journal on SQLite. Cancelling a caller does not undo its call."""
 
-    def __init__(self, writer: Writer, batch: Batch, clock: Clock) -> None:
+    def __init__(self, writer: Writer, batch: Batch, clock: Timekeeper) -> None:
         self._writer = writer
         self._batch = batch
         self._clock = clock
@@ -45,7 +48,7 @@ class SqliteJournal:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, state: StateDirectory, scope: Scope, clock: Clock) -> AsyncIterator[Self]:
+    async def open(cls, state: StateDirectory, scope: Scope, clock: Timekeeper) -> AsyncIterator[Self]:
         """Open the journal of an owned state directory for one batch, and close it at the end.
 
         Raises JournalError where the file is damaged, of a newer version, or can't be written.
@@ -53,18 +56,23 @@ class SqliteJournal:
         writer, batch = Writer(state.path / NAME), Batch(scope)
         try:
             await writer.open()
-            await writer.do(batch.enter, None)
+            last = await writer.do(batch.enter, None)
+            if last is not None:
+                clock.resume(last)
+            await writer.do(batch.witness, clock.moment())
             yield cls(writer, batch, clock)
+            with suppress(JournalError):  # it has been told already
+                await writer.do(batch.witness, clock.moment())
         finally:
             await writer.close()
 
     async def admit(self, jobs: Sequence[Job], *, stamped: bool) -> list[Admission]:
         """See the port: writes an intent for each job that may be sent."""
-        return await self._writer.do(self._batch.admit, Admittance(jobs, stamped, self._clock.now()))
+        return await self._writer.do(self._batch.admit, Admittance(jobs, stamped, self._clock.moment()))
 
     async def settle(self, results: Sequence[Result]) -> None:
         """See the port: records how admitted jobs ended. Attempts are added to those of earlier processes."""
-        await self._writer.do(self._batch.settle, Settlement(results, self._clock.now(), self._told))
+        await self._writer.do(self._batch.settle, Settlement(results, self._clock.moment(), self._told))
 
     async def release(self, jobs: Sequence[Job]) -> None:
         """See the port. An intent of an earlier process stays; a job that had failed before has failed again."""
@@ -81,7 +89,7 @@ class SqliteJournal:
 
     async def conclude(self, results: Sequence[Result]) -> None:
         """See the port UnsettledJobs."""
-        await self._writer.do(self._batch.conclude, Settlement(results, self._clock.now(), self._told))
+        await self._writer.do(self._batch.conclude, Settlement(results, self._clock.moment(), self._told))
 
     async def untold(self) -> list[Result]:
         """Return the outcomes that earlier processes settled and may not have told, oldest first. Raises JournalError.
@@ -99,8 +107,9 @@ class SqliteJournal:
 
     async def start_pass(self, *, rehearsal: bool | None = None) -> None:
         """Record for `status` that a pass over the batch begins, and whether it is a rehearsal. Raises JournalError."""
-        await self._writer.do(self._batch.start_pass, (self._clock.now(), rehearsal))
+        await self._writer.do(self._batch.start_pass, (self._clock.moment().wall, rehearsal))
 
     async def finish_pass(self, counts: Mapping[str, int], *, left: int, exit_code: int) -> None:
         """Record how the pass ended: records per outcome, jobs left without one. Raises JournalError."""
-        await self._writer.do(self._batch.finish_pass, Ending(counts, left, exit_code, self._clock.now(), self._told))
+        now = self._clock.moment().wall
+        await self._writer.do(self._batch.finish_pass, Ending(counts, left, exit_code, now, self._told))

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from ingestor.journal.database import NAME, explained, open_read_only
 from ingestor.journal.schema import State, version
+from ingestor.journal.statements import last_moment
 from ingestor.model.errors import UsageError
+from ingestor.policy.expiry import resumed
 from ingestor.policy.identity import Scope
 
 _PAGE = 2000  # row ids in one read
@@ -79,12 +81,17 @@ class ResultRow:
 
 
 def status(state_path: Path, *, now: float, scope: Scope | None = None) -> StatusReport:
-    """Tell how every batch stands, or only that of `scope`. Raises UsageError where there is no journal."""
+    """Tell how every batch stands, or only that of `scope`; `now` is by the wall clock.
+
+    Raises UsageError where there is no journal.
+    """
     path = _journal(state_path)
     with closing(open_read_only(path)) as connection, explained(path):
+        last = last_moment(connection)
+        time = now if last is None else resumed(last, now).time
         batches = connection.execute("SELECT id, platform, workspace, name FROM batch ORDER BY id").fetchall()
         reports = tuple(
-            _batch_status(connection, id_, Scope(*names), now)
+            _batch_status(connection, id_, Scope(*names), time)
             for id_, *names in batches
             if scope is None or Scope(*names) == scope
         )

@@ -35,7 +35,7 @@ MIGRATIONS = (
         generation INTEGER NOT NULL DEFAULT 0,
         state TEXT NOT NULL,
         stamped INTEGER NOT NULL,
-        first_sent_at REAL NOT NULL,        -- wall clock: begins the token's life
+        first_sent_at REAL NOT NULL,        -- begins the token's life
         source TEXT NOT NULL,
         line INTEGER NOT NULL,
         experiment_id TEXT,
@@ -72,6 +72,16 @@ MIGRATIONS = (
     """,
     """
     ALTER TABLE batch ADD COLUMN rehearsal INTEGER;     -- whether its runs go to this machine; NULL: nobody knows
+    """,
+    """
+    CREATE TABLE moment (                   -- one row: the last moment witnessed, see policy.expiry
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        time REAL NOT NULL,
+        wall REAL NOT NULL,
+        sure_since REAL NOT NULL
+    );
+    INSERT INTO moment SELECT 1, latest, latest, 0.0 FROM (SELECT max(updated_at) AS latest FROM job)
+    WHERE latest IS NOT NULL;
     """,
 )
 """Step n brings a file from version n to n + 1. A step that was ever released is never changed."""

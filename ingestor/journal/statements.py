@@ -12,6 +12,7 @@ from typing import cast
 
 from ingestor.journal.schema import State
 from ingestor.model.job import Job
+from ingestor.model.moment import Moment
 from ingestor.model.outcome import Result
 from ingestor.policy.identity import Scope
 
@@ -51,6 +52,20 @@ def find_batch(connection: sqlite3.Connection, scope: Scope) -> int:
     connection.execute("INSERT OR IGNORE INTO batch (platform, workspace, name) VALUES (?, ?, ?)", names)
     found = connection.execute("SELECT id FROM batch WHERE (platform, workspace, name) = (?, ?, ?)", names)
     return int(found.fetchone()[0])
+
+
+def last_moment(connection: sqlite3.Connection) -> Moment | None:
+    """Return the last moment that the journal has witnessed, None where it is new."""
+    found = connection.execute("SELECT time, wall, sure_since FROM moment").fetchone()
+    return None if found is None else Moment(*found)
+
+
+def witness(connection: sqlite3.Connection, now: Moment) -> None:
+    """Remember a moment, which is none before the last one."""
+    connection.execute(
+        "INSERT OR REPLACE INTO moment (id, time, wall, sure_since) VALUES (1, ?, ?, ?)",
+        (now.time, now.wall, now.sure_since),
+    )
 
 
 def find_rows(connection: sqlite3.Connection, batch: int, keys: Sequence[str]) -> dict[str, Row]:

@@ -9,10 +9,9 @@ from ingestor.journal.schema import State
 from ingestor.journal.statements import Value, chunks, flat, places
 from ingestor.model.job import Job, Origin
 from ingestor.model.ports import Admission, Standing, Unsettled
+from ingestor.policy.expiry import NEVER
 from ingestor.policy.identity import Scope, retry_token
 from ingestor.policy.retry import INVALIDATED_TOKEN
-
-_NEVER = 0.0  # first sent at: the life of a token that was never sent begins with its first attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ def renew(connection: sqlite3.Connection, scope: Scope, batch: int, keys: Sequen
             UPDATE job SET generation = renewed.generation, token = renewed.token, first_sent_at = ?
             FROM renewed WHERE job.batch = ? AND job.key = renewed.key
             """,  # noqa: S608 - only placeholders are put in
-            (*flat(rows), _NEVER, batch),
+            (*flat(rows), NEVER, batch),
         )
 
 

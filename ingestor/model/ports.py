@@ -8,15 +8,28 @@ from typing import Protocol
 from ingestor.model.events import Event
 from ingestor.model.finding import Finding
 from ingestor.model.job import Job, Reject
+from ingestor.model.moment import Moment
 from ingestor.model.outcome import Result
 from ingestor.model.reply import Reply
 
 
 class Clock(Protocol):
-    """Wall-clock time, for what must outlive the process (token age). Pacing uses the event loop's clock."""
+    """Wall-clock time, for people. Pacing uses the event loop's clock."""
 
     def now(self) -> float:
         """Return seconds since the epoch."""
+        ...
+
+
+class Timekeeper(Protocol):
+    """Time for what must outlive the process: the age of tokens. It goes on from one process to the next."""
+
+    def moment(self) -> Moment:
+        """Return what is known of the time."""
+        ...
+
+    def resume(self, last: Moment) -> None:
+        """Go on from the last moment that the journal has witnessed."""
         ...
 
 
@@ -111,7 +124,7 @@ class Admission:
 
     `run_id` is set when DONE. `stamped` is whether the job's attempts carry the stamp: as the first one did.
     `in_doubt` says that an earlier process may have sent it without learning the result. `first_sent_at` is when
-    the token's life began, in seconds since the epoch. `invalidated` is set where an earlier process was told that
+    the token's life began (a `Moment.time`). `invalidated` is set where an earlier process was told that
     the token no longer protects, and the job is met by way of `Unsettled`.
     """
 

@@ -1,24 +1,57 @@
 """How long a retry token protects. Unsure is always answered with "no": what may have expired is never sent again.
 
-A token's life is counted from the first attempt that carried it, by our wall clock, which may be stepped while a
-batch rests. An age that is negative by more than `CLOCK_ERROR` proves such a step: the true age is unknown, so the
-token counts as expired. A step back that leaves a believable age can't be told from rest; `MARGIN` covers small ones.
+A token's life is counted from the first attempt that carried it. Wall clocks are stepped, forth and back, so ages are
+told by a time of the journal's own (`Moment.time`), which never runs backwards:
+
+- Within a process it moves on by the monotonic clock, or by the wall clock where that moves further (`moved_on`): a
+  machine that slept has aged too. A wall clock that is set back changes nothing.
+- From one process to the next it moves on by the wall clock, from the last moment that the journal has witnessed
+  (`resumed`). A wall clock that is behind that moment by more than `CLOCK_ERROR` was set back, now or after having
+  been ahead. How long the rest was is not known then. So all that was sent before is taken for older than 24 hours
+  where it would be sent again, and for younger than it was *seen* to be since where its token would be let go of. A
+  day later, everything is settled by `reconcile` as ever.
+
+What nobody can see is a clock that was set back between two processes by less than the time that passed. `MARGIN`
+covers a few minutes of that. A clock that is ahead makes tokens seem older: they are not used again, and not let go of
+before their runs were looked for.
 """
 
+from ingestor.model.moment import Moment
 from ingestor.policy.identity import TOKEN_LIFE
 
 MARGIN = 30 * 60.0
 """Seconds kept clear on either side of the token's end, for the attempts under way and for clocks that differ."""
 
 CLOCK_ERROR = 5 * 60.0
-"""Seconds a first attempt may seem to lie in the future: OCI refuses signatures from clocks further off."""
+"""Seconds by which a wall clock may be corrected: OCI refuses signatures from clocks further off."""
+
+_TICK = 1.0  # seconds; sets what was before a rest of unknown length apart from what comes after
+
+NEVER = 0.0
+"""When a token was first sent that never was: its life begins with its first attempt."""
 
 
-def protects(first_sent_at: float, now: float) -> bool:
-    """Whether another attempt under the token surely creates no second run (both in seconds since the epoch)."""
-    return -CLOCK_ERROR <= now - first_sent_at < TOKEN_LIFE - MARGIN
+def moved_on(before: Moment, wall: float, elapsed: float) -> Moment:
+    """Return the moment `elapsed` monotonic seconds later in the same process, when the wall clock says `wall`."""
+    return Moment(before.time + max(elapsed, wall - before.wall), wall, before.sure_since)
 
 
-def forgotten(first_sent_at: float, now: float) -> bool:
+def resumed(last: Moment, wall: float) -> Moment:
+    """Return the moment at which a process begins, after the last one that the journal has witnessed."""
+    rest = wall - last.wall
+    if rest >= -CLOCK_ERROR:
+        return Moment(last.time + max(0.0, rest), wall, last.sure_since)
+    begun = last.time + _TICK
+    return Moment(begun, wall, sure_since=begun)
+
+
+def protects(first_sent_at: float, now: Moment) -> bool:
+    """Whether another attempt under the token surely creates no second run (`first_sent_at` is a `Moment.time`)."""
+    return first_sent_at >= now.sure_since and now.time - first_sent_at < TOKEN_LIFE - MARGIN
+
+
+def forgotten(first_sent_at: float, now: Moment) -> bool:
     """Whether the service has surely let go of the token, so that its next use begins a new life."""
-    return now - first_sent_at > TOKEN_LIFE + MARGIN
+    if first_sent_at == NEVER:
+        return True
+    return now.time - max(first_sent_at, now.sure_since) > TOKEN_LIFE + MARGIN

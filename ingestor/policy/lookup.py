@@ -13,6 +13,7 @@ from enum import StrEnum
 from math import inf
 
 from ingestor.model.finding import Finding, Presence
+from ingestor.model.moment import Moment
 from ingestor.model.outcome import Outcome
 from ingestor.model.reply import Reply
 from ingestor.policy.expiry import forgotten, protects
@@ -116,8 +117,8 @@ class Prospect(StrEnum):
     """Its token may just be about to expire, or its age is not known: neither is safe."""
 
 
-def prospect(first_sent_at: float, now: float, *, idempotent: bool, invalidated: bool) -> Prospect:
-    """Say what may become of a job that surely has no run (times in seconds since the epoch).
+def prospect(first_sent_at: float, now: Moment, *, idempotent: bool, invalidated: bool) -> Prospect:
+    """Say what may become of a job that surely has no run.
 
     `invalidated` says that the service let go of its token (409 InvalidatedRetryToken).
     """

@@ -12,13 +12,13 @@ from ingestor.journal.lock import StateDirectory
 from ingestor.model.errors import ExitCode, IngestorError, JournalError
 from ingestor.model.events import BatchFinished, BatchHalted, BatchStarted
 from ingestor.model.outcome import Outcome
-from ingestor.model.ports import Account, Input, Journal, Target
+from ingestor.model.ports import Account, Input, Journal, Target, Timekeeper
 from ingestor.policy.halt import Halt
 from ingestor.report.log import StructuredLog
 from ingestor.report.metrics import Metrics
 from ingestor.report.rejects import RejectsFile
 from ingestor.report.reporter import Reporter
-from ingestor.service.clock import SystemClock
+from ingestor.service.clock import SteadyClock, SystemClock
 from ingestor.service.parts import endpoint_of, pipeline_options_of, scope_of, service_of, target_of
 from ingestor.service.rehearsal import refuse_a_mixed_batch
 from ingestor.service.telling import Telling
@@ -39,6 +39,15 @@ class Ports:
     account: Account
 
 
+Wrap = Callable[[Ports], Ports]
+"""Puts something between the pipeline and its ports, to watch or to disturb."""
+
+
+def as_they_are(ports: Ports) -> Ports:
+    """Put nothing between."""
+    return ports
+
+
 @dataclass(frozen=True, slots=True)
 class _Account:
     """Where a batch is told of."""
@@ -55,7 +64,7 @@ async def ingest(
     names: tuple[str, ...] = (),
     metrics: Metrics | None = None,
     on_start: Callable[[Stop], None] | None = None,
-    wrap: Callable[[Ports], Ports] = lambda ports: ports,
+    wrap: Wrap = as_they_are,
 ) -> BatchFinished:
     """Bring the records of `source` in, and tell how it ended; journal, log and rejects are kept as `settings` say.
 
@@ -65,7 +74,7 @@ async def ingest(
         names: what the log calls the sources.
         metrics: counts what happens, for those who watch.
         on_start: is given what ends the batch in order.
-        wrap: puts something between the pipeline and its ports, to watch or to disturb.
+        wrap: puts something between the pipeline and its ports.
 
     Raises IngestorError where the batch can't begin (a setting, credentials, the state directory, its journal), and
     where its account can't be finished. What goes wrong between halts the batch, and is told in its account.
@@ -73,7 +82,7 @@ async def ingest(
     endpoint = endpoint_of(settings)
     target = target_of(settings, endpoint, senders=settings.senders)
     scope = scope_of(settings)
-    clock = SystemClock()
+    clock = SteadyClock()
     begun = time.monotonic()
     metrics = metrics or Metrics(time.monotonic)
     with StateDirectory.open(settings.state, allow_network_fs=settings.allow_network_state) as state:
@@ -83,7 +92,8 @@ async def ingest(
             await journal.start_pass(rehearsal=endpoint.is_on_this_machine)
             await account.telling.catch_up()
             async with account.telling.confirming():
-                ending = await _work(source, settings, target, wrap(Ports(journal, target, account.reporter)), on_start)
+                ports = wrap(Ports(journal, target, account.reporter))
+                ending = await _work(source, settings, target, ports, clock, on_start)
             finished = _finished(scope.batch, ending, metrics, time.monotonic() - begun)
             await _close(account, finished, journal)
             return finished
@@ -106,6 +116,7 @@ async def _work(
     settings: Settings,
     target: HttpTarget | SenderPool,
     ports: Ports,
+    clock: Timekeeper,
     on_start: Callable[[Stop], None] | None,
 ) -> Ending:
     """Work the batch; an error that ends it, from the credentials on, becomes a halt."""
@@ -114,7 +125,7 @@ async def _work(
         async with target:
             service = service_of(settings, ports.target, ports.account)
             options = pipeline_options_of(settings)
-            pipeline = Pipeline(options, source, ports.journal, service, ports.account, SystemClock())
+            pipeline = Pipeline(options, source, ports.journal, service, ports.account, clock)
             if on_start is not None:
                 on_start(pipeline.stop)
             try:

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -15,12 +15,13 @@ from ingestor.journal.reader import batches
 from ingestor.model.errors import ExitCode, IngestorError
 from ingestor.model.events import BatchFinished, BatchHalted, BatchStarted
 from ingestor.model.outcome import Outcome
+from ingestor.model.ports import Account, Target, UnsettledJobs
 from ingestor.policy.halt import Halt
 from ingestor.report import reconciliation as report
 from ingestor.report.log import StructuredLog
 from ingestor.report.metrics import Metrics
 from ingestor.report.reporter import Reporter
-from ingestor.service.clock import SystemClock
+from ingestor.service.clock import SteadyClock, SystemClock
 from ingestor.service.interruption import Interruption
 from ingestor.service.parts import endpoint_of, files_of, pipeline_options_of, scope_of, service_of, target_of
 from ingestor.service.run import progress
@@ -32,18 +33,36 @@ _STOPPING = "ingestor: stopping (Ctrl-C again leaves at once)"
 _AFTER_AN_ERROR = "Mend that, then run the same command again."
 
 
-def reconcile(settings: Settings, batch: str | None) -> ExitCode:
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What a reconciliation meets the world through."""
+
+    jobs: UnsettledJobs
+    target: Target
+    account: Account
+
+
+Wrap = Callable[[Ports], Ports]
+"""Puts something between a reconciliation and its ports, to watch or to disturb."""
+
+
+def as_they_are(ports: Ports) -> Ports:
+    """Put nothing between."""
+    return ports
+
+
+def reconcile(settings: Settings, batch: str | None, *, wrap: Wrap = as_they_are) -> ExitCode:
     """Look for the run of every job whose end is not known, show progress, and print the summary.
 
     `batch` is a name; None is every batch of this target. Raises IngestorError where it can't begin.
     """
-    return asyncio.run(_interruptible(settings, batch))
+    return asyncio.run(_interruptible(settings, batch, wrap))
 
 
-async def _interruptible(settings: Settings, batch: str | None) -> ExitCode:
+async def _interruptible(settings: Settings, batch: str | None, wrap: Wrap) -> ExitCode:
     with Interruption() as interruption:
         try:
-            return await _reconcile(settings, batch, interruption)
+            return await _reconcile(settings, batch, interruption, wrap)
         except asyncio.CancelledError:
             if not interruption.count:
                 raise
@@ -51,14 +70,14 @@ async def _interruptible(settings: Settings, batch: str | None) -> ExitCode:
             return ExitCode.STOPPED
 
 
-async def _reconcile(settings: Settings, batch: str | None, interruption: Interruption) -> ExitCode:
+async def _reconcile(settings: Settings, batch: str | None, interruption: Interruption, wrap: Wrap) -> ExitCode:
     begun, metrics = time.monotonic(), Metrics(time.monotonic)
     scope = scope_of(settings)
     known = batches(settings.state, platform=scope.platform, workspace=scope.workspace)
     names = [name for name in known if batch in (None, name)]
     with StateDirectory.open(settings.state, allow_network_fs=settings.allow_network_state) as state:
         async with progress(settings, metrics):
-            endings = await _Work(state, settings, metrics, interruption).do(names)
+            endings = await _Work(state, settings, metrics, interruption, wrap).do(names)
     done = report.Reconciled(
         batches=tuple(names),
         exit_code=_exit_code(endings, metrics.counts[Outcome.UNRESOLVED]),
@@ -85,6 +104,7 @@ class _Work:
     settings: Settings
     metrics: Metrics
     interruption: Interruption
+    wrap: Wrap
 
     async def do(self, names: Sequence[str]) -> list[Ending]:
         """Reconcile these batches, as far as the first that does not come to its end."""
@@ -97,16 +117,17 @@ class _Work:
 
     async def _batch(self, settings: Settings) -> Ending:
         endpoint, begun, before = endpoint_of(settings), time.monotonic(), dict(self.metrics.counts)
-        target = target_of(settings, endpoint)
+        target, clock = target_of(settings, endpoint), SteadyClock()
         async with (
-            SqliteJournal.open(self.state, scope_of(settings), SystemClock()) as journal,
+            SqliteJournal.open(self.state, scope_of(settings), clock) as journal,
             _telling(settings, self.metrics, journal) as (reporter, telling),
             target,
         ):
             reporter.emit(BatchStarted(batch=settings.batch, target=endpoint.display, sources=()))
             await telling.catch_up()
-            service = service_of(settings, target, reporter)
-            work = Reconciliation(pipeline_options_of(settings), journal, service, reporter, SystemClock())
+            ports = self.wrap(Ports(journal, target, reporter))
+            service = service_of(settings, ports.target, ports.account)
+            work = Reconciliation(pipeline_options_of(settings), ports.jobs, service, ports.account, clock)
             self._let_stop(work)
             async with telling.confirming():
                 ending = await _run(work, reporter)

@@ -15,7 +15,7 @@ from ingestor.model.ports import Admission, Journal, Standing
 from ingestor.policy.identity import retry_token
 from tests.journal import support
 from tests.journal.support import HOUR, HandClock, created, failed, unresolved
-from tests.support.memory import MemoryJournal, Row
+from tests.support.memory import MemoryJournal, Rows
 from tests.support.records import SCOPE, job, jobs
 from tests.support.virtual import VirtualClock, run_virtual
 
@@ -35,7 +35,7 @@ def clock() -> HandClock:
 
 @pytest.fixture(params=["memory", "sqlite"])
 def opened(request: pytest.FixtureRequest, tmp_path: Path, clock: HandClock) -> Open:
-    rows: dict[str, Row] = {}
+    rows = Rows()
 
     @asynccontextmanager
     async def in_memory() -> AsyncIterator[Journal]:
@@ -91,6 +91,37 @@ async def test_an_open_job_is_expired_once_its_token_may_not_protect(
     async with opened() as journal:
         admission = await admit(journal, job(1))
     assert admission == Admission(job(1), Standing.EXPIRED, True, begun, in_doubt=True)
+
+
+@open_ends
+async def test_a_clock_that_is_set_back_at_work_makes_no_token_younger(
+    opened: Open, clock: HandClock, ends: list[Result]
+) -> None:
+    async with opened() as journal:
+        await admit(journal, job(1))
+        for result in ends:
+            await journal.settle([result])
+        clock.work(20 * HOUR)
+        clock.time -= 20 * HOUR
+        await admit(journal, job(2))
+    clock.time += 3.4 * HOUR
+    async with opened() as journal:
+        assert (await admit(journal, job(1))).standing is Standing.AGAIN
+    clock.time += 0.2 * HOUR
+    async with opened() as journal:
+        assert (await admit(journal, job(1))).standing is Standing.EXPIRED
+        assert (await admit(journal, job(2))).standing is Standing.AGAIN
+
+
+async def test_what_comes_after_a_clock_was_set_back_is_as_safe_as_ever(opened: Open, clock: HandClock) -> None:
+    await admitted_once(opened, [])
+    clock.time -= 100 * HOUR
+    async with opened() as journal:
+        await admit(journal, job(2))
+    clock.time += TOKEN_GONE - HOUR
+    async with opened() as journal:
+        assert (await admit(journal, job(1))).standing is Standing.EXPIRED
+        assert (await admit(journal, job(2))).standing is Standing.AGAIN
 
 
 async def test_a_created_job_is_done_for_ever_and_names_its_run(opened: Open, clock: HandClock) -> None:

@@ -10,17 +10,24 @@ from ingestor.journal.journal import SqliteJournal
 from ingestor.journal.lock import StateDirectory
 from ingestor.model.job import Job
 from ingestor.model.outcome import Outcome, Result
+from ingestor.service.clock import SteadyClock
 from tests.support.records import SCOPE
 
 ROOT = Path(__file__).parents[2]
 HOUR = 3600.0
 
 
-class HandClock:
-    """A wall clock that stands still until it is moved."""
+class HandClock(SteadyClock):
+    """Clocks that stand still until they are moved: the wall clock, `time`, alone, or both by `work`."""
 
     def __init__(self, time: float = 1_700_000_000.0) -> None:
+        super().__init__(lambda: self.time, lambda: self._worked)
         self.time = time
+        self._worked = 0.0
+
+    def work(self, seconds: float) -> None:
+        self.time += seconds
+        self._worked += seconds
 
     def now(self) -> float:
         return self.time

@@ -10,11 +10,12 @@ from ingestor.flow.reconciliation import Reconciliation
 from ingestor.flow.service import Service as Terms
 from ingestor.model.job import Job
 from ingestor.model.outcome import Outcome
+from ingestor.model.ports import Timekeeper
 from ingestor.policy.lookup import settling_time_after_a_crash
 from tests.simulation.schedule import HOUR, LONG_ENOUGH, End, Process, Schedule, Work
 from tests.simulation.service import Connection, Service
-from tests.simulation.watch import SteppedClock, TruthfulSink, WatchedJournal
-from tests.support.memory import MemoryInput, Row
+from tests.simulation.watch import ProcessClock, SteppedClock, TruthfulSink, WatchedJournal
+from tests.support.memory import MemoryInput, Rows
 from tests.support.virtual import run_virtual
 
 _LOOKAHEAD = 4  # jobs in hand for each slot, at most
@@ -37,13 +38,14 @@ class Life:
         self._schedule = schedule
         self._random = Random(schedule.seed)
         self._service = Service(schedule, self._random)
-        self._rows: dict[str, Row] = {}
+        self._rows = Rows()
         self._clock = SteppedClock()
 
     async def run(self) -> Counter[str]:
         async with asyncio.timeout(_LONGEST):
             for process in self._schedule.processes:
                 await self._process(process)
+                self._step(process.step_at_rest)
                 await asyncio.sleep(process.rest)
             self._service.calm = True
             await self._calm_process(Work.RUN)
@@ -60,16 +62,21 @@ class Life:
         await asyncio.sleep(HOUR)
 
     async def _process(self, process: Process) -> Ending | None:
-        journal = WatchedJournal(self._clock, self._rows, self._service, _LOOKAHEAD * self._schedule.concurrency)
+        if self._rows.last is not None:
+            self._clock.spare(self._rows.last)
+        clock = ProcessClock(self._clock)
+        journal = WatchedJournal(clock, self._rows, self._service, _LOOKAHEAD * self._schedule.concurrency)
+        self._rows.last = clock.moment()
         sink = TruthfulSink(journal, self._service)
         connection = Connection(self._service, self._schedule)
-        task = self._task(process.work, journal, sink, connection)
+        task = self._task(process.work, journal, sink, connection, clock)
         working = asyncio.create_task(task.run())
         world = asyncio.create_task(self._happen(process, task))
         await asyncio.wait({working}, timeout=process.after if process.end is End.CRASHED else None)
         world.cancel()
         if working.done():
             ending = working.result()
+            self._rows.last = clock.moment()
             assert sink.told == sink.read - ending.left, "a record was read, and nothing was told of it"
         else:
             ending = None
@@ -83,7 +90,7 @@ class Life:
         return ending
 
     def _task(
-        self, work: Work, journal: WatchedJournal, sink: TruthfulSink, connection: Connection
+        self, work: Work, journal: WatchedJournal, sink: TruthfulSink, connection: Connection, clock: Timekeeper
     ) -> Pipeline | Reconciliation:
         schedule = self._schedule
         terms = Terms(
@@ -101,8 +108,8 @@ class Life:
             give_up_after=schedule.give_up_after,
         )
         if work is Work.RECONCILIATION:
-            return Reconciliation(options, journal, terms, sink, self._clock)
-        return Pipeline(options, MemoryInput(schedule.records, size=7), journal, terms, sink, self._clock)
+            return Reconciliation(options, journal, terms, sink, clock)
+        return Pipeline(options, MemoryInput(schedule.records, size=7), journal, terms, sink, clock)
 
     async def _happen(self, process: Process, task: Pipeline | Reconciliation) -> None:
         """Let the world change around a process."""

@@ -10,10 +10,12 @@ from ingestor.policy.retry import RetryBudget
 from tests.support.records import job
 
 HOUR = 3600.0
+DAY = 24 * HOUR
 LONG_ENOUGH = 50 * HOUR
 """Seconds after which every token has expired, wherever the clocks were set."""
 MOST_SET_BACK = 20 * 60.0
-"""Seconds that a wall clock is set back in all: what the margin of a token's life can't cover voids the promise."""
+"""Seconds that a wall clock is set back in all where nobody can see it: between two processes, by less than the time
+that passed. What the margin of a token's life can't cover voids the promise. Steps that a process sees may be any."""
 
 
 BUDGETS = (
@@ -72,7 +74,8 @@ class Work(StrEnum):
 class Process:
     """One run over the input, or reconciliation; a calm one unless told otherwise.
 
-    Times are seconds from its start; `after` is when it is stopped or crashes.
+    Times are seconds from its start; `after` is when it is stopped or crashes. The wall clock is set by `clock_step`
+    (when, by how much) while it is at work, and by `step_at_rest` in the `rest` after it.
     """
 
     work: Work
@@ -82,7 +85,13 @@ class Process:
     outage: tuple[float, float, Mishap] | None = None
     credentials_expire: float | None = None
     clock_step: tuple[float, float] | None = None
+    step_at_rest: float = 0.0
     rest: float = 0.0
+
+    @property
+    def leaps(self) -> bool:
+        """Whether the wall clock is set forward so far that what is under way may seem to have expired."""
+        return max(self.step_at_rest, self.clock_step[1] if self.clock_step else 0.0) >= HOUR
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,13 +127,15 @@ def draw(seed: int) -> Schedule:
     """Draw a life: the same seed is the same life."""
     random = Random(seed)
     idempotent = random.random() < 0.75
+    processes = _processes(random)
+    slow = idempotent and not any(process.leaps for process in processes)
     keys = [f"job-{number}" for number in range(1, 31)]
     return Schedule(
         seed=seed,
         records=_records(random),
         refused=frozenset(random.sample(keys, random.choice((0, 0, 2)))),
         poison=frozenset(random.sample(keys, random.choice((0, 0, 0, 2)))),
-        processes=_processes(random),
+        processes=processes,
         is_reconciled=random.random() < 0.5,
         mishaps=_mishaps(random),
         concurrency=random.choice((1, 2, 4, 8)),
@@ -133,8 +144,8 @@ def draw(seed: int) -> Schedule:
         renewable=random.random() < 0.8,
         limit=random.choice((None, None, 3.0, 20.0)),
         retry_after=random.random() < 0.5,
-        latency=random.choice((0.001, 0.05, 1.0, 20.0)[: 4 if idempotent else 3]),
-        straggle=random.choice((1.0, 500.0)) if idempotent else random.uniform(0.1, 4.0),
+        latency=random.choice((0.001, 0.05, 1.0, 20.0)[: 4 if slow else 3]),
+        straggle=random.choice((1.0, 500.0)) if slow else random.uniform(0.1, 4.0),
         timeout=random.choice((5.0, 60.0)),
         drain_timeout=random.choice((0.0, 1.0, 25.0)),
         give_up_after=random.choice((0.0, 60.0, HOUR, 48 * HOUR)),
@@ -166,12 +177,8 @@ def _mishaps(random: Random) -> dict[Mishap, float]:
 
 def _processes(random: Random) -> list[Process]:
     processes = []
-    room = MOST_SET_BACK
     for _ in range(random.choice((0, 1, 2, 3, 5))):
-        forward = random.choice((0.0, 1.0, 600.0, HOUR, 30 * HOUR))
-        back = random.uniform(0.0, room)
-        step = random.choice((0.0, forward, -back))
-        room -= max(0.0, -step)
+        step = _clock_step(random)
         processes.append(
             Process(
                 work=random.choice((Work.RUN, Work.RUN, Work.RECONCILIATION)),
@@ -181,10 +188,17 @@ def _processes(random: Random) -> list[Process]:
                 outage=_outage(random),
                 credentials_expire=random.choice((None, None, 10 ** random.uniform(-2.0, 2.0))),
                 clock_step=(random.choice((0.0, 10 ** random.uniform(-2.0, 2.0))), step) if step else None,
+                step_at_rest=_clock_step(random),
                 rest=random.choice((0.0, 0.0, 2.0, 100.0, 12 * HOUR, 23.4 * HOUR, 23.7 * HOUR, 24.3 * HOUR, 25 * HOUR)),
             )
         )
     return processes
+
+
+def _clock_step(random: Random) -> float:
+    forward = random.choice((1.0, 600.0, HOUR, 30 * HOUR, 30 * DAY))
+    back = random.choice((1.0, 600.0, random.uniform(0.0, 48 * HOUR), 30 * DAY))
+    return random.choice((0.0, 0.0, forward, -back))
 
 
 def _outage(random: Random) -> tuple[float, float, Mishap] | None:

@@ -6,28 +6,63 @@ from typing import TypeVar
 
 from ingestor.model.events import Event, InputRead, RecordRejected, RecordsDuplicate, RunSettled
 from ingestor.model.job import Job
+from ingestor.model.moment import Moment
 from ingestor.model.outcome import Outcome, Result
-from ingestor.model.ports import Admission, Clock, Standing
+from ingestor.model.ports import Admission, Standing, Timekeeper
+from ingestor.policy.expiry import CLOCK_ERROR
+from ingestor.service.clock import SteadyClock
+from tests.simulation.schedule import MOST_SET_BACK
 from tests.simulation.service import Service
-from tests.support.memory import MemoryJournal, Row
+from tests.support.memory import MemoryJournal, Rows
+from tests.support.virtual import loop_time
 
 T = TypeVar("T")
 
 
 class SteppedClock:
-    """A wall clock that is stepped."""
+    """The wall clock of a machine, which is stepped, and beside it the monotonic one."""
 
     def __init__(self) -> None:
         self.offset = 1_700_000_000.0
+        self._read_at: dict[Moment, float] = {}
+        self._room = MOST_SET_BACK
 
-    def now(self) -> float:
-        return self.offset + asyncio.get_running_loop().time()
+    def wall(self) -> float:
+        return self.offset + loop_time()
+
+    def read(self, moment: Moment) -> None:
+        """Take note of when a moment was read."""
+        self._read_at[moment] = loop_time()
+
+    def spare(self, last: Moment) -> None:
+        """Set the clock right again, before a process resumes, where it was set back unseen by more than may be."""
+        passed, seen = loop_time() - self._read_at[last], self.wall() - last.wall
+        if seen < -CLOCK_ERROR:
+            return
+        unseen = passed - max(0.0, seen)
+        if unseen > self._room:
+            self.offset += passed - seen
+        else:
+            self._room -= max(0.0, unseen)
+
+
+class ProcessClock(SteadyClock):
+    """What a process makes of its machine's clocks."""
+
+    def __init__(self, machine: SteppedClock) -> None:
+        super().__init__(machine.wall, loop_time)
+        self._machine = machine
+
+    def moment(self) -> Moment:
+        moment = super().moment()
+        self._machine.read(moment)
+        return moment
 
 
 class WatchedJournal(MemoryJournal):
     """The journal of one process; what had not returned when it crashes may be on disk or not."""
 
-    def __init__(self, clock: Clock, rows: dict[str, Row], service: Service, most_in_hand: int) -> None:
+    def __init__(self, clock: Timekeeper, rows: Rows, service: Service, most_in_hand: int) -> None:
         super().__init__(clock, rows)
         self.crashed = False
         self._service = service

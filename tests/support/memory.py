@@ -11,10 +11,11 @@ from ingestor.model.errors import JournalError
 from ingestor.model.events import Event
 from ingestor.model.finding import Finding, Presence
 from ingestor.model.job import Job, Origin, Reject
+from ingestor.model.moment import Moment
 from ingestor.model.outcome import Outcome, Result
-from ingestor.model.ports import Admission, Clock, Pace, Standing, Unsettled
+from ingestor.model.ports import Admission, Pace, Standing, Timekeeper, Unsettled
 from ingestor.model.reply import Reply
-from ingestor.policy.expiry import forgotten, protects
+from ingestor.policy.expiry import NEVER, forgotten, protects
 from ingestor.policy.identity import STAMP, TOKEN_LIFE, retry_token, stamped_body
 from ingestor.policy.retry import INVALIDATED_TOKEN
 from tests.support.records import SCOPE
@@ -53,29 +54,38 @@ class Row:
     error_code: str | None = None
 
 
+class Rows(dict[str, Row]):
+    """What is on disk: a row for each key, and the last moment that was witnessed."""
+
+    last: Moment | None = None
+
+
 class MemoryJournal:
     """The ports Journal and UnsettledJobs over a dictionary. `fail` makes every later call raise.
 
     A journal over the `rows` of another is that of the next process.
     """
 
-    def __init__(self, clock: Clock, rows: dict[str, Row] | None = None) -> None:
+    def __init__(self, clock: Timekeeper, rows: Rows | None = None) -> None:
         self._clock = clock
-        self.rows = {} if rows is None else rows
+        self.rows = Rows() if rows is None else rows
+        if self.rows.last is not None:
+            clock.resume(self.rows.last)
         self._found = frozenset(self.rows)
         self._turn = asyncio.Lock()
         self.settled: list[Result] = []
         self.fail = False
 
     async def admit(self, jobs: Sequence[Job], *, stamped: bool) -> list[Admission]:
-        return await self._write(lambda: [self._admit(job, stamped=stamped) for job in jobs])
+        now = self._clock.moment()
+        return await self._write(lambda: [self._admit(job, now, stamped=stamped) for job in jobs])
 
-    def _admit(self, job: Job, *, stamped: bool) -> Admission:
-        now = self._clock.now()
+    def _admit(self, job: Job, now: Moment, *, stamped: bool) -> Admission:
+        self.rows.last = now
         row = self.rows.get(job.key)
         if row is None:
-            self.rows[job.key] = Row(job.digest, job.token, stamped, now)
-            return Admission(job, Standing.NEW, stamped, now)
+            self.rows[job.key] = Row(job.digest, job.token, stamped, now.time)
+            return Admission(job, Standing.NEW, stamped, now.time)
         known = Admission(replace(job, token=row.token), Standing.AGAIN, row.stamped, row.first_sent_at)
         if row.digest != job.digest:
             return replace(known, standing=Standing.CONFLICT)
@@ -83,7 +93,7 @@ class MemoryJournal:
             return replace(known, standing=Standing.DONE, run_id=row.run_id)
         if row.outcome is Outcome.FAILED:
             row.outcome = None
-            row.first_sent_at = now if forgotten(row.first_sent_at, now) else row.first_sent_at
+            row.first_sent_at = now.time if forgotten(row.first_sent_at, now) else row.first_sent_at
             return replace(known, first_sent_at=row.first_sent_at)
         if not protects(row.first_sent_at, now):
             row.outcome = Outcome.UNRESOLVED
@@ -114,16 +124,18 @@ class MemoryJournal:
         return [Unsettled(number, _in_doubt(number, key, row)) for number, key, row in found]
 
     async def conclude(self, results: Sequence[Result]) -> None:
-        await self._write(lambda: self._conclude(results))
+        now = self._clock.moment()
+        await self._write(lambda: self._conclude(results, now))
 
-    def _conclude(self, results: Sequence[Result]) -> None:
+    def _conclude(self, results: Sequence[Result], now: Moment) -> None:
+        self.rows.last = now
         self._settle(results)
         for result in results:
             if result.outcome is Outcome.FAILED:
                 row = self.rows[result.job.key]
                 row.generation += 1
                 row.token = retry_token(SCOPE, result.job.key, row.generation)
-                row.first_sent_at = 0.0
+                row.first_sent_at = NEVER
 
     async def release(self, jobs: Sequence[Job]) -> None:
         await self._write(lambda: self._release(jobs))

@@ -5,6 +5,8 @@ import selectors
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from ingestor.service.clock import SteadyClock
+
 T = TypeVar("T")
 
 _STEP = 1e-6  # what one turn of the loop costs: a timer that is due "now" by a rounding error must come to be due
@@ -38,14 +40,19 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._jumping.now
 
 
-class VirtualClock:
-    """The wall clock of a virtual loop: `start` plus the loop's time."""
+class VirtualClock(SteadyClock):
+    """The clocks of a virtual loop: its time, and a wall clock that is `start` plus that."""
 
     def __init__(self, start: float = 1_700_000_000.0) -> None:
+        super().__init__(self.now, loop_time)
         self.start = start
 
     def now(self) -> float:
-        return self.start + asyncio.get_running_loop().time()
+        return self.start + loop_time()
+
+
+def loop_time() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def run_virtual(coroutine: Coroutine[Any, Any, T]) -> T:
