@@ -20,7 +20,7 @@ from ingestor.policy.rate_latency import LatencyWindow
 FLOOR = 0.5
 """The lowest rate, attempts per second."""
 
-_START = 20.0
+_START = 30.0
 _STEP = 0.05
 _STEP_ATTEMPTS = 2
 _USED = 0.5  # below this share of it, the rate does not hold anything back
@@ -124,7 +124,7 @@ class RateController:
             elif sent_at - self._stretch.began > _LONG:
                 guess = max(guess, lower)
         weight = _WEIGHT if climbed else max(_WEIGHT, _WEIGHT_SECONDS * rate)
-        self._stretch = Stretch(sent_at, sent, guess, weight, ended=sent_at)
+        self._stretch = Stretch(sent_at, sent, guess, weight, ended=sent_at, last=sent)
         self._in_epoch, self._heard_at, self._upper = True, now, rate
         self._estimate, self._seen, self._relapses = guess, 0, 0
         self._set(CAUTION * guess)
@@ -135,12 +135,9 @@ class RateController:
         if stretch is None or sent_at <= stretch.began:
             return
         self._heard_at = now
-        sent = self._log.until(max(sent_at, stretch.ended))
-        self._seen = stretch.refuse(sent_at, sent)
-        if (recent := stretch.lately()) is not None:
-            self._stretch = stretch = recent
-            self._seen = stretch.accepted(sent)
-        self._estimate = stretch.estimate(stretch.ended, self._seen)
+        stretch.refuse(sent_at, self._log.until(sent_at))
+        self._stretch = stretch = stretch.lately() or stretch
+        self._estimate, self._seen = stretch.limit, stretch.accepted(stretch.last)
         self._set(CAUTION * self._estimate)
 
     def _end_epoch(self, now: float) -> None:
@@ -149,7 +146,7 @@ class RateController:
             doubt = min(doubt, self._course.reach / 2)  # between the rate it rested at and the one that was refused
         self._in_epoch, self._heard_at = False, now
         self._sent_at_end = self._log.count
-        self._follow(hover(self._estimate, doubt), now)
+        self._follow(hover(self._estimate, doubt, self._latency or _UNKNOWN_LATENCY), now)
 
     def _is_relapse(self, now: float) -> bool:
         """Whether the epoch ended a few attempts ago, so that its stretch goes on."""

@@ -10,19 +10,20 @@ from math import exp, inf
 FASTEST = 4.0
 """The most that a climb gains, as an exponent a second: it doubles in 0.17 s."""
 
-_GAIN_PER_LATENCY = 0.17  # answers lag: what is gained until a refusal is heard of must stay small
+_GAIN_PER_LATENCY = 0.2  # answers lag: what is gained until a refusal is heard of must stay small
+_FULL_GAIN_RATE, _GAIN_EXPONENT = 200.0, 0.2  # where little is sent, a refusal counts for more
 _FIRST_GAIN = 0.25
 _DOUBLING = 0.4
 _LONGEST_STEP = 0.2
 
-_BELOW = 0.04
+_BELOW = 0.05
 _JUST_BELOW = 0.01
 _REACH = 0.05
 _REACH_RATE = 200.0
 _REACH_EXPONENT = 0.5
 _SMALLEST_REACH, _LARGEST_REACH = 0.03, 0.20
 _REST = 3.5
-_REST_ATTEMPTS = 250
+_REST_ATTEMPTS = 180
 _LONGEST_REST = 30.0
 _RAMP = 0.15
 _WIDE = 1.3
@@ -41,7 +42,8 @@ class Climb:
 
     def rate_after(self, rate: float, seconds: float, latency: float) -> float:
         """Return what becomes of a rate in some seconds, where answers take `latency` seconds."""
-        gain = min(self._gain, FASTEST, _GAIN_PER_LATENCY / latency)
+        share = min(1.0, (rate / _FULL_GAIN_RATE) ** _GAIN_EXPONENT)
+        gain = min(self._gain, FASTEST, share * _GAIN_PER_LATENCY / latency)
         self._gain *= 2 ** (seconds / _DOUBLING)
         return rate * exp(gain * min(seconds, _LONGEST_STEP))
 
@@ -78,8 +80,8 @@ class Hover:
         return accepted - self.limit * seconds > _SURPLUS * self.limit + _SURPLUS_ATTEMPTS
 
 
-def hover(limit: float, doubt: float) -> Hover:
-    """Choose how to go on from an estimate that may be too low by `doubt`, a share of it.
+def hover(limit: float, doubt: float, latency: float) -> Hover:
+    """Choose how to go on from an estimate that may be too low by `doubt`, a share of it, where answers take `latency`.
 
     Where the doubt is small the rest is long: each look costs a refusal. The reach is larger at low rates, where a
     refusal is one of few; so the smaller of two clients on one limit also gains on the larger.
@@ -87,7 +89,8 @@ def hover(limit: float, doubt: float) -> Hover:
     reach = _REACH * (_REACH_RATE / limit) ** _REACH_EXPONENT
     reach = min(_LARGEST_REACH, max(_SMALLEST_REACH, reach))
     if doubt <= _WIDE * reach:
-        rest = min(_LONGEST_REST, max(_REST, _REST_ATTEMPTS / limit))
+        refusals = 1 + reach * latency * limit  # the first, and what is in flight until it is heard of
+        rest = min(_LONGEST_REST, max(_REST, refusals * _REST_ATTEMPTS / limit))
         return Hover(limit, reach, rest, _RAMP * rest)
     rest = max(_QUICK_REST, _QUICK_ATTEMPTS / limit)
     return Hover(limit, doubt, rest, rest)

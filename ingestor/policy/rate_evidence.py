@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 _MOMENT = 1e-3  # seconds that are counted together
 _ENTRIES = 16_384
-_FEW, _FAR_LOWER = 8, 0.7
+_FEW, _FAR_LOWER, _LEAST_SECONDS = 8, 0.5, 0.015
 _DISPROOF = 3  # refusals more than acceptances that show a guess to be wrong
 
 
@@ -66,6 +66,7 @@ class Stretch:
         weight: how many attempts' worth of evidence the guess is.
         refused: refusals within.
         ended: when the last of them was sent.
+        last: attempts sent until then.
         recent: the last few: when each was sent, and how many attempts in all until then.
     """
 
@@ -75,31 +76,37 @@ class Stretch:
     weight: float
     refused: int = 0
     ended: float = 0.0
+    last: int = 0
     recent: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=_FEW))
 
     def accepted(self, sent: int) -> int:
         """Return how many were accepted of what was sent since, where `sent` were sent in all."""
         return max(0, sent - self.sent - self.refused)
 
-    def refuse(self, sent_at: float, sent: int) -> int:
-        """Take another refusal, before whose attempt `sent` were sent in all; return how many were accepted by then."""
+    def refuse(self, sent_at: float, sent: int) -> None:
+        """Take another refusal, of an attempt up to which `sent` were sent in all."""
         self.refused += 1
-        self.ended = max(self.ended, sent_at)
         self.recent.append((sent_at, sent))
-        accepted = self.accepted(sent)
-        if self.refused >= accepted + _DISPROOF:
+        self.ended, self.last = max((self.ended, self.last), (sent_at, sent))
+        if self.refused >= self.accepted(self.last) + _DISPROOF:
             self.weight = 1.0
-        return accepted
 
     def lately(self) -> "Stretch | None":
         """Return the time of the last few refusals as a stretch of its own, where it tells of a limit far lower."""
-        (began, first), (ended, last) = self.recent[0], self.recent[-1]
-        if len(self.recent) < _FEW or ended <= began:
+        if len(self.recent) < _FEW:
             return None
-        limit = max(1, last - first - _FEW + 1) / (ended - began)
-        if limit >= _FAR_LOWER * self.estimate(ended, self.accepted(last)):
+        (began, first), (ended, last) = min(self.recent), max(self.recent)
+        recent = Stretch(began, first, self.guess, 1.0, refused=_FEW - 1, ended=ended, last=last)
+        accepted = max(1, recent.accepted(last))
+        if ended - began < _LEAST_SECONDS or accepted >= _FAR_LOWER * (ended - began) * self.limit:
             return None
-        return Stretch(began, first, limit, 1.0, refused=_FEW - 1, ended=ended)
+        recent.guess = accepted / (ended - began)
+        return recent
+
+    @property
+    def limit(self) -> float:
+        """The limit, a second, as of the last refusal."""
+        return self.estimate(self.ended, self.accepted(self.last))
 
     def estimate(self, moment: float, accepted: int) -> float:
         """Return the limit, a second, after `accepted` attempts up to a moment: the guess and what was seen.
