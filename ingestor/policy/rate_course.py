@@ -7,11 +7,11 @@ second and of a second, latencies of 5 to 200 ms, limits that fall and rise, and
 from dataclasses import dataclass, replace
 from math import exp, inf
 
-FASTEST = 4.0
-"""The most that a climb gains, as an exponent a second: it doubles in 0.17 s."""
+FASTEST = 3.0
+"""The most that a climb gains, as an exponent a second: it doubles in 0.23 s."""
 
 _GAIN_PER_LATENCY = 0.2  # answers lag: what is gained until a refusal is heard of must stay small
-_FULL_GAIN_RATE, _GAIN_EXPONENT = 200.0, 0.2  # where little is sent, a refusal counts for more
+_FULL_GAIN_RATE, _GAIN_EXPONENT = 200.0, 0.3  # where little is sent, a refusal counts for more
 _FIRST_GAIN = 0.25
 _DOUBLING = 0.4
 _LONGEST_STEP = 0.2

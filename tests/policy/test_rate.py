@@ -41,7 +41,7 @@ def test_it_finds_a_limit_and_stays_just_under_it(limit: float, latency: float, 
     hold_to_the_limit(drive([(limit, 90.0)], burst, latency), limit)
 
 
-@pytest.mark.parametrize(("latency", "burst"), [(0.005, 1.0), (0.2, 0.1), (0.2, 1.0)])
+@pytest.mark.parametrize(("latency", "burst"), [(0.05, 1.0), (0.2, 0.1), (0.2, 1.0)])
 def test_it_finds_a_limit_of_thousands(latency: float, burst: float) -> None:
     hold_to_the_limit(drive([(2000.0, 60.0)], burst, latency), 2000.0, settled=(25.0, 60.0))
 
@@ -122,3 +122,74 @@ def test_a_limit_on_the_rate_is_not_taken_for_one_on_what_is_in_flight(jitter: f
     world = World([controller], 0.05, jitter=jitter)
     world.run(RateLimit(300.0, 0.1, world.clock), 60.0)
     assert controller.window is None
+
+
+def test_a_ceiling_is_reached_soon_and_never_passed() -> None:
+    controller = RateController(40.0, 0.0)
+    world = World([controller], 0.05)
+    traffic = world.run(RateLimit(1000.0, 1.0, world.clock), 60.0)
+    assert controller.rate == 40.0
+    assert traffic.goodput(5.0, 60.0) == pytest.approx(40.0, rel=0.01)
+    assert not traffic.refused
+    assert max(traffic.between(start / 10, start / 10 + 1).accepted for start in range(590)) <= 41
+
+
+def test_a_ceiling_below_the_floor_is_kept_to_as_well() -> None:
+    controller = RateController(FLOOR / 5, 0.0)
+    controller.sent(0.5)
+    controller.throttled(1.0, 0.5)
+    assert controller.rate <= FLOOR / 5
+
+
+def test_one_volley_of_refusals_is_one_epoch() -> None:
+    """What was sent before the end of an epoch says nothing new about the limit after it."""
+    controller = RateController(None, 0.0)
+    world = World([controller], 0.1)
+    world.run(RateLimit(100.0, 0.1, world.clock), 30.0)
+    rate, now = controller.rate, world.clock.now
+    controller.throttled(now, now - 5.0)
+    assert controller.rate == rate
+
+
+def test_nothing_but_refusals_never_stops_it_altogether() -> None:
+    [controller] = controllers()
+    for second in range(1, 1000):
+        controller.sent(float(second))
+        controller.throttled(second + 0.5, float(second))
+    assert controller.rate == FLOOR
+
+
+def test_a_rate_that_is_not_used_does_not_grow() -> None:
+    [controller] = controllers()
+    before = controller.rate
+    for second in range(1, 100):
+        controller.sent(float(second))
+        controller.accepted(second + 0.1, float(second))
+    assert controller.rate == before
+
+
+def test_where_nothing_is_refused_thousands_a_second_are_reached_in_seconds() -> None:
+    [controller] = controllers()
+    World([controller], 0.005).run(ConcurrencyLimit(10**9), 3.0)
+    assert controller.rate >= 5000
+
+
+def test_an_answer_that_takes_a_minute_is_taken_for_what_it_is() -> None:
+    [controller] = controllers()
+    controller.sent(0.0)
+    for number in range(100_000):
+        controller.sent(0.001 * number)
+    controller.throttled(100.0, 1.0)
+    assert FLOOR <= controller.rate <= 30.0
+
+
+@pytest.mark.parametrize("pause", [1.0, 30.0])
+def test_a_pause_does_not_make_it_forget(pause: float) -> None:
+    [controller] = controllers()
+    world = World([controller], 0.05)
+    world.run(RateLimit(300.0, 0.1, world.clock), 30.0)
+    rate, now = controller.rate, world.clock.now
+    controller.resumed(now + pause, pause)
+    controller.sent(now + pause)
+    controller.accepted(now + pause + 0.05, now + pause)
+    assert controller.rate == pytest.approx(rate, rel=0.1)
