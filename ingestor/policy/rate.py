@@ -174,7 +174,8 @@ class RateController:
         match self._course:
             case Climb() as climb:
                 if sent >= _USED * self.rate * seconds:
-                    self._set(climb.rate_after(self.rate, seconds, max(_LEAST_LATENCY, self._latency or _UNKNOWN_LATENCY)))
+                    latency = max(_LEAST_LATENCY, self._latency or _UNKNOWN_LATENCY)
+                    self._set(climb.rate_after(self.rate, seconds, latency))
             case Hover() as hovering:
                 self._set(hovering.rate_at(now - self._course_since))
                 if self._stretch is not None and now - self._course_since >= hovering.rest:

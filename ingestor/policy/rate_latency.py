@@ -7,16 +7,16 @@ of ours but the way the service is now, and it is given as many as its throughpu
 
 from math import ceil
 
-_PERIOD = 1.0
+_PERIOD = 0.5
 _ANSWERS = 8
-"""A period, after which is judged, is this many seconds, this many answers and two latencies long, whichever is longest."""
+"""What is judged is a period of so many seconds, so many answers and two latencies, whichever is longest."""
 
 _TOLERANCE = 2.0
 _SLACK = 0.05
 """Answers may take this many times the service's own latency and this many seconds more before it counts as a queue."""
 
 _FEWEST = 4
-_GROWTH = 1.25
+_GROWTH = 1.5
 _FEWER = 0.7
 _FASTER = 0.8
 
@@ -53,9 +53,10 @@ class LatencyWindow:
         self._own = min(self._own, latency)
         bearable = _TOLERANCE * self._own + _SLACK
         if latency > bearable:
-            self._before = self._before or (in_flight, latency)
+            if self._before is None or latency > self._before[1]:
+                self._before = in_flight, latency
             self.size = max(_FEWEST, ceil(throughput * bearable))
         else:
             self._before = None
-            binds = self.size is not None and in_flight >= _FEWER * self.size
-            self.size = ceil(_GROWTH * self.size) if self.size is not None and binds else None
+            if self.size is not None and in_flight >= _FEWER * self.size:
+                self.size = ceil(_GROWTH * self.size)

@@ -15,7 +15,9 @@ def controllers(count: int = 1) -> list[RateController]:
     return [RateController(None, 0.0) for _ in range(count)]
 
 
-def drive(limits: Sequence[tuple[float, float]], burst: float, latency: float, *, clients: int = 1, **how: float) -> Traffic:
+def drive(
+    limits: Sequence[tuple[float, float]], burst: float, latency: float, *, clients: int = 1, **how: float
+) -> Traffic:
     """Send for a while at each (limit, until), with one world and one bucket for all."""
     world = World(controllers(clients), latency, **how)  # type: ignore[arg-type]  # jitter, curt, seed
     limiter = RateLimit(limits[0][0], burst, world.clock)
