@@ -24,9 +24,9 @@ def judge(job: Job, row: Row | None, *, stamped: bool, now: Moment) -> Judgement
     """Say what becomes of a job whose key has this row. The row's token, not the job's, is the one to send."""
     if row is None:
         return Judgement(Admission(job, Standing.NEW, stamped, now.time))
-    standing = _standing(job, row, now)
+    standing = _standing(row, now)
     admission = Admission(
-        job if job.token == row.token else replace(job, token=row.token),
+        job if row.token is None else replace(job, token=row.token),
         standing,
         row.stamped,
         _life_begins(row, now) if standing is Standing.AGAIN else row.first_sent_at,
@@ -36,8 +36,8 @@ def judge(job: Job, row: Row | None, *, stamped: bool, now: Moment) -> Judgement
     return Judgement(admission, _move(admission, row))
 
 
-def _standing(job: Job, row: Row, now: Moment) -> Standing:
-    if job.digest != row.digest:
+def _standing(row: Row, now: Moment) -> Standing:
+    if not row.same_body:
         return Standing.CONFLICT
     if row.state is State.CREATED:
         return Standing.DONE

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ingestor.journal import statements, unsettled, untold
 from ingestor.journal.admission import judge
+from ingestor.journal.index import MERGE_AFTER, KeyIndex, hash_of
 from ingestor.journal.statements import Ending
 from ingestor.journal.unsettled import Page
 from ingestor.model.errors import JournalError
@@ -40,18 +41,22 @@ class Settlement:
 class Batch:
     """One batch in the journal. Every method takes the calls of a group and answers each."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, merge_after: int = MERGE_AFTER) -> None:
         self._scope = scope
+        self._index = KeyIndex(merge_after)
         self._id = 0
         self._pass = 0
         self._found = 0  # the last row of earlier processes
+        self._next = 0  # the next row of this one
+        self._in_hand: dict[str, int] = {}  # the rows of jobs that were admitted and have not ended
         self._first = 0  # the number of this process's first outcome
         self._settled = 0
 
     def enter(self, connection: sqlite3.Connection, calls: Sequence[None]) -> list[Moment | None]:
         """Find the batch, adding it where it is new; return the last moment witnessed. Comes before all else."""
         self._id = statements.find_batch(connection, self._scope)
-        self._found = statements.last_id(connection)
+        self._next = self._index.open(connection)
+        self._found = self._next - 1
         self._first = untold.next_number(connection, self._id)
         return [statements.last_moment(connection)] * len(calls)
 
@@ -66,25 +71,47 @@ class Batch:
         return [self._admit(connection, call) for call in calls]
 
     def _admit(self, connection: sqlite3.Connection, call: Admittance) -> list[Admission]:
-        rows = statements.find_rows(connection, self._id, [job.key for job in call.jobs])
+        hashes = [hash_of(self._id, job.key) for job in call.jobs]
+        rows = statements.find_rows(connection, self._id, call.jobs, hashes)
         judged = [judge(job, rows.get(job.key), stamped=call.stamped, now=call.now) for job in call.jobs]
         admissions = [judgement.admission for judgement in judged]
-        new = [admission.job for admission in admissions if admission.standing is Standing.NEW]
-        statements.add_intents(connection, self._id, new, stamped=call.stamped, now=call.now.time)
         moves = [judgement.move for judgement in judged if judgement.move is not None]
         statements.move(connection, moves, now=call.now.time)
+        new = [it for it in zip(call.jobs, hashes, strict=True) if it[0].key not in rows]
+        self._add(connection, new, call)
+        again = [it.job.key for it in admissions if it.standing in (Standing.AGAIN, Standing.EXPIRED)]
+        self._in_hand |= {key: rows[key].id for key in again}
         return admissions
+
+    def _add(self, connection: sqlite3.Connection, new: Sequence[tuple[Job, int]], call: Admittance) -> None:
+        """Write the intents of jobs never seen, each with the hash of its key."""
+        jobs, numbers = [job for job, _ in new], range(self._next, self._next + len(new))
+        statements.add_intents(connection, self._id, jobs, first=self._next, stamped=call.stamped, now=call.now.time)
+        self._index.add(connection, [(hash_, number) for (_, hash_), number in zip(new, numbers, strict=True)])
+        self._in_hand |= zip((job.key for job in jobs), numbers, strict=True)
+        self._next += len(new)
 
     def settle(self, connection: sqlite3.Connection, calls: Sequence[Settlement]) -> list[None]:
         """Write how jobs ended. Raises JournalError where one was never admitted."""
         results = [result for call in calls for result in call.results]
-        written = statements.settle(connection, self._id, results, now=calls[-1].now.time)
-        if written != len(results):
-            raise JournalError(f"The journal misses the intents of {len(results) - written} jobs that were sent.")
+        numbers = self._leave_hand(connection, [result.job.key for result in results])
+        if missing := numbers.count(None):
+            raise JournalError(f"The journal misses the intents of {missing} jobs that were sent.")
+        ended = [(number, result) for number, result in zip(numbers, results, strict=True) if number is not None]
+        statements.settle(connection, ended, now=calls[-1].now.time)
         self._forget(connection, calls[-1].told)
-        untold.add(connection, self._id, results, first=self._first + self._settled)
+        untold.add(connection, self._id, ended, first=self._first + self._settled)
         self._settled += len(results)
         return [None] * len(calls)
+
+    def _leave_hand(self, connection: sqlite3.Connection, keys: Sequence[str]) -> list[int | None]:
+        """Return the row of each key, None where there is none."""
+        others = [key for key in keys if key not in self._in_hand]
+        numbers = self._in_hand | statements.find_ids(connection, self._id, others) if others else self._in_hand
+        found = [numbers.get(key) for key in keys]
+        for key in keys:
+            self._in_hand.pop(key, None)
+        return found
 
     def count_unsettled(self, connection: sqlite3.Connection, calls: Sequence[None]) -> list[int]:
         """Count the jobs whose end is not known."""
@@ -99,7 +126,7 @@ class Batch:
         statements.witness(connection, calls[-1].now)
         self.settle(connection, calls)
         absent = [result.job.key for call in calls for result in call.results if result.outcome is Outcome.FAILED]
-        unsettled.renew(connection, self._scope, self._id, absent)
+        unsettled.renew(connection, self._scope, list(statements.find_ids(connection, self._id, absent).values()))
         return [None] * len(calls)
 
     def untold(self, connection: sqlite3.Connection, calls: Sequence[None]) -> list[list[Result]]:
@@ -112,8 +139,8 @@ class Batch:
 
     def release(self, connection: sqlite3.Connection, calls: Sequence[Sequence[str]]) -> list[None]:
         """Take back the intents of these keys."""
-        keys = [key for call in calls for key in call]
-        statements.release(connection, self._id, keys, after=self._found)
+        numbers = self._leave_hand(connection, [key for call in calls for key in call])
+        statements.release(connection, [number for number in numbers if number is not None], after=self._found)
         return [None] * len(calls)
 
     def start_pass(self, connection: sqlite3.Connection, calls: Sequence[tuple[float, bool | None]]) -> list[None]:

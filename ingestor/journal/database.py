@@ -52,6 +52,7 @@ def open_owned(path: Path) -> sqlite3.Connection:
         if connection.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
             raise JournalError(f"The journal {path} can't be kept in WAL mode on this file system.")
         schema.migrate(connection)
+        connection.execute("PRAGMA temp_store = MEMORY")  # what the index gathers; a migration may need more than that
         on_error.pop_all()
     return connection
 

@@ -15,6 +15,8 @@ Invariants:
 - Time goes on: how far it has come is written when the journal is opened, with all jobs that are admitted, and at its
   end; the next process goes on from there (see `policy.expiry`).
 - An outcome is told at least once: what is settled stays noted as untold until `told` says otherwise.
+- A key has one row in its batch, and is found: by an entry in `known` where its row is not past the mark in `indexed`,
+  and else by one that is made again from the row itself. No row is numbered below the mark.
 - The row's token is the one to send: an admitted job carries it, whatever generation it is of.
 - An older ingestor refuses a file that a newer one has migrated; it never writes to it.
 """
@@ -25,6 +27,7 @@ from typing import Self
 
 from ingestor.journal.batch import Admittance, Batch, Settlement
 from ingestor.journal.database import NAME
+from ingestor.journal.index import MERGE_AFTER
 from ingestor.journal.lock import StateDirectory
 from ingestor.journal.schema import State
 from ingestor.journal.statements import Ending
@@ -48,12 +51,15 @@ class SqliteJournal:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, state: StateDirectory, scope: Scope, clock: Timekeeper) -> AsyncIterator[Self]:
+    async def open(
+        cls, state: StateDirectory, scope: Scope, clock: Timekeeper, merge_after: int = MERGE_AFTER
+    ) -> AsyncIterator[Self]:
         """Open the journal of an owned state directory for one batch, and close it at the end.
 
+        `merge_after` is how many rows their index keeps in memory (see index.py).
         Raises JournalError where the file is damaged, of a newer version, or can't be written.
         """
-        writer, batch = Writer(state.path / NAME), Batch(scope)
+        writer, batch = Writer(state.path / NAME), Batch(scope, merge_after)
         try:
             await writer.open()
             last = await writer.do(batch.enter, None)

@@ -3,6 +3,8 @@
 import sqlite3
 from enum import StrEnum
 
+from ingestor.journal.index import hash_of
+
 
 class State(StrEnum):
     """Where a job stands in the journal. Apart from PENDING, the names are those of its outcome."""
@@ -83,6 +85,18 @@ MIGRATIONS = (
     INSERT INTO moment SELECT 1, latest, latest, 0.0 FROM (SELECT max(updated_at) AS latest FROM job)
     WHERE latest IS NOT NULL;
     """,
+    """
+    DROP INDEX job_key;
+    CREATE INDEX job_batch ON job (batch);
+    CREATE TABLE known (                    -- see index.py
+        hash INTEGER NOT NULL,
+        job INTEGER NOT NULL,               -- may have been released since
+        PRIMARY KEY (hash, job)
+    ) WITHOUT ROWID;
+    INSERT INTO known SELECT hash_of(batch, key), id FROM job ORDER BY 1, 2;
+    CREATE TABLE indexed (last INTEGER NOT NULL);       -- one row: up to which job `known` goes
+    INSERT INTO indexed SELECT coalesce(max(id), 0) FROM job;
+    """,
 )
 """Step n brings a file from version n to n + 1. A step that was ever released is never changed."""
 
@@ -99,9 +113,10 @@ def version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the tables up to date, each step in a transaction of its own. Raises sqlite3.Error."""
-    for number, step in enumerate(MIGRATIONS[version(connection) :], start=version(connection) + 1):
+def migrate(connection: sqlite3.Connection, to: int = VERSION) -> None:
+    """Bring the tables up to a version, each step in a transaction of its own. Raises sqlite3.Error."""
+    connection.create_function("hash_of", 2, hash_of, deterministic=True)
+    for number, step in enumerate(MIGRATIONS[version(connection) : to], start=version(connection) + 1):
         connection.executescript(
             f"BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION_ID}; {step} PRAGMA user_version = {number}; COMMIT;"
         )

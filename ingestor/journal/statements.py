@@ -6,33 +6,39 @@ interpreter's switch interval: a statement for each row, or a row for each answe
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+import msgspec
+from msgspec import Struct
+
+from ingestor.journal.index import FIND, hash_of
 from ingestor.journal.schema import State
+from ingestor.journal.values import Value, chunks, flat, places, storable
 from ingestor.model.job import Job
 from ingestor.model.moment import Moment
 from ingestor.model.outcome import Result
 from ingestor.policy.identity import Scope
 
-Value = str | bytes | float | None
-"""What SQLite takes."""
 
-_CHUNK = 500  # rows in a statement: the widest row has 11 values, and SQLite takes 32,766 parameters
+class Row(Struct, array_like=True, gc=False):
+    """What the journal knows of a job that is admitted again: the job whose place among those asked for is `place`.
 
+    `same_body` is whether it had the same digest, `token` the row's where it is not the job's.
+    """
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What the journal knows of a key when it is admitted again."""
-
+    place: int
     id: int
-    digest: bytes
+    same_body: bool
     state: State
-    token: str
+    token: str | None
     first_sent_at: float
     stamped: bool
     run_id: str | None
+
+
+_rows = msgspec.json.Decoder(list[Row], strict=False).decode  # SQLite tells true from 1 no more than false from 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,32 +74,54 @@ def witness(connection: sqlite3.Connection, now: Moment) -> None:
     )
 
 
-def find_rows(connection: sqlite3.Connection, batch: int, keys: Sequence[str]) -> dict[str, Row]:
-    """Return what is known of each key; a key never seen is left out."""
-    found = {}
-    for chunk in chunks([(key,) for key in keys]):
+def find_rows(connection: sqlite3.Connection, batch: int, jobs: Sequence[Job], hashes: Sequence[int]) -> dict[str, Row]:
+    """Return what is known of each job, by its key; a key never seen is left out. `hashes` are those of the keys."""
+    asked = [
+        (place, hash_, job.key, job.digest, job.token)
+        for place, (job, hash_) in enumerate(zip(jobs, hashes, strict=True))
+    ]
+    found: dict[str, Row] = {}
+    for chunk in chunks(asked):
         (answer,) = connection.execute(
             f"""
-            WITH asked (number, key) AS (SELECT row_number() OVER (), column1 FROM (VALUES {places(chunk)}))
+            WITH asked (place, hash, key, digest, token) AS (VALUES {places(chunk)})
             SELECT json_group_array(json_array(
-                number, id, hex(digest), state, token, first_sent_at, stamped, run_id
+                place, id, job.digest = asked.digest, state, nullif(job.token, asked.token),
+                first_sent_at, stamped, run_id
             ))
-            FROM asked CROSS JOIN job ON job.batch = ? AND job.key = asked.key
+            FROM ({FIND}) AS asked CROSS JOIN job ON job.id = asked.job
+            WHERE job.batch = ? AND job.key = asked.key
             """,  # noqa: S608 - only placeholders are put in
             (*flat(chunk), batch),
         ).fetchone()
-        for number, id_, digest, state, token, first_sent_at, stamped, run_id in json.loads(answer):
-            (key,) = chunk[number - 1]
-            row = Row(id_, bytes.fromhex(digest), State(state), token, first_sent_at, bool(stamped), run_id)
-            found[str(key)] = row
+        found |= {jobs[row.place].key: row for row in _rows(answer)}
     return found
 
 
-def add_intents(connection: sqlite3.Connection, batch: int, jobs: Sequence[Job], *, stamped: bool, now: float) -> None:
-    """Write the intents of jobs never seen."""
+def find_ids(connection: sqlite3.Connection, batch: int, keys: Sequence[str]) -> dict[str, int]:
+    """Return the numbers of the rows of keys; a key never seen is left out."""
+    found: dict[str, int] = {}
+    for chunk in chunks([(key, hash_of(batch, key)) for key in keys]):
+        (answer,) = connection.execute(
+            f"""
+            WITH asked (key, hash) AS (VALUES {places(chunk)})
+            SELECT json_group_object(job.key, job.id) FROM ({FIND}) AS asked CROSS JOIN job ON job.id = asked.job
+            WHERE job.batch = ? AND job.key = asked.key
+            """,  # noqa: S608 - only placeholders are put in
+            (*flat(chunk), batch),
+        ).fetchone()
+        found |= json.loads(answer)
+    return found
+
+
+def add_intents(
+    connection: sqlite3.Connection, batch: int, jobs: Sequence[Job], *, first: int, stamped: bool, now: float
+) -> None:
+    """Write the intents of jobs never seen, as rows numbered from `first` on."""
     common = (batch, State.PENDING, stamped, now, now)
     rows: list[tuple[Value, ...]] = [
         (
+            number,
             *common,
             job.key,
             job.digest,
@@ -102,12 +130,12 @@ def add_intents(connection: sqlite3.Connection, batch: int, jobs: Sequence[Job],
             job.origin.line,
             storable(job.experiment_id),
         )
-        for job in jobs
+        for number, job in enumerate(jobs, first)
     ]
     for chunk in chunks(rows):
         connection.execute(
             f"""
-            INSERT INTO job (batch, state, stamped, first_sent_at, updated_at,
+            INSERT INTO job (id, batch, state, stamped, first_sent_at, updated_at,
                              key, digest, token, source, line, experiment_id)
             VALUES {places(chunk)}
             """,  # noqa: S608 - only placeholders are put in
@@ -128,43 +156,40 @@ def move(connection: sqlite3.Connection, moves: Sequence[tuple[int, State, float
         )
 
 
-def settle(connection: sqlite3.Connection, batch: int, results: Sequence[Result], *, now: float) -> int:
-    """Write how jobs ended; return how many of them had an intent."""
-    rows = [_ending(result) for result in results]
-    before = connection.total_changes
+def settle(connection: sqlite3.Connection, ended: Sequence[tuple[int, Result]], *, now: float) -> None:
+    """Write how the jobs of these rows ended."""
+    rows = [(number, *_ending(result)) for number, result in ended]
     for chunk in chunks(rows):
         connection.execute(
             f"""
             WITH ended (
-                    key, state, run_id, http_status, error_code, error_message, opc_request_id, attempts, experiment_id
+                    id, state, run_id, http_status, error_code, error_message, opc_request_id, attempts, experiment_id
                 ) AS (VALUES {places(chunk)})
             UPDATE job SET
                 state = ended.state, run_id = ended.run_id, http_status = ended.http_status,
                 error_code = ended.error_code, error_message = ended.error_message,
                 opc_request_id = ended.opc_request_id, attempts = job.attempts + ended.attempts,
                 experiment_id = ended.experiment_id, updated_at = ?
-            FROM ended WHERE job.batch = ? AND job.key = ended.key
+            FROM ended WHERE job.id = ended.id
             """,  # noqa: S608 - only placeholders are put in
-            (*flat(chunk), now, batch),
+            (*flat(chunk), now),
         )
-    return connection.total_changes - before
 
 
-def release(connection: sqlite3.Connection, batch: int, keys: Sequence[str], *, after: int) -> None:
-    """Take back pending intents: those of rows past id `after` vanish, those of jobs that had failed fail again.
+def release(connection: sqlite3.Connection, numbers: Sequence[int], *, after: int) -> None:
+    """Take back pending intents: those of rows past `after` vanish, those of jobs that had failed fail again.
 
     Any other intent stays: an earlier process wrote it, and nobody knows what that one sent.
     """
-    for chunk in chunks([(key,) for key in keys]):
-        of_these = f"batch = ? AND key IN (VALUES {places(chunk)}) AND state = '{State.PENDING}'"
-        parameters = (batch, *flat(chunk))
+    for chunk in chunks([(number,) for number in numbers]):
+        of_these = f"id IN (VALUES {places(chunk)}) AND state = '{State.PENDING}'"
         connection.execute(
             f"DELETE FROM job WHERE {of_these} AND attempts = 0 AND id > ?",  # noqa: S608 - only placeholders
-            (*parameters, after),
+            (*flat(chunk), after),
         )
         connection.execute(
             f"UPDATE job SET state = '{State.FAILED}' WHERE {of_these} AND attempts > 0",  # noqa: S608 - as above
-            parameters,
+            flat(chunk),
         )
 
 
@@ -183,14 +208,8 @@ def finish_pass(connection: sqlite3.Connection, pass_id: int, ending: Ending) ->
     )
 
 
-def last_id(connection: sqlite3.Connection) -> int:
-    """Return the id of the last row of `job`, 0 where there is none."""
-    return int(connection.execute("SELECT coalesce(max(id), 0) FROM job").fetchone()[0])
-
-
 def _ending(result: Result) -> tuple[Value, ...]:
     return (
-        result.job.key,
         State(result.outcome.value),
         storable(result.run_id),
         result.http_status,
@@ -200,23 +219,3 @@ def _ending(result: Result) -> tuple[Value, ...]:
         result.attempts,
         storable(result.job.experiment_id),
     )
-
-
-def chunks(rows: Sequence[tuple[Value, ...]]) -> Iterator[Sequence[tuple[Value, ...]]]:
-    """Yield the rows in portions that fit in a statement."""
-    return (rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK))
-
-
-def places(rows: Sequence[tuple[Value, ...]]) -> str:
-    """Return the placeholders of rows of one width, as they stand behind VALUES."""
-    return ",".join([f"({','.join('?' * len(rows[0]))})"] * len(rows))
-
-
-def flat(rows: Sequence[tuple[Value, ...]]) -> list[Value]:
-    """Return the values of rows as parameters."""
-    return [value for row in rows for value in row]
-
-
-def storable(value: str | None) -> str | None:
-    """Make text storable: a lone surrogate, as in a file name or a hostile answer, becomes its escape."""
-    return None if value is None else value.encode("utf-8", "backslashreplace").decode()

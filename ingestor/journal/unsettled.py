@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ingestor.journal.schema import State
-from ingestor.journal.statements import Value, chunks, flat, places
+from ingestor.journal.values import Value, chunks, flat, places
 from ingestor.model.job import Job, Origin
 from ingestor.model.ports import Admission, Standing, Unsettled
 from ingestor.policy.expiry import NEVER
@@ -44,21 +44,23 @@ def find(connection: sqlite3.Connection, batch: int, page: Page) -> list[Unsettl
     return [_unsettled(row) for row in rows.fetchall()]
 
 
-def renew(connection: sqlite3.Connection, scope: Scope, batch: int, keys: Sequence[str]) -> None:
-    """Give jobs that failed a token of the next generation, whose life has not begun."""
-    for chunk in chunks([(key,) for key in keys]):
+def renew(connection: sqlite3.Connection, scope: Scope, numbers: Sequence[int]) -> None:
+    """Give the jobs of these rows, which failed, a token of the next generation, whose life has not begun."""
+    for chunk in chunks([(number,) for number in numbers]):
         known = connection.execute(
-            f"SELECT key, generation + 1 FROM job WHERE batch = ? AND key IN (VALUES {places(chunk)})",  # noqa: S608 - only placeholders
-            (batch, *flat(chunk)),
+            f"SELECT id, key, generation + 1 FROM job WHERE id IN (VALUES {places(chunk)})",  # noqa: S608 - only placeholders
+            flat(chunk),
         ).fetchall()
-        rows: list[tuple[Value, ...]] = [(key, number, retry_token(scope, key, number)) for key, number in known]
+        rows: list[tuple[Value, ...]] = [
+            (number, generation, retry_token(scope, key, generation)) for number, key, generation in known
+        ]
         connection.execute(
             f"""
-            WITH renewed (key, generation, token) AS (VALUES {places(rows)})
+            WITH renewed (id, generation, token) AS (VALUES {places(rows)})
             UPDATE job SET generation = renewed.generation, token = renewed.token, first_sent_at = ?
-            FROM renewed WHERE job.batch = ? AND job.key = renewed.key
+            FROM renewed WHERE job.id = renewed.id
             """,  # noqa: S608 - only placeholders are put in
-            (*flat(rows), NEVER, batch),
+            (*flat(rows), NEVER),
         )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ingestor.journal.schema import State
-from ingestor.journal.statements import Value, chunks, flat, places, storable
+from ingestor.journal.values import Value, chunks, flat, places, storable
 from ingestor.model.job import Job, Origin
 from ingestor.model.outcome import Outcome, Result
 
@@ -48,21 +48,19 @@ def find(connection: sqlite3.Connection, batch: int) -> list[Result]:
     return [_result(row) for row in rows.fetchall()]
 
 
-def add(connection: sqlite3.Connection, batch: int, results: Iterable[Result], *, first: int) -> None:
-    """Note outcomes as untold, numbered from `first` on. They are settled already."""
+def add(connection: sqlite3.Connection, batch: int, ended: Iterable[tuple[int, Result]], *, first: int) -> None:
+    """Note outcomes, each with its job's row, as untold, numbered from `first` on. They are settled already."""
     rows: list[tuple[Value, ...]] = [
-        (number, result.job.key, result.attempts, result.latency_ms, storable(result.opc_client_request_id))
-        for number, result in enumerate(results, first)
+        (batch, number, job, result.attempts, result.latency_ms, storable(result.opc_client_request_id))
+        for number, (job, result) in enumerate(ended, first)
     ]
     for chunk in chunks(rows):
         connection.execute(
             f"""
-            WITH ended (number, key, attempts, latency_ms, opc_client_request_id) AS (VALUES {places(chunk)})
             INSERT INTO untold (batch, number, job, attempts, latency_ms, opc_client_request_id)
-            SELECT job.batch, number, job.id, ended.attempts, latency_ms, ended.opc_client_request_id
-            FROM ended CROSS JOIN job ON job.batch = ? AND job.key = ended.key
+            VALUES {places(chunk)}
             """,  # noqa: S608 - only placeholders are put in
-            (*flat(chunk), batch),
+            flat(chunk),
         )
 
 

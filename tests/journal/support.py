@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from ingestor.journal.index import MERGE_AFTER
 from ingestor.journal.journal import SqliteJournal
 from ingestor.journal.lock import StateDirectory
 from ingestor.model.job import Job
@@ -34,10 +35,12 @@ class HandClock(SteadyClock):
 
 
 @asynccontextmanager
-async def opened(path: Path, clock: HandClock | None = None) -> AsyncIterator[SqliteJournal]:
+async def opened(
+    path: Path, clock: HandClock | None = None, merge_after: int = MERGE_AFTER
+) -> AsyncIterator[SqliteJournal]:
     """Own the state directory and open its journal, as one process does."""
     with StateDirectory.open(path) as state:
-        async with SqliteJournal.open(state, SCOPE, clock or HandClock()) as journal:
+        async with SqliteJournal.open(state, SCOPE, clock or HandClock(), merge_after) as journal:
             yield journal
 
 

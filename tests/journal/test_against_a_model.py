@@ -46,7 +46,7 @@ class JournalMachine(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
         self.process = AsyncExitStack()
-        self.journal = self.runner.run(self.process.enter_async_context(opened(self.path, self.clock)))
+        self.journal = self.runner.run(self.process.enter_async_context(opened(self.path, self.clock, merge_after=3)))
         self.in_hand.clear()
 
     def stop(self) -> None:

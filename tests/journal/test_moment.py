@@ -8,7 +8,7 @@ from ingestor.journal import schema
 from ingestor.journal.reader import status
 from ingestor.model.ports import Standing
 from tests.journal.support import HOUR, HandClock, opened
-from tests.support.records import job
+from tests.support.records import SCOPE, job
 
 BEFORE_MOMENTS = 3
 """The last version of a journal that knew nothing of them."""
@@ -16,10 +16,19 @@ BEFORE_MOMENTS = 3
 
 async def test_a_journal_of_an_older_version_has_seen_what_its_rows_have(tmp_path: Path) -> None:
     clock = HandClock()
-    async with opened(tmp_path, clock) as journal:
-        await journal.admit([job(1)], stamped=True)
-    with closing(sqlite3.connect(tmp_path / "journal.db")) as connection:
-        connection.executescript(f"DROP TABLE moment; PRAGMA user_version = {BEFORE_MOMENTS}")
+    with closing(sqlite3.connect(tmp_path / "journal.db", isolation_level=None)) as connection:
+        schema.migrate(connection, to=BEFORE_MOMENTS)
+        connection.execute(
+            "INSERT INTO batch (id, platform, workspace, name) VALUES (1, ?, ?, ?)",
+            (SCOPE.platform, SCOPE.workspace, SCOPE.batch),
+        )
+        connection.execute(
+            """
+            INSERT INTO job (batch, state, stamped, source, line, key, digest, token, first_sent_at, updated_at)
+            VALUES (1, 'pending', 1, 'runs.jsonl', 1, ?, ?, ?, ?, ?)
+            """,
+            (job(1).key, job(1).digest, job(1).token, clock.time, clock.time),
+        )
     clock.time -= HOUR
     async with opened(tmp_path, clock) as journal:
         (admission,) = await journal.admit([job(1)], stamped=True)
