@@ -57,13 +57,16 @@ def open_owned(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def open_read_only(path: Path) -> sqlite3.Connection:
-    """Open the journal to read it beside its writer. Raises JournalError that names the file."""
+def open_read_only(path: Path, oldest: int = schema.VERSION) -> sqlite3.Connection:
+    """Open the journal, of version `oldest` at least, to read it beside its writer.
+
+    Raises JournalError that names the file.
+    """
     with explained(path), ExitStack() as on_error:
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
         on_error.callback(connection.close)
         _check(connection, path)
-        if schema.version(connection) < schema.VERSION:
+        if schema.version(connection) < oldest:
             raise JournalError(f"The journal {path} is of an older version: the next `ingestor run` updates it.")
         on_error.pop_all()
     return connection

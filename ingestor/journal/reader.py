@@ -110,7 +110,7 @@ def results(state_path: Path, *, batch: str | None = None, outcome: State | None
 def batches(state_path: Path, *, platform: str, workspace: str) -> list[str]:
     """Return the names of a target's batches, in the order of their beginning. Raises UsageError without a journal."""
     path = _journal(state_path)
-    with closing(open_read_only(path)) as connection, explained(path):
+    with closing(open_read_only(path, oldest=1)) as connection, explained(path):
         rows = connection.execute(
             "SELECT name FROM batch WHERE platform = ? AND workspace = ? ORDER BY id", (platform, workspace)
         ).fetchall()
@@ -122,7 +122,7 @@ def is_rehearsal(state_path: Path, scope: Scope) -> bool | None:
     path = state_path / NAME
     if not path.exists():
         return None
-    with closing(open_read_only(path)) as connection, explained(path):
+    with closing(open_read_only(path, oldest=1)) as connection, explained(path):
         names = (scope.platform, scope.workspace, scope.batch)
         row = connection.execute(_REHEARSAL, names).fetchone() if version(connection) >= _KNOWS_REHEARSALS else None
     return None if row is None or row[0] is None else bool(row[0])
@@ -143,7 +143,7 @@ def unfinished_sources(state_path: Path, scope: Scope) -> list[str]:
     path = state_path / NAME
     if not path.exists():
         return []
-    with closing(open_read_only(path)) as connection, explained(path):
+    with closing(open_read_only(path, oldest=1)) as connection, explained(path):
         rows = connection.execute(_UNFINISHED_SOURCES, (scope.platform, scope.workspace, scope.batch)).fetchall()
     return [source for (source,) in rows]
 
