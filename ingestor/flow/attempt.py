@@ -53,6 +53,7 @@ class Attempts:
         sent_at, history = self._hearing.now(), delivery.history
         history.first_at = min(history.first_at, self._hearing.uptime)
         history.attempts += 1
+        self._hearing.begin()
         with history.doubt_while_under_way():
             reply = await self._service.target.create(delivery.job, stamped=delivery.admission.stamped)
         ruling = classify(reply)

@@ -31,12 +31,14 @@ class PipelineOptions:
         stamped: whether new runs carry the tag `ingestor.token`.
         drain_timeout: seconds that attempts in flight get to end after a stop.
         give_up_after: seconds that a service which is down is waited for.
+        follow: whether one that was never reached is waited for as well.
     """
 
     concurrency: int
     stamped: bool
     drain_timeout: float
     give_up_after: float
+    follow: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +93,7 @@ class Floor:
         self.backlog = Backlog()
         self.settlement = Settlement(commit, sink, self.hand)
         self.breaker = Breaker(service.target, service.pacer, sink, options.give_up_after, self._give_up)
-        self.hearing = Hearing(service, self.backlog, self.breaker, sink, self._on_halt)
+        self.hearing = Hearing(service, self.backlog, self.breaker, sink, self._on_halt, follow=options.follow)
 
     def stop(self, reason: str) -> None:
         """Take in no more, let what is in flight end, settle, and return from `work`. The first reason counts."""
@@ -118,16 +120,22 @@ class Floor:
         async with asyncio.TaskGroup() as group:
             settling = group.create_task(self.settlement.run())
             dispatch.open(group, self._options.concurrency)
-            watching = group.create_task(self.breaker.run())
+            watching = [group.create_task(self.breaker.run()), group.create_task(self.hearing.listen())]
             taking_in = group.create_task(self._take_in(intake))
             stopping = group.create_task(self._stop.wait())
             await asyncio.wait({taking_in, stopping}, return_when=asyncio.FIRST_COMPLETED)
             stopping.cancel()
-            watching.cancel()
+            for watch in watching:
+                watch.cancel()
             await taking_in
-            await dispatch.close(self._options.drain_timeout)
+            await dispatch.close(self._patience())
             self.settlement.close()
             await settling
+
+    def _patience(self) -> float:
+        """Return how long attempts in flight may take to end: not at all where nothing has ever been answered."""
+        is_hopeless = self._halt is not None and not self.hearing.has_answered
+        return 0.0 if is_hopeless else self._options.drain_timeout
 
     async def _take_in(self, intake: TakesIn) -> None:
         try:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from ingestor.flow.backlog import Backlog
 from ingestor.flow.breaker import Breaker
@@ -10,7 +11,7 @@ from ingestor.flow.service import Service
 from ingestor.model.events import AttemptEnded, RunRetried
 from ingestor.model.ports import EventSink
 from ingestor.model.reply import Reply
-from ingestor.policy.halt import Halt, HaltPolicy, Hold, Proceed
+from ingestor.policy.halt import HEARKENING, SILENCE, Halt, HaltPolicy, Hold, Proceed
 from ingestor.policy.retry import Ruling, Verdict
 
 _HOLD_SECONDS = 0.5  # between attempts of a job that is held while the address is in doubt
@@ -26,13 +27,16 @@ class Hearing:
         breaker: Breaker,
         sink: EventSink,
         on_halt: Callable[[Halt], None],
+        *,
+        follow: bool,
     ) -> None:
         self._service = service
         self._backlog = backlog
         self._breaker = breaker
         self._sink = sink
         self._on_halt = on_halt
-        self._halt_policy = HaltPolicy()
+        self._halt_policy = HaltPolicy(follow=follow)
+        self._begun = asyncio.Event()
         self.now = asyncio.get_running_loop().time
 
     @property
@@ -50,12 +54,34 @@ class Hearing:
         limits = (self._halt_policy.patience, self._breaker.patience, self._service.pacer.window)
         return min((limit for limit in limits if limit is not None), default=None)
 
+    @property
+    def has_answered(self) -> bool:
+        """Whether the service ever spoke."""
+        return self._halt_policy.answered
+
+    def begin(self) -> None:
+        """Hear that a request is about to leave."""
+        self._begun.set()
+
+    async def listen(self) -> None:
+        """Halt where nothing is heard for long from the first request on."""
+        await self._begun.wait()
+        await asyncio.sleep(SILENCE)
+        if not self._halt_policy.answered:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(HEARKENING):
+                    self._halt_policy.judge_probe(await self._service.target.probe())
+                    await asyncio.Event().wait()
+        halt = self._halt_policy.judge_silence()
+        if halt is not None:
+            self._on_halt(halt)
+
     async def goes_on(self, delivery: Delivery, ruling: Ruling, reply: Reply, sent_at: float) -> bool:
         """Hear a reply; say whether it concerns its job alone. If not, the job is queued again."""
         self._tell_pacer(reply, sent_at, throttled=ruling.verdict is Verdict.THROTTLED)
         match self._halt_policy.judge(delivery.job, ruling, reply, sent_at=sent_at, now=self.now()):
             case Proceed():
-                if self._halt_policy.answered:  # a service that never was up has not gone down
+                if self._halt_policy.is_waited_for(reply):
                     self._breaker.observe(delivery.job, reply)
                 return True
             case Hold(probe):

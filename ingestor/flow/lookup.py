@@ -36,6 +36,7 @@ class Lookups:
         """Look for the run of a stamped job that is in doubt. The first request of it has been paced already."""
         asked_at, job = self._hearing.now(), delivery.job
         delivery.history.first_at = min(delivery.history.first_at, self._hearing.uptime)
+        self._hearing.begin()
         finding = await self._service.target.find(job.token, job.experiment_id, self._service.pacer.acquire)
         if await self._is_heard(delivery, finding, asked_at):
             self._follow_up(delivery, finding, asked_at)

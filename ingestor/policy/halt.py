@@ -4,6 +4,9 @@ Until something has shown that address and credentials are right, the service is
 attempts is in flight, and an answer that a wrong setting would cause as well is held against the setting, not
 against the record. One created run, or a harmless question answered, is the proof. A long row of such answers makes
 a proven service unproven again: rights and workspaces can be lost in the middle of a batch.
+
+A service that was never reached since the start is a wrong setting too, unless it is followed: then it is waited for
+like one that went down. What the service itself says is held against the setting all the same.
 """
 
 from dataclasses import dataclass
@@ -19,6 +22,11 @@ HANDFUL = 5
 _MANY = 4 * HANDFUL  # where it is not: one missing experiment, in an API that does not answer questions
 _FAULTS_WITHOUT_AN_ANSWER = 2 * HANDFUL
 _LONGEST_WITHOUT_AN_ANSWER = 25.0  # seconds
+
+SILENCE = 15.0
+"""Seconds without any answer after which the service is asked a harmless question."""
+HEARKENING = _LONGEST_WITHOUT_AN_ANSWER - SILENCE
+"""Seconds that it gets to answer that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +56,11 @@ class HaltPolicy:
     """A state machine over the replies of a batch; times are on the caller's monotonic clock.
 
     `proven` is whether address and credentials were shown to be right, `answered` whether the service ever spoke.
+    `follow` says that a service which was never reached is waited for.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, follow: bool = False) -> None:
+        self._follow = follow
         self.proven = False
         self.answered = False
         self._asked = False
@@ -100,6 +110,17 @@ class HaltPolicy:
             self._prove()
         elif reply.status is not None and reply.status < 500 and reply.status != 429 and reply.code is not None:
             self._question_denied = True
+
+    def judge_silence(self) -> Halt | None:
+        """Say what it means that nothing was answered for as long as it may take, the harmless question included."""
+        if self.answered or self._follow:
+            return None
+        seconds = f"{_LONGEST_WITHOUT_AN_ANSWER:.0f}"
+        return Halt(f"The service was never reached: no answer for {seconds} seconds.", fault_advice(Fault.TIMEOUT))
+
+    def is_waited_for(self, reply: Reply) -> bool:
+        """Whether a service that fails so is waited for: one that never was up has not gone down, unless followed."""
+        return self.answered or (self._follow and reply.fault is not Fault.TLS)
 
     def _prove(self) -> Proceed:
         self.proven = True
@@ -161,7 +182,7 @@ class HaltPolicy:
         return Proceed()
 
     def _judge_fault(self, fault: Fault, reply: Reply, seconds: float) -> Judgement:
-        if self.answered or fault is Fault.LOST:
+        if fault is Fault.LOST or self.is_waited_for(reply):
             return Proceed()
         self._faults += 1
         self._unsent += fault.sent_nothing

@@ -92,6 +92,7 @@ def pipeline_options_of(settings: Settings) -> PipelineOptions:
         stamped=settings.stamp,
         drain_timeout=settings.drain_timeout,
         give_up_after=settings.give_up_after,
+        follow=settings.follow,
     )
 
 

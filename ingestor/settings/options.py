@@ -164,6 +164,8 @@ class Settings(BaseSettings):
     """The longest wait asked for by the service (Retry-After) that is honoured."""
     give_up_after: Annotated[NotNegative, Option(Group.RETRIES, "SECONDS")] = 3600.0
     """How long a service that went down is waited for; then the batch ends, resumable."""
+    follow: Annotated[bool, Option(Group.RETRIES)] = False
+    """Wait as long for a service that was not reached at all yet, which else is a wrong address and halts the batch."""
     time_budget: Annotated[Positive | None, Option(Group.RETRIES, "SECONDS", default="none")] = None
     """How long the batch may take; then it ends as after Ctrl-C, resumable."""
     drain_timeout: Annotated[NotNegative, Option(Group.RETRIES, "SECONDS")] = 25.0

@@ -119,3 +119,33 @@ async def test_an_experiment_that_does_not_exist_is_no_halt_even_where_no_record
     async with Simulator() as simulator:
         ended = await program.ingest(*aim(simulator), stdin=to_lines(lost))
         assert (ended.code, simulator.account.run_count) == (0, 12)
+
+
+@pytest.mark.parametrize("command", [("run", "runs.jsonl"), ("resume",)], ids=["run", "resume"])
+async def test_a_service_that_is_followed_may_come_up_later(program: Program, command: tuple[str, ...]) -> None:
+    program.write("runs.jsonl", WANTED)
+    async with Simulator() as gone:
+        pass
+    if command == ("resume",):
+        assert (await program.ingest(*aim(gone), "runs.jsonl")).code == 4
+        await program.run("run", *aim(gone), "--follow", "--give-up-after", "0", stdin=to_lines(WANTED))
+
+    running = await program.start(*command, *aim(gone), "--follow", "--output", "json")
+    log = program.folder / ".ingestor" / "log.jsonl"
+    before = log.read_text().count("batch.paused") if log.exists() else 0
+    await running.until(lambda: log.exists() and log.read_text().count("batch.paused") > before)
+    async with Simulator(port=int(gone.url.rpartition(":")[2])) as simulator:
+        ended = await running.end()
+        assert ended.code == 0, ended.stdout
+        assert_each_is_one_run(simulator, WANTED, program.rows("created"))
+    assert "batch.resumed" in log.read_text()
+
+
+async def test_a_service_that_is_followed_and_never_comes_is_given_up_and_nothing_is_burnt(program: Program) -> None:
+    async with Simulator() as gone:
+        pass
+    ended = await program.ingest(*aim(gone), "--follow", "--give-up-after", "0.5", program.write("runs.jsonl", WANTED))
+    assert ended.code == 75
+    assert "--give-up-after" in ended.summary["reason"]
+    counts = program.counts()
+    assert counts["created"] == counts["failed"] == counts["unresolved"] == 0

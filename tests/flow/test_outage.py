@@ -126,3 +126,84 @@ def test_poison_alone_at_the_end_still_ends() -> None:
     ending = run_virtual(world.ingest(jobs(40)))
     assert not ending.stopped
     assert world.outcomes == {"created": 20, "unresolved": 20}
+
+
+class Silence(MemoryTarget):
+    """A service that takes requests and answers none of them, or questions only."""
+
+    def __init__(self, *, answers_questions: bool = False) -> None:
+        super().__init__(latency=10.0**6)
+        self._answers_questions = answers_questions
+
+    async def probe(self) -> Reply:
+        self.probes += 1
+        await asyncio.sleep(0.01 if self._answers_questions else self._latency)
+        return Reply(status=200)
+
+
+@pytest.mark.parametrize("count", [1, 200])
+def test_a_host_that_takes_requests_and_never_answers_halts_within_half_a_minute(count: int) -> None:
+    world = world_of(Silence())
+
+    async def timed() -> tuple[Ending, float]:
+        return await world.ingest(jobs(count)), asyncio.get_running_loop().time()
+
+    ending, seconds = run_virtual(timed())
+    assert ending.halt is not None
+    assert "never reached" in ending.halt.reason
+    assert "--endpoint" in ending.halt.advice
+    assert seconds < 30
+    assert ending.left >= min(32, count)
+    assert world.outcomes == {}
+    assert {row.outcome for row in world.journal.rows.values()} == {None}, "what was sent is not forgotten"
+
+
+def test_a_service_whose_first_answer_takes_long_is_no_halt_if_it_answers_a_question() -> None:
+    target = Silence(answers_questions=True)
+    target._latency = 50.0
+    world = world_of(target)
+    ending = run_virtual(world.ingest(jobs(8)))
+    assert ending.halt is None
+    assert world.outcomes == {"created": 8}
+    assert target.probes == 1
+
+
+@pytest.mark.parametrize("down", OUTAGES[:3], ids=lambda reply: str(reply.fault))
+def test_a_service_that_is_followed_is_waited_for_from_the_start(down: Reply) -> None:
+    target = Downtime(down, 0.0, 1500.0)
+    world = world_of(target, follow=True)
+    ending = run_virtual(world.ingest(jobs(200)))
+    assert (ending.halt, ending.stopped) == (None, False)
+    assert world.outcomes == {"created": 200}
+    pauses = [event.seconds for event in world.sink.of(BatchPaused)]
+    assert pauses[:4] == [1.0, 2.0, 4.0, 8.0]
+    assert len([at for at, _ in target.attempts if at < 1500.0]) + target.probes < 60
+
+
+def test_a_service_that_is_followed_and_never_comes_ends_the_batch_resumable() -> None:
+    world = world_of(Downtime(OUTAGES[0], 0.0, 10.0**6), follow=True, give_up_after=120.0)
+
+    async def timed() -> tuple[Ending, float]:
+        return await world.ingest(jobs(200)), asyncio.get_running_loop().time()
+
+    ending, seconds = run_virtual(timed())
+    assert (ending.halt, ending.stopped) == (None, True)
+    assert ending.reason == "the service was down for longer than --give-up-after"
+    assert 120.0 <= seconds < 130.0
+    assert world.outcomes == {}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Reply(status=401, code="NotAuthenticated"),
+        Reply(status=404, message="<html>"),
+        Reply(fault=Fault.TLS, message="certificate verify failed"),
+    ],
+    ids=lambda reply: str(reply.status or reply.fault),
+)
+def test_what_is_wrong_by_its_own_word_halts_a_batch_that_follows_too(wrong: Reply) -> None:
+    world = world_of(Downtime(wrong, 0.0, 10.0**6), follow=True)
+    ending = run_virtual(world.ingest(jobs(200)))
+    assert ending.halt is not None
+    assert world.outcomes == {}

@@ -40,6 +40,7 @@ class World:
     budget: RetryBudget = field(default_factory=RetryBudget)
     probe: Reply | None = None
     give_up_after: float = 3600.0
+    follow: bool = False
     random: Random = field(default_factory=lambda: Random(1))
     clock: VirtualClock = field(default_factory=VirtualClock)
 
@@ -71,6 +72,7 @@ class World:
             stamped=self.stamped,
             drain_timeout=drain_timeout,
             give_up_after=self.give_up_after,
+            follow=self.follow,
         )
         source = MemoryInput(records, open_end=open_end)
         pipeline = Pipeline(options, source, self.journal, service, self.sink, self.clock)

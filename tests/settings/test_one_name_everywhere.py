@@ -47,6 +47,7 @@ VALUES: dict[str, st.SearchStrategy[object]] = {
     "max_pause": POSITIVE,
     "spool": st.booleans(),
     "give_up_after": POSITIVE | st.just(0),
+    "follow": st.booleans(),
     "time_budget": POSITIVE,
     "drain_timeout": POSITIVE | st.just(0),
     "log": PATHS | st.just("-"),
