@@ -1,14 +1,23 @@
-"""The command line: which command, how it ends, and what is said when it can't be done."""
+"""The command line: which command, how it ends, and what is said when it can't be done.
+
+Little is imported here, so that a signal to a process that begins finds it prepared.
+"""
 
 import io
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from types import FrameType
 
 from ingestor import __version__
 from ingestor.model.errors import ExitCode, IngestorError, UsageError
-from ingestor.report.text import printable
-from ingestor.settings.pages import COMMANDS, front_page
+
+Handler = Callable[[int, FrameType | None], object] | int | signal.Handlers | None
+"""What is done on a signal."""
+
+RESUMABLE = frozenset({"run", "resume", "reconcile"})
+"""The commands that may be stopped and given again."""
 
 LONGEST_LINE = 1000
 """Characters of a message that are shown."""
@@ -21,12 +30,14 @@ PIPE_CLOSED = 141
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. What a person can mend is told on standard error in plain words."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    before = _let_signals_stop_it() if argv and argv[0] in RESUMABLE else {}
     code: int = PIPE_CLOSED
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # what it can't show must not end what was done
     try:
-        code = _perform(sys.argv[1:] if argv is None else list(argv))
+        code = _perform(argv)
         sys.stdout.flush()
     except IngestorError as error:
         _complain(str(error))
@@ -39,10 +50,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = ExitCode.HALTED
     except KeyboardInterrupt:
         code = INTERRUPTED
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return int(code)
 
 
 def _perform(argv: Sequence[str]) -> int:
+    from ingestor.settings.pages import COMMANDS, front_page  # noqa: PLC0415 -- see above
+
     first, rest = (argv[0], argv[1:]) if argv else ("", ())
     if first in {"-h", "--help"}:
         sys.stdout.write(f"{front_page()}\n")
@@ -57,7 +73,25 @@ def _perform(argv: Sequence[str]) -> int:
     return ExitCode.OK
 
 
+def _let_signals_stop_it() -> dict[signal.Signals, Handler]:
+    """End in order on a signal that comes before the batch begins, which takes over from there: imports take long.
+
+    Return what was to be done before; a signal that is ignored (nohup, a shell's background) stays so.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    heard = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
+    for number in heard:
+        signal.signal(number, _leave)
+    return heard
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    os.write(2, b"ingestor: stopped before anything was sent; run the same command again\n")
+    os._exit(ExitCode.STOPPED)
+
+
 def _no_command(word: str) -> str:
+    from ingestor.settings.pages import COMMANDS  # noqa: PLC0415 -- see above
     from ingestor.settings.wording import did_you_mean, shown  # noqa: PLC0415 -- pydantic again
 
     if not word:
@@ -68,6 +102,8 @@ def _no_command(word: str) -> str:
 
 
 def _complain(message: str) -> None:
+    from ingestor.report.text import printable  # noqa: PLC0415 -- see above
+
     for line in message.splitlines():
         sys.stderr.write(f"ingestor: {printable(line, LONGEST_LINE)}\n")
 

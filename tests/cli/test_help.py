@@ -5,8 +5,9 @@ import sys
 import pytest
 
 from ingestor import __version__
-from ingestor.cli import main
+from ingestor.cli import RESUMABLE, main
 from ingestor.commands import parser_of
+from ingestor.model.errors import ExitCode
 from ingestor.settings.options import Settings, flag_of, option_of, variable_of
 from ingestor.settings.pages import COMMANDS
 from ingestor.settings.results import ResultsOptions
@@ -109,3 +110,7 @@ def test_the_examples_of_a_page_are_command_lines_that_parse(name: str) -> None:
     for example, _ in COMMANDS[name].examples:
         command, *words = example.partition("ingestor ")[2].replace("\\\n", "").split(" > ")[0].split()
         parser_of(COMMANDS[command]).read(words)
+
+
+def test_what_may_be_stopped_and_given_again_says_so() -> None:
+    assert {name for name, command in COMMANDS.items() if ExitCode.STOPPED in command.exit_codes} == RESUMABLE

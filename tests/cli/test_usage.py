@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -140,3 +141,10 @@ def test_a_disk_that_is_full_is_told_in_one_line(unbuffered: str) -> None:
         done = ingestor("--help", stdout=full.fileno(), PYTHONUNBUFFERED=unbuffered)
     assert done.returncode == 4
     assert done.stderr == "ingestor: standard output: No space left on device\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_leaves_signals_as_it_found_them(capsys: pytest.CaptureFixture[str], number: int) -> None:
+    before = signal.getsignal(number)
+    refused(capsys, "run", "--no-such-option")
+    assert signal.getsignal(number) is before

@@ -1,6 +1,7 @@
 """Being told to stop, and being killed: what was begun is found again, and nothing is done twice."""
 
 import random
+import sys
 from signal import SIGINT, SIGTERM
 
 import pytest
@@ -147,3 +148,31 @@ async def test_a_second_process_leaves_a_state_directory_that_is_in_use_alone(
     assert (beside.code, simulator.account.requests) == (0, 4), "what is known can be read beside the work"
     assert (await first.end(to_lines(wanted[4:]))).code == 0
     assert_each_is_one_run(simulator, wanted, program.rows())
+
+
+SIGNALLED_WHILE_IT_IMPORTS = """
+import os, sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[1]:
+            os.kill(os.getpid(), int(sys.argv[2]))
+
+sys.meta_path.insert(0, Finder())
+from ingestor.cli import main
+sys.exit(main(sys.argv[3:]))
+"""
+
+
+@pytest.mark.parametrize("command", ["run", "resume", "reconcile"])
+@pytest.mark.parametrize("number", [SIGINT, SIGTERM])
+@pytest.mark.parametrize("module", ["ingestor.commands", "ingestor.service"])
+async def test_a_signal_to_a_process_that_still_imports_ends_it_resumable(
+    program: Program, simulator: Simulator, command: str, number: int, module: str
+) -> None:
+    source = [program.write("runs.jsonl", records(5))] if command == "run" else []
+    starting = (sys.executable, "-c", SIGNALLED_WHILE_IT_IMPORTS, module, str(int(number)))
+    ended = await program.run(command, *aim(simulator), *source, command=starting)
+    assert (ended.code, ended.stdout) == (75, "")
+    assert ended.stderr == "ingestor: stopped before anything was sent; run the same command again\n"
+    assert simulator.account.requests == 0
