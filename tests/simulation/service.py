@@ -56,14 +56,14 @@ class Service:
     Attributes:
         runs: all that were created.
         in_doubt: keys of which some attempt may have been carried out without its sender's knowing.
-        under_way: how many requests of each key have not arrived yet.
+        under_way: how many requests of each key and token have not arrived yet.
     """
 
     def __init__(self, schedule: Schedule, random: Random) -> None:
         self.runs: list[Run] = []
         self.bodies: defaultdict[str, set[bytes]] = defaultdict(set)
         self.in_doubt: set[str] = set()
-        self.under_way = Counter[str]()
+        self.under_way = Counter[tuple[str, str]]()
         self.outage: tuple[float, float, Mishap] | None = None
         self.valid_credentials = 0
         self.calm = False
@@ -107,7 +107,7 @@ class Service:
             return Reply(status=500, code="InternalServerError")
         if mishap is Mishap.INVALIDATED:
             self._let_go.add(job.token)
-        if job.token in self._let_go and self._schedule.idempotent:
+        if self._lets_go_of(job.token):
             return INSTEAD[Mishap.INVALIDATED]
         if mishap is not None and mishap not in CARRIED_OUT:
             return INSTEAD[mishap]
@@ -120,7 +120,13 @@ class Service:
 
     def may_have(self, key: str) -> bool:
         """Whether a key has a run, or may still get one from what was sent."""
-        return self.under_way[key] > 0 or any(run.key == key for run in self.runs)
+        return any(run.key == key for run in self.runs) or any(
+            count and sent == key and not self._lets_go_of(token) for (sent, token), count in self.under_way.items()
+        )
+
+    def _lets_go_of(self, token: str) -> bool:
+        """Whether nothing is created under a token any more."""
+        return self._schedule.idempotent and token in self._let_go
 
     def find(self, token: str) -> Finding:
         """Say which run carries a token."""
@@ -175,7 +181,7 @@ class Connection:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Reply] = loop.create_future()
         late = self._schedule.straggle if mishap is Mishap.STRAGGLES else 0.0
-        service.under_way[job.key] += 1
+        service.under_way[job.key, job.token] += 1
         loop.call_later(service.delay() + late, self._arrive, job, mishap, answer, stamped)
         if mishap is Mishap.STRAGGLES:
             await asyncio.sleep(service.delay())
@@ -189,7 +195,7 @@ class Connection:
 
     def _arrive(self, job: Job, mishap: Mishap | None, answer: "asyncio.Future[Reply]", stamped: bool) -> None:
         """Be carried out, whether or not the sender still waits, and let the answer travel back."""
-        self._service.under_way[job.key] -= 1
+        self._service.under_way[job.key, job.token] -= 1
         reply = self._service.refusal(self._credentials)
         if reply is None:
             done = self._service.create(job, mishap, stamped=stamped)
