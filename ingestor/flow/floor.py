@@ -19,7 +19,7 @@ from ingestor.policy.halt import Halt
 AFTER_AN_ERROR = "Mend that, then run the same command again: what is done stays done."
 """What to do after an error that ended the work."""
 
-_LOOKAHEAD = 4  # jobs in hand for each slot: enough to keep slots busy while groups are committed
+_LOOKAHEAD = 16  # jobs in hand for each slot: enough to keep slots busy while a large group is committed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
 
 from ingestor.flow.delivery import Delivery
 from ingestor.model.job import Job
@@ -10,12 +9,15 @@ from ingestor.model.job import Job
 MOST_BYTES = 64 * 1024 * 1024
 """Bytes of records that are kept in hand, but for the one that goes beyond."""
 
+_PORTIONS = 4  # in which it is filled: each costs a commit of the journal
+
 
 class Hand:
     """At most `capacity` jobs and about MOST_BYTES, followers counted, found by key."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
+        self._portion = max(1, capacity // _PORTIONS)
         self._deliveries: dict[str, Delivery] = {}
         self._size = 0
         self._bytes = 0
@@ -32,10 +34,20 @@ class Hand:
         """How many more jobs fit by number, 0 where it is full."""
         return self._capacity - self._size if self._bytes < MOST_BYTES else 0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is room for many, so that what is taken in is taken in together; room for one is none."""
+        return self.room >= self._portion
+
     def fitting(self, jobs: Sequence[Job]) -> int:
         """Return how many of the first of `jobs` fit, by number and size; at least one where there is room."""
-        sizes = accumulate((_size(job) for job in jobs[: self.room]), initial=self._bytes)
-        return sum(1 for before, _ in zip(sizes, jobs[: self.room], strict=False) if before < MOST_BYTES)
+        fitting, size = 0, self._bytes
+        for job in jobs[: self.room]:
+            if size >= MOST_BYTES:
+                break
+            fitting += 1
+            size += len(job.raw) + len(job.body)
+        return fitting
 
     def get(self, key: str) -> Delivery | None:
         """Return the delivery with this key."""
@@ -58,10 +70,11 @@ class Hand:
         del self._deliveries[delivery.job.key]
         self._size -= 1 + len(delivery.followers)
         self._bytes -= _size(delivery.job) + sum(map(_size, delivery.followers))
-        self._changed.set()
+        if self.is_open or not self._size:
+            self._changed.set()
 
     async def change(self) -> None:
-        """Wait until something was removed since the last call, or `wake` was called."""
+        """Wait until it is open or empty by a removal since the last call, or `wake` was called."""
         await self._changed.wait()
         self._changed.clear()
 

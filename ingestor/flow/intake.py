@@ -72,7 +72,7 @@ class Intake:
         self.exhausted = not self._stopping
 
     async def _room(self) -> bool:
-        while self._hand.room <= 0 and not self._stopping:
+        while not (self._hand.is_open or self._stopping):
             await self._hand.change()
         return not self._stopping
 

@@ -118,7 +118,7 @@ class Roll:
         self.exhausted = not self._stopping
 
     async def _room(self) -> bool:
-        while self._floor.hand.room <= 0 and not self._stopping:
+        while not (self._floor.hand.is_open or self._stopping):
             await self._floor.hand.change()
         return not self._stopping
 

@@ -2,21 +2,21 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 
 from ingestor.flow.delivery import Delivery
 from ingestor.flow.hand import Hand
 from ingestor.model.events import RecordsDuplicate, RunSettled
 from ingestor.model.outcome import Result
 from ingestor.model.ports import EventSink
+from ingestor.model.value import value
 
-_LINGER = 0.005  # seconds; lets a group gather, so that a commit is shared
+_LINGER = 0.02  # seconds; lets a group gather, so that a commit is shared
 
 
 Commit = Callable[[Sequence[Result]], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class _Ended:
     delivery: Delivery
     result: Result

@@ -1,18 +1,19 @@
 """What is known of a job decides whether it may be sent. Pure."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ingestor.journal.schema import State
 from ingestor.journal.statements import Row
 from ingestor.model.job import Job
 from ingestor.model.moment import Moment
 from ingestor.model.ports import Admission, Standing
+from ingestor.model.value import value
 from ingestor.policy.expiry import forgotten, protects
 
 _OPEN = frozenset({State.PENDING, State.UNRESOLVED})
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Judgement:
     """The word on a job, and where its row moves: (row id, state, first sent at), None where it stays."""
 

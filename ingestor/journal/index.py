@@ -8,10 +8,10 @@ itself says.
 """
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Sequence
 from hashlib import blake2b
 
-from ingestor.journal.values import chunks, flat, places
+from ingestor.journal.values import chunks, flat, present
 
 MERGE_AFTER = 32_768
 """Entries that gather in memory, in less than 1 MiB."""
@@ -49,12 +49,13 @@ class KeyIndex:
             self.add(connection, [(hash_of(batch, key), number) for number, batch, key in rows])
         return self._last + 1
 
-    def add(self, connection: sqlite3.Connection, entries: Iterable[tuple[int, int]]) -> None:
+    def add(self, connection: sqlite3.Connection, entries: Sequence[tuple[int, int]]) -> None:
         """Note the rows (hash, number) that were just written; numbers grow."""
-        for chunk in chunks(list(entries)):
-            connection.execute(f"INSERT INTO temp.recent VALUES {places(chunk)}", flat(chunk))  # noqa: S608 - only placeholders
-            self._recent += len(chunk)
-            self._last = chunk[-1][1]
+        for chunk in chunks(entries):
+            connection.execute(f"INSERT INTO temp.recent {present(chunk)}", flat(chunk))
+        if entries:
+            self._recent += len(entries)
+            self._last = entries[-1][1]
         if self._recent >= self._merge_after:
             self._merge(connection)
 

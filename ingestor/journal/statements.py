@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from ingestor.journal.index import FIND, hash_of
 from ingestor.journal.schema import State
-from ingestor.journal.values import Value, chunks, flat, places, storable
+from ingestor.journal.values import Value, chunks, flat, places, present, storable
 from ingestor.model.job import Job
 from ingestor.model.moment import Moment
 from ingestor.model.outcome import Result
@@ -137,8 +137,8 @@ def add_intents(
             f"""
             INSERT INTO job (id, batch, state, stamped, first_sent_at, updated_at,
                              key, digest, token, source, line, experiment_id)
-            VALUES {places(chunk)}
-            """,  # noqa: S608 - only placeholders are put in
+            {present(chunk)}
+            """,
             flat(chunk),
         )
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ingestor.journal.schema import State
-from ingestor.journal.values import Value, chunks, flat, places, storable
+from ingestor.journal.values import Value, chunks, flat, present, storable
 from ingestor.model.job import Job, Origin
 from ingestor.model.outcome import Outcome, Result
 
@@ -23,6 +23,8 @@ _ANSWER = (
     "opc_client_request_id",
     "latency_ms",
 )
+
+_COLUMNS = "batch, number, job, attempts, latency_ms, opc_client_request_id"
 
 
 def next_number(connection: sqlite3.Connection, batch: int) -> int:
@@ -55,13 +57,7 @@ def add(connection: sqlite3.Connection, batch: int, ended: Iterable[tuple[int, R
         for number, (job, result) in enumerate(ended, first)
     ]
     for chunk in chunks(rows):
-        connection.execute(
-            f"""
-            INSERT INTO untold (batch, number, job, attempts, latency_ms, opc_client_request_id)
-            VALUES {places(chunk)}
-            """,  # noqa: S608 - only placeholders are put in
-            flat(chunk),
-        )
+        connection.execute(f"INSERT INTO untold ({_COLUMNS}) {present(chunk)}", flat(chunk))
 
 
 def forget(connection: sqlite3.Connection, batch: int, *, before: int) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ingestor.model.job import Job, Reject
 from ingestor.model.outcome import Result
 from ingestor.model.reply import Reply
+from ingestor.model.value import value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +18,7 @@ class BatchStarted:
     sources: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class InputRead:
     """Records were taken in: how many, and how far reading is. `total_bytes` is None where it can't be known."""
 
@@ -33,14 +34,14 @@ class RecordRejected:
     reject: Reject
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class RecordsDuplicate:
     """Jobs that were already done in this batch, each with the id of the run that it became."""
 
     duplicates: Sequence[tuple[Job, str | None]]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class RunSettled:
     """A job ended, and its result is durable."""
 
@@ -58,7 +59,7 @@ class RunRetried:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class AttemptEnded:
     """An attempt came back. `throttled` says that the service asked for less (429)."""
 

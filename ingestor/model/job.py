@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+from ingestor.model.value import value
 
-@dataclass(frozen=True, slots=True)
+
+@value(frozen=True, slots=True)
 class Origin:
     """Where a record came from: `source` as the user named it (`-` is standard input), `line` from 1."""
 
@@ -11,7 +13,7 @@ class Origin:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Line:
     """One line of input, undecoded and without its line end.
 
@@ -37,7 +39,7 @@ class RunDetails:
     tags: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Job:
     """A valid record on its way to becoming a run.
 

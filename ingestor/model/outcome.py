@@ -1,9 +1,9 @@
 """How a record ends."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from ingestor.model.job import Job
+from ingestor.model.value import value
 
 
 class Outcome(StrEnum):
@@ -21,7 +21,7 @@ class Outcome(StrEnum):
     """The key was already done in this batch, with the same body."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class Result:
     """The end of a job that was sent, as the journal keeps it and the log tells it.
 

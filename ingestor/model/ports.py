@@ -11,6 +11,7 @@ from ingestor.model.job import Job, Reject
 from ingestor.model.moment import Moment
 from ingestor.model.outcome import Result
 from ingestor.model.reply import Reply
+from ingestor.model.value import value
 
 
 class Clock(Protocol):
@@ -118,7 +119,7 @@ class Standing(StrEnum):
     """It may have been carried out, and its token no longer protects: only `reconcile` can settle it."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Admission:
     """The journal's word on one job.
 

@@ -1,7 +1,8 @@
 """What one attempt taught us, whatever became of it."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from ingestor.model.value import value
 
 
 class Fault(StrEnum):
@@ -33,7 +34,7 @@ class Fault(StrEnum):
 _BEFORE_THE_FIRST_BYTE = frozenset({Fault.DNS, Fault.REFUSED, Fault.TLS, Fault.UNSIGNED})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class Reply:
     """The answer to one attempt, or the fault that stood in its place.
 

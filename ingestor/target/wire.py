@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from ingestor.model.job import Job
 from ingestor.model.reply import Fault, Reply
+from ingestor.model.value import value
 from ingestor.policy.identity import stamped_body
 from ingestor.target.schema import CreateExperimentRunResponseDetails, Error, read
 from ingestor.target.text import one_line
@@ -26,7 +27,7 @@ _SECONDS = re.compile(r"-?\d{1,18}(\.\d{1,18})?", re.ASCII)
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Answer:
     """An HTTP answer as it came. `headers` are looked up without regard to case.
 

@@ -1,5 +1,6 @@
 """What is in hand is bounded by number and by size."""
 
+import asyncio
 from dataclasses import replace
 
 from ingestor.flow.delivery import start
@@ -46,5 +47,29 @@ def test_records_that_are_large_fill_it_sooner() -> None:
 def test_one_that_is_too_large_for_any_hand_still_goes_through_alone() -> None:
     async def check() -> None:
         assert Hand(10).fitting([heavy(1, 2 * MOST_BYTES), heavy(2, 1)]) == 1
+
+    run_virtual(check())
+
+
+def test_it_is_filled_in_portions_and_wakes_who_waits_when_there_is_room_for_one() -> None:
+    async def check() -> None:
+        hand = Hand(8)
+        deliveries = [start(Admission(job(number), Standing.NEW, True, 0.0)) for number in range(8)]
+        for delivery in deliveries:
+            hand.add(delivery)
+        waiting = asyncio.ensure_future(hand.change())
+        hand.remove(deliveries[0])
+        await asyncio.sleep(0)
+        assert (hand.room, hand.is_open, waiting.done()) == (1, False, False)
+        hand.remove(deliveries[1])
+        await waiting
+        assert (hand.room, hand.is_open) == (2, True)
+
+    run_virtual(check())
+
+
+def test_a_hand_of_one_has_room_for_one() -> None:
+    async def check() -> None:
+        assert Hand(1).is_open
 
     run_virtual(check())

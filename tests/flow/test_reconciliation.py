@@ -243,5 +243,5 @@ def test_it_stops_when_it_is_told_to_and_holds_few_jobs_at_a_time() -> None:
 
     ending = run_virtual(story())
     assert ending.stopped
-    assert 0 < ending.left <= 8
+    assert 0 < ending.left <= 32
     assert 20 < sum(world.outcomes.values()) < 80

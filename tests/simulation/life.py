@@ -18,7 +18,7 @@ from tests.simulation.watch import ProcessClock, SteppedClock, TruthfulSink, Wat
 from tests.support.memory import MemoryInput, Rows
 from tests.support.virtual import run_virtual
 
-_LOOKAHEAD = 4  # jobs in hand for each slot, at most
+_LOOKAHEAD = 16  # jobs in hand for each slot, at most
 _LONGEST = 30 * 24 * HOUR
 
 
