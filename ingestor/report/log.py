@@ -100,17 +100,24 @@ class StructuredLog:
                 self._tell_batch(event)
 
     def _tell_settled(self, result: Result) -> None:
-        self._tell(
-            logging.INFO if result.outcome is Outcome.CREATED else logging.ERROR,
-            f"run.{result.outcome}",
-            **_job_fields(result.job, result.run_id),
-            http_status=result.http_status,
-            error_code=result.error_code,
-            error_message=result.error_message,
-            attempts=result.attempts,
-            latency_ms=_milliseconds(result.latency_ms),
-            opc_request_id=result.opc_request_id,
-            opc_client_request_id=result.opc_client_request_id,
+        job = result.job
+        line = _JobLine(
+            job.key,
+            job.origin.source,
+            job.origin.line,
+            job.token,
+            result.run_id,
+            job.experiment_id,
+            result.http_status,
+            result.error_code,
+            result.error_message,
+            result.attempts,
+            _milliseconds(result.latency_ms),
+            result.opc_request_id,
+            result.opc_client_request_id,
+        )
+        self._log.log(
+            logging.INFO if result.outcome is Outcome.CREATED else logging.ERROR, f"run.{result.outcome}", lines=[line]
         )
 
     def _tell_retried(self, event: RunRetried) -> None:
@@ -132,7 +139,7 @@ class StructuredLog:
 
     def _tell_duplicates(self, event: RecordsDuplicate) -> None:
         lines = [
-            _Duplicate(job.key, job.origin.source, job.origin.line, job.token, run_id, job.experiment_id)
+            _JobLine(job.key, job.origin.source, job.origin.line, job.token, run_id, job.experiment_id)
             for job, run_id in event.duplicates
         ]
         self._log.info("run.duplicate", lines=lines)
@@ -184,7 +191,7 @@ class StructuredLog:
     def _render(self, _logger: object, level: str, fields: MutableMapping[str, object]) -> bytes:
         head = {"event": fields.pop("event"), "timestamp": _timestamp(self._clock.now()), "level": level}
         lines = fields.pop("lines", None)
-        return json_line({**head, **fields}) if lines is None else json_lines(head, cast("list[_Duplicate]", lines))
+        return json_line({**head, **fields}) if lines is None else json_lines(head, cast("list[_JobLine]", lines))
 
 
 def _opener(target: str, name: str) -> Callable[[], int]:
@@ -198,8 +205,8 @@ def _opener(target: str, name: str) -> Callable[[], int]:
     return lambda: fd
 
 
-class _Duplicate(Struct, omit_defaults=True, gc=False):
-    """What a line tells of a job that was done already. Many are told together: a second pass is made of them."""
+class _JobLine(Struct, omit_defaults=True, gc=False):
+    """What a line tells of a job that ended, in this order."""
 
     job_id: str
     source: str
@@ -207,6 +214,13 @@ class _Duplicate(Struct, omit_defaults=True, gc=False):
     retry_token: str
     run_id: str | None = None
     experiment_id: str | None = None
+    http_status: int | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    attempts: int | None = None
+    latency_ms: float | None = None
+    opc_request_id: str | None = None
+    opc_client_request_id: str | None = None
 
 
 class _Output:
@@ -216,13 +230,12 @@ class _Output:
         self.info = self.warning = self.error = appender.add
 
 
-def _job_fields(job: Job, run_id: str | None = None) -> dict[str, object]:
+def _job_fields(job: Job) -> dict[str, object]:
     return {
         "job_id": job.key,
         "source": job.origin.source,
         "line": job.origin.line,
         "retry_token": job.token,
-        "run_id": run_id,
         "experiment_id": job.experiment_id,
     }
 
