@@ -92,6 +92,10 @@ class Simulator:
         """Stop answering every request with 503, or begin to."""
         self._available = available
 
+    def be_well(self) -> None:
+        """Let no more requests suffer a fault."""
+        self._dice = FaultDice({}, self._options.seed)
+
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.path == "/account":
             return await self._show_account(request)

@@ -85,6 +85,12 @@ class Running:
         assert "Traceback" not in ended.stderr, ended.stderr
         return ended
 
+    async def leave_input_open_and_end(self) -> Ended:
+        """Wait for its end without ending its standard input."""
+        async with asyncio.timeout(PATIENCE):
+            await self._process.wait()
+        return await self.end()
+
     async def die(self) -> None:
         """Kill it (SIGKILL) and see it gone."""
         self.send(9)
