@@ -1,19 +1,18 @@
 """How long a retry token protects. Unsure is always answered with "no": what may have expired is never sent again.
 
 A token's life is counted from the first attempt that carried it. Wall clocks are stepped, forth and back, so ages are
-told by a time of the journal's own (`Moment.time`), which never runs backwards:
+told by a time of the journal's own, `Moment.time`, which never runs backwards:
 
-- Within a process it moves on by the monotonic clock, or by the wall clock where that moves further (`moved_on`): a
+- Within a process it moves on by the monotonic clock, or by the wall clock where that moved further (`moved_on`): a
   machine that slept has aged too. A wall clock that is set back changes nothing.
 - From one process to the next it moves on by the wall clock, from the last moment that the journal has witnessed
-  (`resumed`). A wall clock that is behind that moment by more than `CLOCK_ERROR` was set back, now or after having
-  been ahead. How long the rest was is not known then. So all that was sent before is taken for older than 24 hours
-  where it would be sent again, and for younger than it was *seen* to be since where its token would be let go of. A
-  day later, everything is settled by `reconcile` as ever.
+  (`resumed`). A wall clock that is behind that moment by more than `CLOCK_ERROR` was set back now, or was ahead then:
+  nobody knows how long the rest was. So a token from before protects no more, since it may be that old, and is not
+  forgotten before a whole life has passed since, since it may be that young.
 
-What nobody can see is a clock that was set back between two processes by less than the time that passed. `MARGIN`
-covers a few minutes of that. A clock that is ahead makes tokens seem older: they are not used again, and not let go of
-before their runs were looked for.
+What nobody can see is a clock that is set back between two processes by less than the time that passed; `MARGIN` covers
+small steps. A clock that is ahead makes tokens seem older than they are: they are not used again, and let go of only
+where their runs were looked for and what was under way has settled.
 """
 
 from ingestor.model.moment import Moment

@@ -109,7 +109,7 @@ async def test_after_a_day_what_has_no_run_is_created_under_a_new_token(program:
         again = await program.ingest(*at(simulator.url), source)
         assert again.summary["counts"]["unresolved"] == 20
 
-        ended = await reconcile(program, *at(proxy.url))
+        ended = await reconcile(program, *at(proxy.url), "--timeout", "1")
 
         assert (ended.code, counts(ended)) == (0, (10, 10, 0)), ended.stdout
         before = {row["retry_token"] for row in program.rows("failed")}
@@ -189,6 +189,17 @@ async def test_the_first_signal_ends_it_in_order_and_the_next_goes_on(program: P
         assert ended.summary["left"] > 0
         ended = await reconcile(program, *at(proxy.url))
         assert ended.code == 3
+    assert program.counts()["created"] == 20
+
+
+async def test_the_time_budget_ends_it_in_order(program: Program) -> None:
+    source = program.write("runs.jsonl", WANTED)
+    async with Simulator() as simulator, Proxy(simulator.url, thirds) as proxy:
+        await program.ingest(*at(proxy.url), *HASTY, source)
+        ended = await reconcile(program, *at(proxy.url), "--rate", "3", "--time-budget", "1")
+        assert ended.code == 75
+        assert ended.summary["left"] > 0
+        assert (await reconcile(program, *at(proxy.url))).code == 3
     assert program.counts()["created"] == 20
 
 
