@@ -64,14 +64,16 @@ class Hearing:
         self._begun.set()
 
     async def listen(self) -> None:
-        """Halt where nothing is heard for long from the first request on."""
+        """Halt where nothing is heard for long from the first request on, not even the answer to a question."""
         await self._begun.wait()
         await asyncio.sleep(SILENCE)
-        if not self._halt_policy.answered:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(HEARKENING):
-                    self._halt_policy.judge_probe(await self._service.target.probe())
-                    await asyncio.Event().wait()
+        if self._halt_policy.judge_silence() is None:
+            return
+        until = self.now() + HEARKENING
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                self._halt_policy.judge_probe(await self._service.target.probe())
+        await asyncio.sleep(until - self.now())
         halt = self._halt_policy.judge_silence()
         if halt is not None:
             self._on_halt(halt)

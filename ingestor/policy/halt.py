@@ -112,7 +112,7 @@ class HaltPolicy:
             self._question_denied = True
 
     def judge_silence(self) -> Halt | None:
-        """Say what it means that nothing was answered for as long as it may take, the harmless question included."""
+        """Say what it means that nothing was answered for as long as an answer may take; None where something was."""
         if self.answered or self._follow:
             return None
         seconds = f"{_LONGEST_WITHOUT_AN_ANSWER:.0f}"
