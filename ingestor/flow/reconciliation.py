@@ -128,6 +128,7 @@ class Roll:
         if not admission.stamped:
             self._floor.settlement.put(delivery, end(delivery, Outcome.UNRESOLVED, Reply(message=_NOT_STAMPED)))
         else:
-            if not self._service.idempotent or admission.invalidated:  # no token protects it
+            is_settled = self._floor.hearing.now() >= self.settled_at
+            if is_settled or not self._service.idempotent or admission.invalidated:  # or no token protects it
                 delivery.history.settled_at = self.settled_at
             self._floor.backlog.add(delivery)

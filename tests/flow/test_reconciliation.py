@@ -11,8 +11,9 @@ from ingestor.flow.reconciliation import Reconciliation
 from ingestor.flow.service import Service
 from ingestor.model.outcome import Outcome
 from ingestor.model.reply import Fault, Reply
+from ingestor.policy.retry import RetryBudget
 from tests.flow.world import World
-from tests.support.memory import Lost, MemoryJournal
+from tests.support.memory import Late, Lost, MemoryJournal
 from tests.support.records import jobs
 from tests.support.virtual import run_virtual
 
@@ -167,6 +168,33 @@ def test_without_tokens_an_absence_counts_only_when_what_a_dead_process_sent_has
     seconds = run_virtual(story())
     assert world.outcomes == {"created": 1, "failed": 1}
     assert 60.0 <= seconds < 62.0
+
+
+def test_no_token_is_replaced_before_what_a_dead_process_sent_has_settled_however_old_it_looks() -> None:
+    """A clock that is set far ahead makes a token look old whose request is still under way."""
+    sent = Reply(fault=Fault.RESET, message="connection reset")
+    world = World(lambda job, number: Late(sent, 50.0), rate=500.0, budget=RetryBudget(max_attempts=1))
+
+    async def story() -> None:
+        await world.ingest(jobs(1))
+        world.clock.start += 30 * 24 * HOUR
+        await reconcile(world)
+
+    run_virtual(story())
+    assert world.outcomes == {"created": 1}
+
+
+def test_what_is_looked_for_once_all_has_settled_is_looked_for_once() -> None:
+    world = World(rate=20.0, concurrency=2)
+
+    async def story() -> None:
+        await world.journal.admit(jobs(400), stamped=True)
+        await asyncio.sleep(25 * HOUR)
+        await reconcile(world)
+
+    run_virtual(story())
+    assert world.outcomes == {"failed": 400}
+    assert len(world.target.lookups) <= 400 + 4 * world.concurrency
 
 
 def test_a_run_without_a_stamp_stays_unresolved_and_is_not_looked_for() -> None:
