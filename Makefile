@@ -3,6 +3,7 @@
 # make soak   the long proofs: 1,000 kills, 100,000 simulated lives, a million records; takes an hour or two
 # make bench  what it costs here, beside other clients, written into README.md: about a quarter of an hour
 #             BENCH="--quick contest" asks for less; python -m tests.bench.speed --help tells what there is
+# make bench-rate  how near to a hidden limit it stays: a table and a picture; takes about seven minutes
 # make clean  remove what the others made
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 3
 
-.PHONY: run test soak bench lint types clean
+.PHONY: run test soak bench bench-rate lint types clean
 
 run: $(VENV)/.run
 	@PATH="$(abspath $(BIN)):$$PATH" sh deploy/first-run.sh
@@ -24,6 +25,9 @@ soak: $(VENV)/.test
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m tests.bench.speed $(or $(BENCH),--write)
+
+bench-rate: $(VENV)/.bench
+	$(BIN)/python -m tests.bench.rate $(BENCH)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check

@@ -1,0 +1,196 @@
+"""One scenario: the real program against the real simulator over sockets, watched from the service's side."""
+
+import asyncio
+import json
+import resource
+import shutil
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from ingestor.simulator.options import PLATFORM_ID, WORKSPACE_KEY, SimulatorOptions
+from ingestor.simulator.server import Simulator
+from tests.bench.rate_scenarios import Scenario
+
+SLICE = 0.5
+"""Seconds that are counted together."""
+
+_LOOK = 0.05
+_PATIENCE = 20.0
+_NGINX_PORT = 18_429
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the service saw, a slice at a time from the first request on, and what it cost.
+
+    `sender_cpu` and `service_cpu` are shares of a core.
+    """
+
+    scenario: Scenario
+    accepted: Sequence[int]
+    refused: Sequence[int]
+    shares: Sequence[int]
+    sender_cpu: float
+    service_cpu: float
+
+    def goodput(self, start: float, end: float) -> float | None:
+        """Return which share of the limit was used between two seconds."""
+        allowed = self.scenario.allowed(start, end)
+        return None if allowed is None else _sum(self.accepted, start, end) / allowed
+
+    def refused_share(self, start: float, end: float) -> float:
+        """Return which share of the requests between two seconds got a 429."""
+        refused = _sum(self.refused, start, end)
+        return refused / max(1, refused + _sum(self.accepted, start, end))
+
+    @property
+    def is_bound_by_cpu(self) -> bool:
+        """Whether the machine, and not the limit, may have been what bound."""
+        return max(self.sender_cpu, self.service_cpu) > 0.85 or self.sender_cpu + self.service_cpu > 1.6
+
+
+def _sum(slices: Sequence[int], start: float, end: float) -> int:
+    return sum(slices[round(start / SLICE) : round(end / SLICE)])
+
+
+def nginx_is_there() -> bool:
+    """Whether the scenario with nginx can be run."""
+    return shutil.which("nginx") is not None
+
+
+async def measure(scenario: Scenario, records: Path, scratch: Path) -> Measured:
+    """Run a scenario to its end."""
+    options = SimulatorOptions(
+        rate=None if scenario.nginx or scenario.in_flight else scenario.limits[0][0],
+        burst=scenario.burst,
+        latency=scenario.latency,
+        concurrency=scenario.in_flight,
+    )
+    async with AsyncExitStack() as stack:
+        simulator = await stack.enter_async_context(Simulator(options))
+        url = await stack.enter_async_context(_nginx(scenario, simulator.url, scratch)) if scenario.nginx else None
+        senders = [await _start(scenario, url or simulator.url, records, scratch, n) for n in range(scenario.processes)]
+        before, begun = _cpu(), time.monotonic()
+        accepted, refused = await _watch(scenario, simulator, _refusals_of_nginx(scratch) if scenario.nginx else None)
+        service_cpu = (_cpu()[0] - before[0]) / (time.monotonic() - begun)
+        for sender in senders:
+            await asyncio.wait_for(sender.wait(), _PATIENCE)
+        sender_cpu = (_cpu()[1] - before[1]) / scenario.seconds / scenario.processes
+    shares = [_created(scratch / f"{n}.json") for n in range(scenario.processes)]
+    return Measured(scenario, accepted, refused, shares, sender_cpu, service_cpu)
+
+
+async def _start(scenario: Scenario, url: str, records: Path, scratch: Path, number: int) -> asyncio.subprocess.Process:
+    command = [
+        *(sys.executable, "-m", "ingestor", "run", str(records)),
+        *("--endpoint", url, "--auth", "none", "--platform-id", PLATFORM_ID, "--workspace", WORKSPACE_KEY),
+        *("--state", str(scratch / f"state-{number}"), "--batch", f"sender-{number}"),
+        *("--concurrency", str(scenario.concurrency), "--time-budget", str(scenario.seconds + 2)),
+        *("--drain-timeout", "5", "--progress", "off", "--output", "json"),
+        *(("--rate", str(scenario.rate)) if scenario.rate else ()),
+    ]
+    with (scratch / f"{number}.json").open("wb") as summary:
+        return await asyncio.create_subprocess_exec(*command, stdout=summary)
+
+
+async def _watch(scenario: Scenario, simulator: Simulator, refusals: "_Tail | None") -> tuple[list[int], list[int]]:
+    """Count answers from the first on, and change the limit when it is time to."""
+    statuses = simulator.account.statuses
+    deadline = time.monotonic() + _PATIENCE
+    while not statuses[200] and time.monotonic() < deadline:  # noqa: ASYNC110 - it is watched, not told
+        await asyncio.sleep(_LOOK / 5)
+    begun, accepted, refused = time.monotonic(), [0], [0]
+    changes = [change for change in scenario.limits if change[1] > 0]
+    for number in range(1, round(scenario.seconds / SLICE) + 1):
+        while (left := begun + number * SLICE - time.monotonic()) > 0:
+            await asyncio.sleep(min(left, _LOOK))
+            if changes and time.monotonic() - begun >= changes[0][1]:
+                simulator.set_rate(changes.pop(0)[0])
+        accepted.append(statuses[200])
+        refused.append(statuses[429] if refusals is None else refusals.count())
+    return _differences(accepted), _differences(refused)
+
+
+def _differences(totals: Sequence[int]) -> list[int]:
+    return [two - one for one, two in pairwise(totals)]
+
+
+def _cpu() -> tuple[float, float]:
+    """Return the CPU seconds of this process and of its children that have ended."""
+    own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return own.ru_utime + own.ru_stime, children.ru_utime + children.ru_stime
+
+
+def _created(summary: Path) -> int:
+    return int(json.loads(summary.read_text().splitlines()[-1])["counts"]["created"])
+
+
+class _Tail:
+    """Counts 429s in an access log of one status a line, as it grows."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read = self._count = 0
+
+    def count(self) -> int:
+        with self._path.open() as log:
+            log.seek(self._read)
+            self._count += sum(line.strip() == "429" for line in log.readlines())
+            self._read = log.tell()
+        return self._count
+
+
+def _refusals_of_nginx(scratch: Path) -> _Tail:
+    return _Tail(scratch / "access.log")
+
+
+@asynccontextmanager
+async def _nginx(scenario: Scenario, upstream: str, scratch: Path) -> AsyncIterator[str]:
+    """Put nginx before the service, with a `limit_req` zone of its own; yields its address."""
+    limit = scenario.limits[0][0] or 1.0
+    burst = max(1, round(limit * scenario.burst))
+    (scratch / "nginx.conf").write_text(
+        f"""
+daemon off; worker_processes 1; pid {scratch}/nginx.pid; error_log {scratch}/error.log;
+events {{ worker_connections 2048; }}
+http {{
+  log_format status "$status"; access_log {scratch}/access.log status;
+  client_body_temp_path {scratch}/body; proxy_temp_path {scratch}/proxy; fastcgi_temp_path {scratch}/fastcgi;
+  uwsgi_temp_path {scratch}/uwsgi; scgi_temp_path {scratch}/scgi;
+  limit_req_zone $server_port zone=api:1m rate={limit:.0f}r/s; limit_req_status 429;
+  upstream service {{ server {upstream.removeprefix("http://")}; keepalive 128; }}
+  server {{
+    listen 127.0.0.1:{_NGINX_PORT}; keepalive_requests 1000000;
+    location / {{
+      limit_req zone=api burst={burst} nodelay;
+      proxy_http_version 1.1; proxy_set_header Connection ""; proxy_pass http://service;
+    }}
+  }}
+}}
+"""
+    )
+    (scratch / "access.log").touch()
+    nginx = await asyncio.create_subprocess_exec("nginx", "-c", str(scratch / "nginx.conf"), "-p", str(scratch))
+    try:
+        await _until_it_listens()
+        yield f"http://127.0.0.1:{_NGINX_PORT}"
+    finally:
+        nginx.terminate()
+        await nginx.wait()
+
+
+async def _until_it_listens() -> None:
+    for _ in range(100):
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", _NGINX_PORT)
+        except OSError:
+            await asyncio.sleep(0.05)
+        else:
+            writer.close()
+            return
+    raise RuntimeError("nginx does not listen")
