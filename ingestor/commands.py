@@ -50,21 +50,33 @@ def parser_of(command: Command) -> Parser:
 
 
 def _serve(name: str, loaded: Loaded, sources: Sequence[str], wanted: ResultsOptions) -> int:
-    from ingestor import service  # noqa: PLC0415 -- all that works comes with it, and help needs none of it
-
+    """Hand over to the command's own module, which alone is imported: none waits for the parts of another."""
+    settings = loaded.settings
     match name:
         case "run":
-            return service.run(loaded.settings, sources)
+            from ingestor.service.run import run
+
+            return run(settings, sources)
         case "resume":
-            return service.resume(loaded.settings)
+            from ingestor.service.resume import resume
+
+            return resume(settings)
         case "reconcile":
-            return service.reconcile(loaded.settings, _named_batch(loaded))
+            from ingestor.service.reconcile import reconcile
+
+            return reconcile(settings, _named_batch(loaded))
         case "check":
-            return service.check(loaded.settings, sources)
+            from ingestor.service.check import check
+
+            return check(settings, sources)
         case "status":
-            return service.status(loaded.settings)
+            from ingestor.service.inspect import status
+
+            return status(settings)
         case _:
-            return service.results(loaded.settings, wanted, _named_batch(loaded))
+            from ingestor.service.inspect import results
+
+            return results(settings, wanted, _named_batch(loaded))
 
 
 def _named_batch(loaded: Loaded) -> str | None:
@@ -72,9 +84,9 @@ def _named_batch(loaded: Loaded) -> str | None:
 
 
 def _simulate(options: SimulateOptions) -> int:
-    from ingestor import service  # noqa: PLC0415 -- as above
+    from ingestor.service.simulate import simulate
 
-    return service.simulate(options)
+    return simulate(options)
 
 
 def _config(loaded: Loaded) -> int:

@@ -19,12 +19,10 @@ from ingestor.report.metrics import Metrics
 from ingestor.report.rejects import RejectsFile
 from ingestor.report.reporter import Reporter
 from ingestor.service.clock import SteadyClock, SystemClock
-from ingestor.service.parts import endpoint_of, pipeline_options_of, scope_of, service_of, target_of
+from ingestor.service.parts import OpenTarget, endpoint_of, pipeline_options_of, scope_of, service_of, target_of
 from ingestor.service.rehearsal import refuse_a_mixed_batch
 from ingestor.service.telling import Telling
 from ingestor.settings.options import Settings
-from ingestor.target.client import HttpTarget
-from ingestor.target.senders.pool import SenderPool
 
 Stop = Callable[[str], None]
 """Ends a batch in order, for a reason: nothing more is read, what is in flight may end, all is written down."""
@@ -114,7 +112,7 @@ async def _account(settings: Settings, metrics: Metrics, journal: SqliteJournal)
 async def _work(
     source: Input,
     settings: Settings,
-    target: HttpTarget | SenderPool,
+    target: OpenTarget,
     ports: Ports,
     clock: Timekeeper,
     on_start: Callable[[Stop], None] | None,

@@ -1,6 +1,8 @@
 """Settings into parts: which endpoint, whose credentials, which batch."""
 
 import re
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
 
 from ingestor.flow.pacer import Pacer
 from ingestor.flow.pipeline import PipelineOptions
@@ -12,9 +14,8 @@ from ingestor.policy.retry import RetryBudget
 from ingestor.report.summary import Files
 from ingestor.settings.options import Settings
 from ingestor.sources.outputs import Outputs
-from ingestor.target.client import HttpTarget, TargetOptions, make_target
-from ingestor.target.credentials import AuthKind, AuthOptions
 from ingestor.target.endpoint import Endpoint, aidp, mlflow
+from ingestor.target.options import AuthKind, AuthOptions, TargetOptions
 from ingestor.target.senders.pool import SenderPool
 
 
@@ -30,10 +31,14 @@ def endpoint_of(settings: Settings) -> Endpoint:
     )
 
 
-def target_of(settings: Settings, endpoint: Endpoint, *, senders: int = 1) -> HttpTarget | SenderPool:
+class OpenTarget(Target, AbstractAsyncContextManager[object], Protocol):
+    """A service that is there inside its context."""
+
+
+def target_of(settings: Settings, endpoint: Endpoint, *, senders: int) -> OpenTarget:
     """Return the service that attempts go to, not yet opened. Raises UsageError.
 
-    One sender is this process itself; where there are more, each is a process of its own.
+    Where there are no senders, this process makes the attempts itself.
     """
     auth = AuthOptions(
         kind=AuthKind(settings.auth),
@@ -50,7 +55,11 @@ def target_of(settings: Settings, endpoint: Endpoint, *, senders: int = 1) -> Ht
         timeout=settings.timeout,
         user_principal=settings.dh_user_principal,
     )
-    return make_target(options) if senders == 1 else SenderPool(options, senders)
+    if senders:
+        return SenderPool(options, senders)
+    from ingestor.target.client import make_target  # noqa: PLC0415 - only who sends itself waits for an HTTP client
+
+    return make_target(options)
 
 
 def scope_of(settings: Settings) -> Scope:

@@ -117,7 +117,7 @@ class _Work:
 
     async def _batch(self, settings: Settings) -> Ending:
         endpoint, begun, before = endpoint_of(settings), time.monotonic(), dict(self.metrics.counts)
-        target, clock = target_of(settings, endpoint), SteadyClock()
+        target, clock = target_of(settings, endpoint, senders=0), SteadyClock()
         async with (
             SqliteJournal.open(self.state, scope_of(settings), clock) as journal,
             _telling(settings, self.metrics, journal) as (reporter, telling),

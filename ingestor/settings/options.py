@@ -30,6 +30,7 @@ from ingestor.settings.values import (
     Region,
     Senders,
     Token,
+    one_for_each_core,
 )
 
 PREFIX = "INGESTOR_"
@@ -151,8 +152,10 @@ class Settings(BaseSettings):
     """Never send more than N requests a second."""
     concurrency: Annotated[Count, Field(le=10_000), Option(Group.SPEED, "N")] = 64
     """How many requests may be on their way at once."""
-    senders: Annotated[Senders, Option(Group.SPEED, "N")] = 1
-    """How many processes sign and send; auto is one for each core. One is this process itself."""
+    senders: Annotated[Senders, Option(Group.SPEED, "N", default="1, or 0 on a single core")] = Field(
+        default_factory=lambda: min(1, one_for_each_core())
+    )
+    """How many processes sign and send, beside this one; auto is one for each core. With 0 this one does it all."""
     timeout: Annotated[Positive, Option(Group.SPEED, "SECONDS")] = 60.0
     """How long one request may take."""
 

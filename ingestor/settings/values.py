@@ -131,8 +131,13 @@ def _no_switch(value: object) -> object:
     return value
 
 
+def one_for_each_core() -> int:
+    """Return how many sender processes keep all cores busy; none where this process has the only one."""
+    return cores() if cores() > 1 else 0
+
+
 def _counted(value: object) -> object:
-    return cores() if value == "auto" else value
+    return one_for_each_core() if value == "auto" else value
 
 
 def _loopback(host: str) -> str:
@@ -153,7 +158,7 @@ _Whole = Annotated[int, BeforeValidator(_no_switch)]
 _Number = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_no_switch)]
 Port = Annotated[_Whole, Field(ge=0, le=65535)]
 Count = Annotated[_Whole, Field(ge=1)]
-Senders = Annotated[_Whole, Field(ge=1, le=256), BeforeValidator(_counted)]
+Senders = Annotated[_Whole, Field(ge=0, le=256), BeforeValidator(_counted)]
 Positive = Annotated[_Number, Field(gt=0)]
 NotNegative = Annotated[_Number, Field(ge=0)]
 Share = Annotated[_Number, Field(ge=0, le=1)]

@@ -1,48 +1,35 @@
 """The service as the pipeline sees it: one attempt out, one reply in."""
 
-import secrets
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 from yarl import URL
 
 from ingestor import __version__
-from ingestor.model.errors import CredentialsError, UsageError
+from ingestor.model.errors import CredentialsError
 from ingestor.model.finding import Finding
 from ingestor.model.job import Job
 from ingestor.model.ports import Pace
 from ingestor.model.reply import Fault, Reply
-from ingestor.target.credentials import AuthKind, AuthOptions, make_signer
-from ingestor.target.endpoint import Endpoint, refuse_clear_text
-from ingestor.target.search import Question, Search
+from ingestor.target.credentials import make_signer
+from ingestor.target.endpoint import Endpoint
+from ingestor.target.options import TargetOptions, check
+from ingestor.target.search import PROBE, Question, Search
 from ingestor.target.signing import CONTENT_TYPE, Signer
 from ingestor.target.transport import Transport
-from ingestor.target.wire import Answer, Broken, reply_to_create, reply_to_probe, request_body, unpacked_body
-
-_PROBE = b'{"max_results":1}'
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TargetOptions:
-    """All that makes a target; may be handed to another process.
-
-    Attributes:
-        endpoint: where the service is.
-        auth: which credentials.
-        connections: the most attempts in flight, at least 1.
-        timeout: seconds that one attempt may take.
-        user_principal: the API's header dh-user-principal, passed through as it is.
-    """
-
-    endpoint: Endpoint
-    auth: AuthOptions
-    connections: int
-    timeout: float
-    user_principal: str | None = None
+from ingestor.target.wire import (
+    Answer,
+    Broken,
+    new_request_id,
+    reply_to_create,
+    reply_to_probe,
+    request_body,
+    unpacked_body,
+)
 
 
 class HttpTarget:
@@ -55,7 +42,7 @@ class HttpTarget:
         user_principal: the API's header dh-user-principal, passed through as it is.
         now: our clock, in seconds since the epoch.
 
-    Raises UsageError for a `user_principal` that no header can hold; entering raises CredentialsError.
+    Entering raises CredentialsError.
     """
 
     def __init__(
@@ -99,18 +86,18 @@ class HttpTarget:
 
     async def find(self, token: str, experiment_id: str | None, pace: Pace) -> Finding:
         """Search for the run that carries a token (see `Target.find`)."""
-        return await Search(self._endpoint, self._ask, pace).find(token, experiment_id)
+        return await Search(self._endpoint, self.ask, pace).find(token, experiment_id)
 
     async def probe(self) -> Reply:
         """Search for one experiment (see `Target.probe`)."""
-        reply, _ = await self._ask(Question(self._endpoint.search_experiments_url, _PROBE))
+        reply, _ = await self.ask(Question(self._endpoint.search_experiments_url, PROBE))
         return reply
 
     async def renew_credentials(self) -> bool:
         """Look for newer credentials (see `Target.renew_credentials`)."""
         return await self._signer.renew()
 
-    async def _ask(self, question: Question) -> tuple[Reply, bytes]:
+    async def ask(self, question: Question) -> tuple[Reply, bytes]:
         """Send a question, which changes nothing, and return what came of it and the body of the answer."""
         request_id = new_request_id()
         headers = self._headers | {"opc-request-id": request_id}
@@ -134,12 +121,8 @@ def _without(authorization: str, result: Answer | Broken) -> Answer | Broken:
 
 
 def make_target(options: TargetOptions) -> HttpTarget:
-    """Put a target together; nothing is read or opened before it is entered.
-
-    Raises UsageError, also where credentials would go unencrypted to another machine.
-    """
-    if options.auth.kind is not AuthKind.NONE:
-        refuse_clear_text(options.endpoint)
+    """Put a target together; nothing is read or opened before it is entered. Raises UsageError (see `check`)."""
+    check(options)
     transport = Transport(options.endpoint.create_url, connections=options.connections, timeout=options.timeout)
     signer = make_signer(options.auth)
     return HttpTarget(options.endpoint, signer, transport, user_principal=options.user_principal)
@@ -154,11 +137,4 @@ def _headers(user_principal: str | None) -> dict[str, str]:
     }
     if user_principal is None:
         return headers
-    if not (user_principal.isascii() and user_principal.isprintable()):
-        raise UsageError("The user principal (dh-user-principal) holds characters that no header can hold.")
     return headers | {"dh-user-principal": user_principal}
-
-
-def new_request_id() -> str:
-    """Return 32 upper-case hex digits, as the SDK sends them."""
-    return secrets.token_hex(16).upper()

@@ -2,48 +2,16 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
-from pydantic import SecretStr
-
 from ingestor.model.errors import CredentialsError
 from ingestor.target import principals
+from ingestor.target.options import AuthKind, AuthOptions
 from ingestor.target.principals import Principal, SdkSigner
 from ingestor.target.profile import SessionToken, load_api_key
 from ingestor.target.renewal import PAUSE, Lease
 from ingestor.target.signing import Anonymous, BearerSigner, RequestSigner, Signer
-
-
-class AuthKind(StrEnum):
-    """The kinds of credentials, as `--auth` names them."""
-
-    API_KEY = "api-key"
-    SESSION_TOKEN = "session-token"  # noqa: S105 -- a name, not a token
-    INSTANCE_PRINCIPAL = "instance-principal"
-    RESOURCE_PRINCIPAL = "resource-principal"
-    WORKLOAD_IDENTITY = "workload-identity"
-    BEARER = "bearer"
-    NONE = "none"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuthOptions:
-    """What a user says of the credentials.
-
-    `oci_config` None is the SDK's own search (~/.oci/config, OCI_CONFIG_FILE). `passphrase` goes before the profile's.
-    `bearer_token_file` goes before `bearer_token`.
-    """
-
-    kind: AuthKind
-    oci_config: Path | None = None
-    oci_profile: str = "DEFAULT"
-    passphrase: SecretStr | None = None
-    bearer_token: SecretStr | None = None
-    bearer_token_file: Path | None = None
-
 
 _PRINCIPALS: dict[AuthKind, tuple[Callable[[], SdkSigner], str]] = {
     AuthKind.INSTANCE_PRINCIPAL: (

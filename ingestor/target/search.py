@@ -18,6 +18,9 @@ from ingestor.policy.identity import STAMP
 from ingestor.target.endpoint import Endpoint
 from ingestor.target.schema import ExperimentPage, RunPage, StampedRun, read_page
 
+PROBE = b'{"max_results":1}'
+"""The body of a question to experiments/search that is harmless and cheap."""
+
 _RUNS = 10  # in a page: more than ever carry one token, and small enough to come whole
 _EXPERIMENTS = 1000
 _MOST_REQUESTS = 100

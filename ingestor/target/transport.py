@@ -6,7 +6,6 @@ What matters to exactly-once is told here: whether a byte of the request may hav
 import asyncio
 import ssl
 import time
-import urllib.request
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
@@ -14,9 +13,8 @@ from typing import Self
 import aiohttp
 from yarl import URL
 
-from ingestor.model.errors import UsageError
 from ingestor.model.reply import Fault
-from ingestor.target.endpoint import is_loopback
+from ingestor.target.proxy import proxy_for
 from ingestor.target.text import one_line
 from ingestor.target.wire import Answer, Broken, answer_limit
 
@@ -91,21 +89,6 @@ def fault_of(error: Exception) -> Fault:
             return Fault.GARBLED
         case _:
             return Fault.RESET
-
-
-def proxy_for(url: URL) -> URL | None:
-    """Return the proxy that the environment names for an address; none for this machine's own. Raises UsageError."""
-    host = url.raw_host or ""
-    named = urllib.request.getproxies().get(url.scheme, "")
-    if not named or is_loopback(host) or urllib.request.proxy_bypass(host):
-        return None
-    try:
-        proxy = URL(named if "://" in named else f"http://{named}")
-    except ValueError:
-        proxy = URL()
-    if proxy.scheme not in {"http", "https"} or not proxy.raw_host:
-        raise UsageError(f"{url.scheme.upper()}_PROXY is not the address of an http proxy, such as http://host:3128.")
-    return proxy
 
 
 async def _bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:

@@ -1,6 +1,7 @@
 """From a job to the bytes of a request, and from the bytes of an answer to a `Reply`. Pure."""
 
 import re
+import secrets
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -57,6 +58,11 @@ class _Told(NamedTuple):
     code: str | None = None
     run_id: str | None = None
     experiment_id: str | None = None
+
+
+def new_request_id() -> str:
+    """Return 32 upper-case hex digits, as the SDK sends them."""
+    return secrets.token_hex(16).upper()
 
 
 def answer_limit(request: bytes) -> int:

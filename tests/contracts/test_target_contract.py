@@ -21,9 +21,9 @@ from ingestor.policy.retry import classify
 from ingestor.simulator.faults import InjectedFault
 from ingestor.simulator.options import PLATFORM_ID, WORKSPACE_KEY, RetryAfter, SimulatorOptions
 from ingestor.simulator.server import Simulator
-from ingestor.target.client import TargetOptions, make_target
-from ingestor.target.credentials import AuthKind, AuthOptions
+from ingestor.target.client import make_target
 from ingestor.target.endpoint import aidp
+from ingestor.target.options import AuthKind, AuthOptions, TargetOptions
 from ingestor.target.senders.pool import SenderPool
 from tests.journal.support import HandClock
 from tests.support.memory import Lookup, Lost, MemoryTarget, Script, found_out, well_behaved

@@ -18,9 +18,11 @@ from ingestor.model.job import Job
 from ingestor.model.outcome import Result
 from ingestor.model.ports import Account, Admission, Journal, Pace, Target, Unsettled, UnsettledJobs
 from ingestor.model.reply import Reply
-from ingestor.service import reconcile, resume, run
 from ingestor.service.ingest import Ports
 from ingestor.service.reconcile import Ports as ReconciliationPorts
+from ingestor.service.reconcile import reconcile
+from ingestor.service.resume import resume
+from ingestor.service.run import run
 from ingestor.settings.load import load
 from ingestor.settings.options import Settings
 from ingestor.settings.pages import COMMANDS

@@ -6,7 +6,7 @@ import pytest
 from ingestor.model.errors import ExitCode, UsageError
 from ingestor.settings.load import Loaded, Place, load
 from ingestor.settings.values import Auth
-from ingestor.target.credentials import AuthKind
+from ingestor.target.options import AuthKind
 from tests.settings.environment import environment
 
 

@@ -40,7 +40,7 @@ VALUES: dict[str, st.SearchStrategy[object]] = {
     "allow_network_state": st.booleans(),
     "rate": POSITIVE,
     "concurrency": st.integers(1, 10_000),
-    "senders": st.integers(1, 256) | st.just("auto"),
+    "senders": st.integers(0, 256) | st.just("auto"),
     "timeout": POSITIVE,
     "max_attempts": st.integers(1, 10**9),
     "max_retry_time": POSITIVE,

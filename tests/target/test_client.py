@@ -15,9 +15,9 @@ from ingestor.model.errors import CredentialsError, UsageError
 from ingestor.model.job import Job
 from ingestor.model.ports import Target
 from ingestor.model.reply import Fault, Reply
-from ingestor.target.client import HttpTarget, TargetOptions, make_target
-from ingestor.target.credentials import AuthKind, AuthOptions
+from ingestor.target.client import HttpTarget, make_target
 from ingestor.target.endpoint import Endpoint, aidp, mlflow
+from ingestor.target.options import AuthKind, AuthOptions, TargetOptions
 from ingestor.target.renewal import Lease
 from ingestor.target.signing import BearerSigner, Identity, RequestSigner, signed_headers
 from ingestor.target.transport import Transport

@@ -6,7 +6,8 @@ from pydantic import SecretStr
 from yarl import URL
 
 from ingestor.model.errors import CredentialsError
-from ingestor.target.credentials import AuthKind, AuthOptions, load_bearer, make_signer
+from ingestor.target.credentials import load_bearer, make_signer
+from ingestor.target.options import AuthKind, AuthOptions
 from ingestor.target.signing import Anonymous
 from tests.target.conftest import FINGERPRINT, TENANCY, USER, Clock, jwt, pem, write_profile
 

@@ -12,9 +12,9 @@ from ingestor.model.finding import Finding, Presence
 from ingestor.policy.identity import STAMP
 from ingestor.simulator.options import PLATFORM_ID, WORKSPACE_KEY, SimulatorOptions
 from ingestor.simulator.server import Simulator
-from ingestor.target.client import HttpTarget, TargetOptions, make_target
-from ingestor.target.credentials import AuthKind, AuthOptions
+from ingestor.target.client import HttpTarget, make_target
 from ingestor.target.endpoint import Endpoint, aidp, mlflow
+from ingestor.target.options import AuthKind, AuthOptions, TargetOptions
 from tests.support.records import job
 from tests.target.conftest import Serve
 

@@ -17,9 +17,8 @@ from pydantic import SecretStr
 from ingestor.model.errors import CredentialsError
 from ingestor.model.job import Job
 from ingestor.model.reply import Fault, Reply
-from ingestor.target.client import TargetOptions
-from ingestor.target.credentials import AuthKind, AuthOptions
 from ingestor.target.endpoint import Endpoint, aidp
+from ingestor.target.options import AuthKind, AuthOptions, TargetOptions
 from ingestor.target.senders.channel import Attempt, Channel, Message, Replied
 from ingestor.target.senders.pool import SenderPool
 from ingestor.target.senders.sender import SenderError

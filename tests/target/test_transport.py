@@ -15,7 +15,8 @@ from yarl import URL
 
 from ingestor.model.errors import UsageError
 from ingestor.model.reply import Fault
-from ingestor.target.transport import Transport, fault_of, proxy_for
+from ingestor.target.proxy import proxy_for
+from ingestor.target.transport import Transport, fault_of
 from ingestor.target.wire import Answer, Broken, answer_limit
 from tests.target.conftest import Serve, tls
 

@@ -9,6 +9,7 @@ from operator import attrgetter
 from typing import NamedTuple, Self
 
 from ingestor.model.reply import Reply
+from ingestor.target.search import Question
 
 _LENGTH_BYTES = 8
 _REPLY_FIELDS = tuple(field.name for field in fields(Reply))
@@ -22,12 +23,31 @@ class Opened(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """One attempt to make."""
+    """An attempt to make."""
 
     number: int
     token: str
     request_id: str
     body: bytes
+
+
+class Asked(NamedTuple):
+    """A question to ask, which changes nothing."""
+
+    number: int
+    question: Question
+
+
+class Renewal(NamedTuple):
+    """A request to look for newer credentials."""
+
+    number: int
+
+
+class Ping(NamedTuple):
+    """A request to show that it still works."""
+
+    number: int
 
 
 class Replied(NamedTuple):
@@ -46,16 +66,16 @@ class Replied(NamedTuple):
         return Reply(**dict(zip(_REPLY_FIELDS, self.values, strict=True)))  # type: ignore[arg-type]  # as packed
 
 
-class Renewal(NamedTuple):
-    """A request to look for newer credentials."""
+class Answered(NamedTuple):
+    """What came of a question, and the body of its answer."""
 
     number: int
+    replied: Replied
+    body: bytes
 
-
-class Ping(NamedTuple):
-    """A request to show that it still works."""
-
-    number: int
+    def reply(self) -> Reply:
+        """Unpack the reply."""
+        return self.replied.reply()
 
 
 class Said(NamedTuple):
@@ -65,6 +85,8 @@ class Said(NamedTuple):
     yes: bool
 
 
+Request = Attempt | Asked | Renewal | Ping
+Answer = Replied | Answered | Said
 Message = object
 """One of the above, or the options that a sender begins with."""
 

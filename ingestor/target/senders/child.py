@@ -11,8 +11,21 @@ import sys
 from typing import NoReturn
 
 from ingestor.model.errors import IngestorError
-from ingestor.target.client import HttpTarget, TargetOptions, make_target
-from ingestor.target.senders.channel import Attempt, Channel, Message, Opened, Ping, Renewal, Replied, Said
+from ingestor.target.client import HttpTarget, make_target
+from ingestor.target.options import TargetOptions
+from ingestor.target.search import Question
+from ingestor.target.senders.channel import (
+    Answered,
+    Asked,
+    Attempt,
+    Channel,
+    Message,
+    Opened,
+    Ping,
+    Renewal,
+    Replied,
+    Said,
+)
 
 
 class SenderProcess:
@@ -41,6 +54,8 @@ class SenderProcess:
         match message:
             case Attempt():
                 self._group.create_task(self._attempt(message))
+            case Asked(number, question):
+                self._group.create_task(self._ask(number, question))
             case Renewal(number):
                 self._group.create_task(self._renew(number))
             case Ping(number):
@@ -51,6 +66,10 @@ class SenderProcess:
     async def _attempt(self, attempt: Attempt) -> None:
         reply = await self._target.send(attempt.body, attempt.token, attempt.request_id)
         self._channel.send(Replied.of(attempt.number, reply))
+
+    async def _ask(self, number: int, question: Question) -> None:
+        reply, body = await self._target.ask(question)
+        self._channel.send(Answered(number, Replied.of(number, reply), body))
 
     async def _renew(self, number: int) -> None:
         self._channel.send(Said(number, await self._target.renew_credentials()))

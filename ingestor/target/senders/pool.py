@@ -9,7 +9,8 @@ from ingestor.model.finding import Finding
 from ingestor.model.job import Job
 from ingestor.model.ports import Pace
 from ingestor.model.reply import Reply
-from ingestor.target.client import TargetOptions, make_target
+from ingestor.target.options import TargetOptions, check
+from ingestor.target.search import PROBE, Question, Search
 from ingestor.target.senders.sender import Sender, SenderError
 from ingestor.target.wire import request_body
 
@@ -21,7 +22,7 @@ _FIRST_PAUSE = 0.5  # seconds before a process that did not start is tried again
 
 
 class SenderPool:
-    """Has attempts made in `count` processes, and asks questions itself. Use it as an async context manager.
+    """Has attempts made and questions asked in `count` processes. Use it as an async context manager.
 
     A process that dies, or shows no sign of life for `patience` seconds, is replaced; the attempts that it was making
     end with the fault LOST. Raises UsageError for options that are wrong; entering raises IngestorError, and so does an
@@ -32,7 +33,7 @@ class SenderPool:
         self._options = options
         self._count = count
         self._patience = patience
-        self._asker = make_target(options)
+        check(options)
         self._senders: list[Sender] = []
         self._failure: Exception | None = None
         self._changed = asyncio.Condition()
@@ -47,7 +48,6 @@ class SenderPool:
         async with AsyncExitStack() as opening:
             for _ in range(self._count):
                 opening.push_async_callback(_end, asyncio.create_task(self._keep()))
-            await opening.enter_async_context(self._asker)
             await self._until_there_are(self._count)
             self._opened = opening.pop_all()
         return self
@@ -59,23 +59,34 @@ class SenderPool:
 
     async def create(self, job: Job, *, stamped: bool) -> Reply:
         """Have one attempt made by the sender that has the fewest (see `Target.create`)."""
-        if not self._senders:
-            await self._until_there_are(1)
-        sender = min(self._senders, key=_load)
+        sender = await self._sender()
         return await sender.create(request_body(job, stamped=stamped), job.token)
 
     async def find(self, token: str, experiment_id: str | None, pace: Pace) -> Finding:
-        """See `Target.find`."""
-        return await self._asker.find(token, experiment_id, pace)
+        """Search for the run that carries a token (see `Target.find`)."""
+        return await Search(self._options.endpoint, self._ask, pace).find(token, experiment_id)
 
     async def probe(self) -> Reply:
-        """See `Target.probe`."""
-        return await self._asker.probe()
+        """Search for one experiment (see `Target.probe`)."""
+        reply, _ = await self._ask(Question(self._options.endpoint.search_experiments_url, PROBE))
+        return reply
 
     async def renew_credentials(self) -> bool:
-        """Let every signer look for newer credentials (see `Target.renew_credentials`)."""
-        signers = (self._asker.renew_credentials(), *(sender.renew() for sender in self._senders))
-        return any(await asyncio.gather(*signers))
+        """Let every sender look for newer credentials (see `Target.renew_credentials`)."""
+        return any(await asyncio.gather(*(sender.renew() for sender in self._senders)))
+
+    async def _ask(self, question: Question) -> tuple[Reply, bytes]:
+        """Have a question asked, again where a sender dies of it: it changes nothing."""
+        while True:
+            sender = await self._sender()
+            if (answer := await sender.ask(question)) is not None:
+                return answer
+
+    async def _sender(self) -> Sender:
+        """Return the sender with the fewest attempts, once there is one. Raises what keeps them from being there."""
+        if not self._senders:
+            await self._until_there_are(1)
+        return min(self._senders, key=_load)
 
     async def _until_there_are(self, count: int) -> None:
         """Wait for senders. Raises what keeps them from being there."""

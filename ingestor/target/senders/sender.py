@@ -8,16 +8,28 @@ import time
 from asyncio.subprocess import DEVNULL, Process
 from contextlib import suppress
 from itertools import count
-from typing import TypeVar
 
 from ingestor.model.errors import IngestorError
 from ingestor.model.reply import Fault, Reply
-from ingestor.target.client import TargetOptions, new_request_id
-from ingestor.target.senders.channel import Attempt, Channel, Message, Opened, Ping, Renewal, Replied, Said
+from ingestor.target.options import TargetOptions
+from ingestor.target.search import Question
+from ingestor.target.senders.channel import (
+    Answer,
+    Answered,
+    Asked,
+    Attempt,
+    Channel,
+    Message,
+    Opened,
+    Ping,
+    Renewal,
+    Replied,
+    Request,
+    Said,
+)
+from ingestor.target.wire import new_request_id
 
 _MODULE = "ingestor.target.senders.child"
-
-T = TypeVar("T")
 
 
 class SenderError(IngestorError):
@@ -27,23 +39,19 @@ class SenderError(IngestorError):
 class Sender:
     """A process that makes attempts. `start` comes first, and `close` last, whatever happened between.
 
-    Where the process dies, whatever it was asked is answered: attempts with the fault LOST.
+    Where the process dies, whatever it was asked is answered: attempts with the fault LOST. `in_flight` is how many
+    attempts it is making.
     """
 
     def __init__(self, options: TargetOptions) -> None:
+        self.in_flight = 0
         self._options = options
         self._numbers = count()
-        self._attempts: dict[int, asyncio.Future[Reply | None]] = {}
-        self._questions: dict[int, asyncio.Future[bool]] = {}
+        self._pending: dict[int, asyncio.Future[Answer | None]] = {}
         self._opened: asyncio.Future[Opened] = asyncio.get_running_loop().create_future()
         self._gone = asyncio.Event()
         self._channel: Channel | None = None
         self._process: Process | None = None
-
-    @property
-    def in_flight(self) -> int:
-        """How many attempts it is making."""
-        return len(self._attempts)
 
     @property
     def pid(self) -> int | None:
@@ -64,26 +72,29 @@ class Sender:
     async def create(self, body: bytes, token: str) -> Reply:
         """Have one attempt made and return what came of it."""
         request_id, begun = new_request_id(), time.perf_counter()
-        number = next(self._numbers)
-        answer: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
-        self._attempts[number] = answer
-        self._send(Attempt(number, token, request_id, body))
+        self.in_flight += 1
         try:
-            reply = await answer
+            answer = await self._request(Attempt(next(self._numbers), token, request_id, body))
         finally:
-            del self._attempts[number]
-        return _lost(request_id, begun) if reply is None else reply
+            self.in_flight -= 1
+        return answer.reply() if isinstance(answer, Replied) else _lost(request_id, begun)
+
+    async def ask(self, question: Question) -> tuple[Reply, bytes] | None:
+        """Have a question asked; return what came of it and the body of the answer, None where the process died."""
+        answer = await self._request(Asked(next(self._numbers), question))
+        return (answer.reply(), answer.body) if isinstance(answer, Answered) else None
 
     async def renew(self) -> bool:
         """Let it look for newer credentials; False where there are none, or no process any more."""
-        return await self._ask(Renewal(next(self._numbers)))
+        answer = await self._request(Renewal(next(self._numbers)))
+        return isinstance(answer, Said) and answer.yes
 
     async def dead(self, patience: float) -> None:
         """Wait until the process is gone, or has not answered a ping for `patience` seconds."""
         while not self._gone.is_set():
             try:
                 async with asyncio.timeout(patience):
-                    await self._ask(Ping(next(self._numbers)))
+                    await self._request(Ping(next(self._numbers)))
             except TimeoutError:
                 return
             with suppress(TimeoutError):
@@ -99,43 +110,31 @@ class Sender:
                 self._process.kill()
             await self._process.wait()
 
-    async def _ask(self, question: Renewal | Ping) -> bool:
-        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._questions[question.number] = answer
-        self._send(question)
+    async def _request(self, request: Request) -> Answer | None:
+        """Return the answer to a request, None where the process is gone."""
+        if self._channel is None or self._gone.is_set():
+            return None
+        answer: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
+        self._pending[request.number] = answer
+        self._channel.send(request)
         try:
             return await answer
         finally:
-            del self._questions[question.number]
-
-    def _send(self, message: Message) -> None:
-        if self._channel is None or self._gone.is_set():
-            asyncio.get_running_loop().call_soon(self._end)
-        else:
-            self._channel.send(message)
+            del self._pending[request.number]
 
     def _take(self, message: Message) -> None:
-        match message:
-            case Replied(number):
-                _answer(self._attempts.get(number), message.reply())
-            case Said(number, yes):
-                _answer(self._questions.get(number), yes)
-            case Opened():
-                _answer(self._opened, message)
+        if isinstance(message, Opened):
+            self._opened.set_result(message)
+        elif isinstance(message, Answer) and (asked := self._pending.get(message.number)) and not asked.done():
+            asked.set_result(message)
 
     def _end(self) -> None:
         self._gone.set()
-        _answer(self._opened, Opened(SenderError("A sender process ended while it was being started.")))
-        for attempt in self._attempts.values():
-            _answer(attempt, None)
-        for question in self._questions.values():
-            _answer(question, answer=False)
-
-
-def _answer(asked: asyncio.Future[T] | None, answer: T) -> None:
-    """Answer whoever still waits."""
-    if asked is not None and not asked.done():
-        asked.set_result(answer)
+        if not self._opened.done():
+            self._opened.set_result(Opened(SenderError("A sender process ended while it was being started.")))
+        for asked in self._pending.values():
+            if not asked.done():
+                asked.set_result(None)
 
 
 def _lost(request_id: str, begun: float) -> Reply:
