@@ -25,14 +25,17 @@ def judge(job: Job, row: Row | None, *, stamped: bool, now: Moment) -> Judgement
     """Say what becomes of a job whose key has this row. The row's token, not the job's, is the one to send."""
     if row is None:
         return Judgement(Admission(job, Standing.NEW, stamped, now.time))
+    if row.token is not None:
+        job = replace(job, token=row.token)
+    if row.same_body and row.state is State.CREATED:  # as all are in a second pass
+        return Judgement(Admission(job, Standing.DONE, row.stamped, row.first_sent_at, run_id=row.run_id))
     standing = _standing(row, now)
     admission = Admission(
-        job if row.token is None else replace(job, token=row.token),
+        job,
         standing,
         row.stamped,
         _life_begins(row, now) if standing is Standing.AGAIN else row.first_sent_at,
         in_doubt=row.state in _OPEN and standing is not Standing.CONFLICT,
-        run_id=row.run_id if standing is Standing.DONE else None,
     )
     return Judgement(admission, _move(admission, row))
 
@@ -40,8 +43,6 @@ def judge(job: Job, row: Row | None, *, stamped: bool, now: Moment) -> Judgement
 def _standing(row: Row, now: Moment) -> Standing:
     if not row.same_body:
         return Standing.CONFLICT
-    if row.state is State.CREATED:
-        return Standing.DONE
     if row.state is State.FAILED or protects(row.first_sent_at, now):
         return Standing.AGAIN
     return Standing.EXPIRED

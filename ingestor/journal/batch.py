@@ -16,6 +16,8 @@ from ingestor.model.outcome import Outcome, Result
 from ingestor.model.ports import Admission, Standing, Unsettled
 from ingestor.policy.identity import Scope
 
+_MAY_END = frozenset({Standing.AGAIN, Standing.EXPIRED})
+
 
 @dataclass(frozen=True, slots=True)
 class Admittance:
@@ -77,9 +79,10 @@ class Batch:
         admissions = [judgement.admission for judgement in judged]
         moves = [judgement.move for judgement in judged if judgement.move is not None]
         statements.move(connection, moves, now=call.now.time)
-        new = [it for it in zip(call.jobs, hashes, strict=True) if it[0].key not in rows]
-        self._add(connection, new, call)
-        again = [it.job.key for it in admissions if it.standing in (Standing.AGAIN, Standing.EXPIRED)]
+        if len(rows) < len(call.jobs):
+            new = [it for it in zip(call.jobs, hashes, strict=True) if it[0].key not in rows]
+            self._add(connection, new, call)
+        again = [it.job.key for it in admissions if it.standing in _MAY_END]
         self._in_hand |= {key: rows[key].id for key in again}
         return admissions
 
