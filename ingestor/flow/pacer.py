@@ -9,7 +9,7 @@ from ingestor.model.events import BatchPaused, BatchResumed, RateChanged
 from ingestor.model.ports import EventSink
 from ingestor.policy.rate import RateController
 
-_BUCKET_SECONDS = 0.02  # a bucket this deep keeps the rate exact and its bursts small
+_BUCKET_SECONDS = 0.05  # deep enough to make up for a loop that is held up, and its bursts are small
 _TOLD_SHARE = 0.05
 _TOLD_SECONDS = 1.0
 

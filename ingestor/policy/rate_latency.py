@@ -9,7 +9,7 @@ from math import ceil
 
 _PERIOD = 0.5
 _ANSWERS = 8
-"""What is judged is a period of so many seconds, so many answers and two latencies, whichever is longest."""
+"""What is judged is a period of so many seconds at least, with so many answers to what was sent in it."""
 
 _TOLERANCE = 2.0
 _SLACK = 0.05
@@ -30,23 +30,29 @@ class LatencyWindow:
     def __init__(self, now: float) -> None:
         self.size: int | None = None
         self._own = float("inf")
-        self._began = now
-        self._answers = 0
-        self._waited = 0.0
         self._before: tuple[float, float] | None = None
+        self._begin(now)
 
     def answered(self, now: float, latency: float) -> None:
         """Take an answer that is no refusal, and how long it took."""
+        if now - latency < self._began:
+            return  # sent under another bound
+        if not self._answers:
+            self._first = now
         self._answers += 1
         self._waited += latency
-        seconds = now - self._began
-        if self._answers >= _ANSWERS and seconds >= _PERIOD and seconds * self._answers >= 2 * self._waited:
-            self._judge(self._answers / seconds, self._waited / self._answers)
-            self._began, self._answers, self._waited = now, 0, 0.0
+        seconds = now - self._first
+        if self._answers > _ANSWERS and seconds >= _PERIOD:
+            self._judge((self._answers - 1) / seconds, self._waited / self._answers)
+            self._begin(now)
+
+    def _begin(self, now: float) -> None:
+        self._began = self._first = now
+        self._answers, self._waited = 0, 0.0
 
     def _judge(self, throughput: float, latency: float) -> None:
         in_flight = throughput * latency
-        if self._before is not None and in_flight <= _FEWER * self._before[0]:
+        if self._before is not None and self.size is not None and self.size <= _FEWER * self._before[0]:
             if latency >= _FASTER * self._before[1]:
                 self._own, self.size = latency, None
             self._before = None

@@ -89,6 +89,21 @@ def test_a_limit_that_falls_to_a_sixth_is_found_again(limit: float, latency: flo
     assert traffic.goodput(fall + 5, fall + 20) >= 0.95 * fallen
 
 
+@pytest.mark.parametrize("tenth", range(0, 50, 5))
+def test_whenever_a_limit_falls_in_the_middle_of_a_look_as_well(tenth: int) -> None:
+    fall = 31.0 + tenth / 10
+    traffic = drive([(300.0, fall), (50.0, fall + 20)], 1.0, 0.2)
+    after = traffic.between(fall, fall + 20)
+    assert after.refused <= 0.03 * len(after.sent) + 250 * 0.2
+    assert traffic.goodput(fall + 5, fall + 20) >= 0.95 * 50
+
+
+def test_a_client_that_is_held_up_now_and_then_makes_up_for_it() -> None:
+    traffic = drive([(300.0, 60.0)], 0.1, 0.02, held_up=0.04)
+    assert traffic.goodput(20.0, 60.0) >= 0.97 * 300
+    assert traffic.between(20.0, 60.0).refused_share <= 0.005
+
+
 @pytest.mark.parametrize("burst", BURSTS)
 @pytest.mark.parametrize("latency", LATENCIES)
 @pytest.mark.parametrize("moment", [31.0, 33.0, 35.0])

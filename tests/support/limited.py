@@ -10,8 +10,7 @@ from typing import Protocol
 from ingestor.policy.rate import RateController
 from ingestor.simulator.limits import TokenBucket
 
-_BUCKET_SECONDS = 0.02  # as the pacer has it
-_TIMER = 1e-3  # a loop's timers are this late
+_BUCKET_SECONDS = 0.05  # as the pacer has it
 
 
 class Limiter(Protocol):
@@ -108,7 +107,7 @@ class World:
     """Clients that always have something to send, and what they send it to.
 
     An answer takes `latency`, and up to `jitter` more; `transit` of that is the way of the request. The refusals of a
-    `curt` service need no more than the ways.
+    `curt` service need no more than the ways. Clients are held up for as long as `held_up` between attempts.
     """
 
     def __init__(
@@ -119,11 +118,13 @@ class World:
         jitter: float = 0.002,
         transit: float = 0.4,
         curt: bool = True,
+        held_up: float = 0.001,
         seed: int = 1,
     ) -> None:
         self.clock = Clock()
         self._clients = [_Client(controller) for controller in clients]
         self._latency, self._jitter, self._transit, self._curt = latency, jitter, transit, curt
+        self._held_up = held_up
         self._random = Random(seed)
         self._order = count()
         self._events: list[_Event] = []
@@ -156,7 +157,7 @@ class World:
             client.controller.sent(now, client.in_flight)
             late = self._random.uniform(0.0, self._jitter)
             self._plan(now + (self._latency + late) * self._transit, "arrive", number, now)
-        self._plan(now + max(_TIMER, wait), "send", number)
+        self._plan(now + max(wait, self._random.uniform(0.5, 1.0) * self._held_up), "send", number)
 
     def _arrive(self, client: int, sent_at: float, limiter: Limiter) -> None:
         accepted = limiter.enters()
