@@ -21,24 +21,23 @@ FLOOR = 0.5
 """The lowest rate, attempts per second."""
 
 _START = 30.0
-_STEP = 0.05
-_STEP_ATTEMPTS = 2
+_STEP, _STEP_ATTEMPTS = 0.05, 2  # the rate moves once in so many seconds, and so many attempts
 _USED = 0.5  # below this share of it, the rate does not hold anything back
 _SMOOTHING = 0.1
 _LEAST_LATENCY, _UNKNOWN_LATENCY = 0.005, 0.1
-_SPEED_WINDOW, _SPEED_ATTEMPTS = 0.25, 8
-_SPARE = 1.05
-_OVERSHOT = 0.5
-_PASSED = 0.8
-_SURE = 0.8
-_FALLEN = 0.85
-_BETWEEN = 0.1
-_WEIGHT, _WEIGHT_SECONDS = 3.0, 0.01
-_RELAPSE, _MOST_RELAPSES = 12, 6
-_DOUBT_ATTEMPTS = 1.5
-_MOST_DOUBT = 0.5
-_LONG = 0.5
-_PAUSES_REST = 15.0
+_SPEED_WINDOW, _SPEED_ATTEMPTS, _SPARE = 0.25, 8, 1.05
+
+# What is expected of a limit at the first refusal, before there is more to go by. Chosen by search, as `rate_course`'s.
+_OVERSHOT = 0.5  # of the rate, after a climb from nothing: an allowance that was saved up hid the limit
+_PASSED = 0.8  # after a climb from a limit, which left nothing saved up
+_FALLEN = 0.85  # at least so much, where the limit was known
+_BETWEEN = 0.1  # from what is proven to what was refused; little, so that the larger of two clients gives way
+_SURE = 0.8  # where so much of the rate is proven, that is better than a guess
+_LONG = 0.5  # seconds that prove something
+_WEIGHT, _WEIGHT_SECONDS = 3.0, 0.01  # an expectation counts as so many attempts, or as those of so many seconds
+_RELAPSE, _MOST_RELAPSES = 12, 6  # so few attempts after an epoch a refusal belongs to it, but not for ever
+_DOUBT_ATTEMPTS, _MOST_DOUBT = 1.5, 0.5
+_PAUSES_REST, _LONGEST_PAUSES_REST = 15.0, 120.0
 
 
 class RateController:
@@ -61,7 +60,7 @@ class RateController:
         self._in_epoch = False
         self._heard_at = self._course_since = self._step_at = now
         self._step_sent = self._sent_at_end = self._seen = self._relapses = 0
-        self._estimate = inf
+        self._estimate, self._pause = inf, 0.0
 
     @property
     def window(self) -> int | None:
@@ -95,39 +94,37 @@ class RateController:
                 self._begin_epoch(now, sent_at)
 
     def resumed(self, now: float, pause: float) -> None:
-        """Take note that nothing was sent for a while: the service has an allowance saved up that says nothing.
+        """Take note that nothing was sent for so many seconds: the service may have saved up an allowance meanwhile.
 
-        The rate is as it was. Where every refusal costs a pause, looking for more waits in proportion.
+        The rate is as it was. Where a refusal costs a pause, the next look waits in proportion.
         """
+        self._pause = max(self._pause, pause)
         if isinstance(self._course, Hover) and not self._in_epoch:
-            rested = self._course.rest_at_least(_PAUSES_REST * pause)
-            self._follow(rested, now)
-            self._stretch = Stretch(now, self._log.count, rested.limit, _WEIGHT)
+            self._hover(self._course, now)
 
     def _begin_epoch(self, now: float, sent_at: float) -> None:
-        sent = self._log.until(sent_at)
-        rate = self._effective_rate(sent_at)
-        climbed = isinstance(self._course, Climb)
-        guess = (_OVERSHOT if self._stretch is None else _PASSED) * rate
-        if self._stretch is not None:
-            few = self._is_relapse(now)
-            if few and self._relapses < _MOST_RELAPSES:
-                self._relapses += 1
-                self._in_epoch = True
-                self._go_on(now, sent_at)
-                return
-            lower = self._stretch.estimate(sent_at, self._stretch.accepted(sent - 1))
-            if few:
-                guess = _FALLEN * rate
-            elif not climbed or lower > _SURE * rate:
-                guess = max(lower + _BETWEEN * (rate - lower), _FALLEN * rate)
-            elif sent_at - self._stretch.began > _LONG:
-                guess = max(guess, lower)
-        weight = _WEIGHT if climbed else max(_WEIGHT, _WEIGHT_SECONDS * rate)
+        relapsed = self._is_relapse(now)
+        if relapsed and self._relapses < _MOST_RELAPSES:
+            self._relapses += 1
+            self._in_epoch = True
+            self._go_on(now, sent_at)
+            return
+        sent, rate = self._log.until(sent_at), self._effective_rate(sent_at)
+        guess = _FALLEN * rate if relapsed else self._expect(rate, sent_at, sent)
+        weight = _WEIGHT if isinstance(self._course, Climb) else max(_WEIGHT, _WEIGHT_SECONDS * rate)
         self._stretch = Stretch(sent_at, sent, guess, weight, ended=sent_at, last=sent)
         self._in_epoch, self._heard_at, self._upper = True, now, rate
         self._estimate, self._seen, self._relapses = guess, 0, 0
         self._set(CAUTION * guess)
+
+    def _expect(self, rate: float, sent_at: float, sent: int) -> float:
+        """Return what the limit may be, where a rate was just refused: between what is proven and that rate."""
+        if self._stretch is None:
+            return _OVERSHOT * rate
+        proven = self._stretch.estimate(sent_at, self._stretch.accepted(sent - 1))
+        if isinstance(self._course, Hover) or proven > _SURE * rate:
+            return max(proven + _BETWEEN * (rate - proven), _FALLEN * rate)
+        return max(_PASSED * rate, proven) if sent_at - self._stretch.began > _LONG else _PASSED * rate
 
     def _go_on(self, now: float, sent_at: float) -> None:
         """Learn from another refusal in the same epoch."""
@@ -141,12 +138,26 @@ class RateController:
         self._set(CAUTION * self._estimate)
 
     def _end_epoch(self, now: float) -> None:
+        self._in_epoch, self._heard_at, self._sent_at_end = False, now, self._log.count
+        if self._estimate < FLOOR:  # it refused everything for a while, which tells nothing of how it is now
+            self._stretch = None
+            self._follow(Climb(from_rest=False), now)
+        else:
+            self._hover(hover(self._estimate, self._doubt(), self._latency or _UNKNOWN_LATENCY), now)
+
+    def _doubt(self) -> float:
+        """Return by what share of it the estimate may be too low."""
         doubt = min(self._upper / self._estimate - 1, _DOUBT_ATTEMPTS / max(1, self._seen), _MOST_DOUBT)
         if isinstance(self._course, Hover) and self._estimate >= _FALLEN * self._course.limit:
-            doubt = min(doubt, self._course.reach / 2)  # between the rate it rested at and the one that was refused
-        self._in_epoch, self._heard_at = False, now
-        self._sent_at_end = self._log.count
-        self._follow(hover(self._estimate, doubt, self._latency or _UNKNOWN_LATENCY), now)
+            return min(doubt, self._course.reach / 2)  # it lies between what it rested at and what was refused
+        return doubt
+
+    def _hover(self, course: Hover, now: float) -> None:
+        if self._pause:
+            course = course.rest_at_least(min(_LONGEST_PAUSES_REST, _PAUSES_REST * self._pause))
+            self._stretch = Stretch(now, self._log.count, course.limit, _WEIGHT, ended=now, last=self._log.count)
+            self._pause = 0.0
+        self._follow(course, now)
 
     def _is_relapse(self, now: float) -> bool:
         """Whether the epoch ended a few attempts ago, so that its stretch goes on."""
@@ -172,16 +183,19 @@ class RateController:
         if self._in_epoch:
             return
         match self._course:
-            case Climb() as climb:
-                if sent >= _USED * self.rate * seconds:
-                    latency = max(_LEAST_LATENCY, self._latency or _UNKNOWN_LATENCY)
-                    self._set(climb.rate_after(self.rate, seconds, latency))
+            case Climb() as climb if sent >= _USED * self.rate * seconds:
+                latency = max(_LEAST_LATENCY, self._latency or _UNKNOWN_LATENCY)
+                self._set(climb.rate_after(self.rate, seconds, latency))
             case Hover() as hovering:
                 self._set(hovering.rate_at(now - self._course_since))
-                if self._stretch is not None and now - self._course_since >= hovering.rest:
-                    seconds, accepted = now - self._stretch.began, self._stretch.accepted(self._log.count)
-                    if hovering.is_outrun(seconds, accepted):
-                        self._follow(Climb(from_rest=True), now)
+                if self._outruns(hovering, now):
+                    self._follow(Climb(from_rest=True), now)
+
+    def _outruns(self, hovering: Hover, now: float) -> bool:
+        """Whether more is accepted than the estimate allows, which is looked for only beyond the rest."""
+        if self._stretch is None or now - self._course_since < hovering.rest:
+            return False
+        return hovering.is_outrun(now - self._stretch.began, self._stretch.accepted(self._log.count))
 
     def _set(self, rate: float) -> None:
         self.rate = min(self._ceiling, max(FLOOR, rate))

@@ -14,7 +14,7 @@ _GAIN_PER_LATENCY = 0.2  # answers lag: what is gained until a refusal is heard 
 _FULL_GAIN_RATE, _GAIN_EXPONENT = 200.0, 0.3  # where little is sent, a refusal counts for more
 _FIRST_GAIN = 0.25
 _DOUBLING = 0.4
-_LONGEST_STEP = 0.2
+_LONGEST_STEP = 1.0
 
 _BELOW = 0.05
 _JUST_BELOW = 0.01

@@ -31,7 +31,9 @@ class LatencyWindow:
         self.size: int | None = None
         self._own = float("inf")
         self._before: tuple[float, float] | None = None
-        self._begin(now)
+        self._began = self._first = now
+        self._answers = 0
+        self._waited = 0.0
 
     def answered(self, now: float, latency: float) -> None:
         """Take an answer that is no refusal, and how long it took."""

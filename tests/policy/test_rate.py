@@ -222,3 +222,13 @@ def test_a_pause_does_not_make_it_forget(pause: float) -> None:
     controller.sent(now + pause)
     controller.accepted(now + pause + 0.05, now + pause)
     assert controller.rate == pytest.approx(rate, rel=0.1)
+
+
+def test_after_an_hour_of_refusals_it_is_back_within_a_minute() -> None:
+    [controller] = controllers()
+    world = World([controller], 0.05)
+    world.run(ConcurrencyLimit(0), 3600.0)
+    assert controller.rate == FLOOR
+    world.run(RateLimit(300.0, 0.1, world.clock), 3660.0)
+    traffic = world.run(RateLimit(300.0, 0.1, world.clock), 3690.0)
+    assert traffic.goodput(3665.0, 3690.0) >= 0.97 * 300
