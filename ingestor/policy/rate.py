@@ -59,7 +59,7 @@ class RateController:
         self._upper = inf
         self._in_epoch = False
         self._heard_at = self._course_since = self._step_at = now
-        self._step_sent = self._sent_at_end = self._seen = self._relapses = 0
+        self._sent_at_end = self._seen = self._relapses = 0
         self._estimate, self._pause = inf, 0.0
 
     @property
@@ -166,9 +166,11 @@ class RateController:
 
     def _effective_rate(self, moment: float) -> float:
         """Return the rate at which attempts went out lately, where that is less than what was allowed."""
+        return max(FLOOR, min(self.rate, _SPARE * self._speed(moment)))
+
+    def _speed(self, moment: float) -> float:
         window = max(_SPEED_WINDOW, _SPEED_ATTEMPTS / self.rate)
-        window = min(window, max(_STEP, moment - self._started))
-        return max(FLOOR, min(self.rate, _SPARE * self._log.speed(moment, window)))
+        return self._log.speed(moment, min(window, max(_STEP, moment - self._started)))
 
     def _follow(self, course: Climb | Hover, now: float) -> None:
         self._course, self._course_since = course, now
@@ -178,12 +180,11 @@ class RateController:
         seconds = now - self._step_at
         if seconds < max(_STEP, _STEP_ATTEMPTS / self.rate):
             return
-        sent = self._log.count - self._step_sent
-        self._step_at, self._step_sent = now, self._log.count
+        self._step_at = now
         if self._in_epoch:
             return
         match self._course:
-            case Climb() as climb if sent >= _USED * self.rate * seconds:
+            case Climb() as climb if self._speed(now) >= _USED * self.rate:
                 latency = max(_LEAST_LATENCY, self._latency or _UNKNOWN_LATENCY)
                 self._set(climb.rate_after(self.rate, seconds, latency))
             case Hover() as hovering:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 _MOMENT = 1e-3  # seconds that are counted together
 _ENTRIES = 16_384
 _FEW, _FAR_LOWER, _LEAST_SECONDS = 8, 0.5, 0.015
-_DISPROOF = 3  # refusals more than acceptances that show a guess to be wrong
 
 
 class SendLog:
@@ -88,8 +87,6 @@ class Stretch:
         self.refused += 1
         self.recent.append((sent_at, sent))
         self.ended, self.last = max((self.ended, self.last), (sent_at, sent))
-        if self.refused >= self.accepted(self.last) + _DISPROOF:
-            self.weight = 1.0
 
     def lately(self) -> "Stretch | None":
         """Return the time of the last few refusals as a stretch of its own, where it tells of a limit far lower."""

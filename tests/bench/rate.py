@@ -72,7 +72,7 @@ def _row(one: Measured) -> str:
     if scenario.processes > 1:
         parts.append(f"  Jain {_jain(one.shares):.3f} (>= 0.95)")
     if one.is_bound_by_cpu:
-        parts.append("  CPU-bound")
+        parts.append(f"  CPU-bound, timers {1000 * one.late:.0f} ms late")
     return "".join(parts)
 
 

@@ -20,6 +20,7 @@ SLICE = 0.5
 """Seconds that are counted together."""
 
 _LOOK = 0.05
+_BUSY = 0.004
 _PATIENCE = 20.0
 _NGINX_PORT = 18_429
 
@@ -28,7 +29,7 @@ _NGINX_PORT = 18_429
 class Measured:
     """What the service saw, a slice at a time from the first request on, and what it cost.
 
-    `sender_cpu` and `service_cpu` are shares of a core.
+    `sender_cpu` and `service_cpu` are shares of a core, `late` is by how many seconds the service's timers were late.
     """
 
     scenario: Scenario
@@ -37,6 +38,7 @@ class Measured:
     shares: Sequence[int]
     sender_cpu: float
     service_cpu: float
+    late: float
 
     def goodput(self, start: float, end: float) -> float | None:
         """Return which share of the limit was used between two seconds."""
@@ -50,8 +52,12 @@ class Measured:
 
     @property
     def is_bound_by_cpu(self) -> bool:
-        """Whether the machine, and not the limit, may have been what bound."""
-        return max(self.sender_cpu, self.service_cpu) > 0.85 or self.sender_cpu + self.service_cpu > 1.6
+        """Whether the machine, and not the limit, may have been what bound: both need a core when they need it."""
+        return (
+            self.late > _BUSY
+            or max(self.sender_cpu, self.service_cpu) > 0.85
+            or self.sender_cpu + self.service_cpu > 1.6
+        )
 
 
 def _sum(slices: Sequence[int], start: float, end: float) -> int:
@@ -76,13 +82,15 @@ async def measure(scenario: Scenario, records: Path, scratch: Path) -> Measured:
         url = await stack.enter_async_context(_nginx(scenario, simulator.url, scratch)) if scenario.nginx else None
         senders = [await _start(scenario, url or simulator.url, records, scratch, n) for n in range(scenario.processes)]
         before, begun = _cpu(), time.monotonic()
-        accepted, refused = await _watch(scenario, simulator, _refusals_of_nginx(scratch) if scenario.nginx else None)
+        accepted, refused, late = await _watch(
+            scenario, simulator, _refusals_of_nginx(scratch) if scenario.nginx else None
+        )
         service_cpu = (_cpu()[0] - before[0]) / (time.monotonic() - begun)
         for sender in senders:
             await asyncio.wait_for(sender.wait(), _PATIENCE)
         sender_cpu = (_cpu()[1] - before[1]) / scenario.seconds / scenario.processes
     shares = [_created(scratch / f"{n}.json") for n in range(scenario.processes)]
-    return Measured(scenario, accepted, refused, shares, sender_cpu, service_cpu)
+    return Measured(scenario, accepted, refused, shares, sender_cpu, service_cpu, late)
 
 
 async def _start(scenario: Scenario, url: str, records: Path, scratch: Path, number: int) -> asyncio.subprocess.Process:
@@ -98,22 +106,27 @@ async def _start(scenario: Scenario, url: str, records: Path, scratch: Path, num
         return await asyncio.create_subprocess_exec(*command, stdout=summary)
 
 
-async def _watch(scenario: Scenario, simulator: Simulator, refusals: "_Tail | None") -> tuple[list[int], list[int]]:
-    """Count answers from the first on, and change the limit when it is time to."""
+async def _watch(
+    scenario: Scenario, simulator: Simulator, refusals: "_Tail | None"
+) -> tuple[list[int], list[int], float]:
+    """Count answers from the first on, and change the limit when it is time to; tell how late timers were."""
     statuses = simulator.account.statuses
     deadline = time.monotonic() + _PATIENCE
     while not statuses[200] and time.monotonic() < deadline:  # noqa: ASYNC110 - it is watched, not told
         await asyncio.sleep(_LOOK / 5)
     begun, accepted, refused = time.monotonic(), [0], [0]
+    late, looks = 0.0, 0
     changes = [change for change in scenario.limits if change[1] > 0]
     for number in range(1, round(scenario.seconds / SLICE) + 1):
         while (left := begun + number * SLICE - time.monotonic()) > 0:
+            due = time.monotonic() + min(left, _LOOK)
             await asyncio.sleep(min(left, _LOOK))
+            late, looks = late + time.monotonic() - due, looks + 1
             if changes and time.monotonic() - begun >= changes[0][1]:
                 simulator.set_rate(changes.pop(0)[0])
         accepted.append(statuses[200])
         refused.append(statuses[429] if refusals is None else refusals.count())
-    return _differences(accepted), _differences(refused)
+    return _differences(accepted), _differences(refused), late / max(1, looks)
 
 
 def _differences(totals: Sequence[int]) -> list[int]:
