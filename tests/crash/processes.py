@@ -8,8 +8,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 KILLED = -9
-PATIENCE = 60.0
-"""Seconds for one process: far more than any takes."""
+PATIENCE = 300.0
+"""Seconds for one process: look-ups that fail again and again back off for minutes."""
 
 _OPTIONS = ("--timeout", "1", "--state", "state", "--concurrency", "16", "--progress", "off")
 
