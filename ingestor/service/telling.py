@@ -29,9 +29,13 @@ class Telling:
             self._count += 1
 
     async def catch_up(self) -> None:
-        """Tell the log what earlier processes settled and may not have told it. Raises JournalError."""
-        for result in await self._journal.untold():
+        """Tell the log what earlier processes settled and may not have told it. Raises JournalError, ReportError."""
+        untold = await self._journal.untold()
+        for result in untold:
             self._log.emit(RunSettled(result))
+        if untold:
+            await self.confirm()
+            await self._journal.settle([])  # carries what was confirmed
 
     async def confirm(self) -> None:
         """Wait until all that was told is on disk, and let the journal know. Comes after `catch_up`.
