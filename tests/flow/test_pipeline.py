@@ -176,7 +176,7 @@ def test_a_retry_holds_no_slot_and_goes_ahead_of_new_records() -> None:
 
 
 def test_reading_stops_where_the_pipeline_is_full() -> None:
-    world = World(concurrency=2, latency=1000.0)
+    world = World(concurrency=2, latency=1000.0, follow=True)
     seen: list[int] = []
 
     async def look(pipeline: Pipeline) -> None:
@@ -392,7 +392,7 @@ def test_after_a_stop_the_next_batch_does_the_rest_once() -> None:
 
 
 def test_what_outlasts_the_drain_is_left_pending_under_its_token() -> None:
-    world = World(latency=100.0)
+    world = World(latency=100.0, follow=True)
 
     async def stop(pipeline: Pipeline) -> None:
         await asyncio.sleep(1.0)
