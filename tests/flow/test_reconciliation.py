@@ -194,7 +194,7 @@ def test_what_is_looked_for_once_all_has_settled_is_looked_for_once() -> None:
 
     run_virtual(story())
     assert world.outcomes == {"failed": 400}
-    assert len(world.target.lookups) <= 400 + 4 * world.concurrency
+    assert len(world.target.lookups) <= 400 + 16 * world.concurrency
 
 
 def test_a_run_without_a_stamp_stays_unresolved_and_is_not_looked_for() -> None:
