@@ -75,7 +75,8 @@ class Campaign:
 
     async def _suffer(self, step: Step) -> bool:
         """Start a process and kill it; say whether the batch was done before."""
-        command = self._instead(step.command)
+        step = self._instead(step)
+        command = "resume" if step.command == "run" and self._resumes() else step.command
         arguments, stdin = self._aim(command), self._stdin(command)
         if step.point is not None:
             number = str(self._random.randint(1, 10 if step.point in OFTEN else 4))
@@ -90,11 +91,17 @@ class Campaign:
             self.killed[step.command, step.point] += 1
         return code == 0 and command == "run"
 
-    def _instead(self, command: str) -> str:
-        """Let some processes resume where no more input comes, and none reconcile where nothing was begun."""
-        if command == "run" and self._random.random() < 0.5 and (self._feed is None or self._feed.is_dry):
-            return "resume"
-        return command if (self._folder / "state" / "journal.db").exists() else "run"
+    def _instead(self, step: Step) -> Step:
+        """Let a process run instead of reconciling where nothing was begun."""
+        return step if step.command == "run" or self._is_begun() else Step("run", None)
+
+    def _resumes(self) -> bool:
+        """Say whether to resume instead of running, which is for a batch that was begun and gets no more input."""
+        wished = self._random.random() < 0.5
+        return wished and self._is_begun() and (self._feed is None or self._feed.is_dry)
+
+    def _is_begun(self) -> bool:
+        return (self._folder / "state" / "journal.db").exists()
 
     async def _finish(self) -> None:
         """Let the batch be done, by `resume` or by the next `run`; what grew old has to be reconciled before."""
