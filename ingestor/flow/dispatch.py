@@ -1,18 +1,18 @@
-"""Attempts out: backlog, then breaker, then pacer, then slot."""
+"""Attempts out: slot, then backlog, then breaker, then pacer."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 
 from ingestor.flow.backlog import Backlog
 from ingestor.flow.breaker import Breaker
 from ingestor.flow.delivery import Delivery
 from ingestor.flow.pacer import Pacer
 
-Attempt = Callable[[Delivery], Awaitable[None]]
+Attempt = Callable[[Delivery], Coroutine[None, None, None]]
 
 
 class Dispatch:
-    """A bounded set of slots that work off the backlog, each with one attempt at a time.
+    """Works off the backlog: one task lets attempts go, each in a slot of its own.
 
     `patience()` is the most attempts in flight for now, None for as many as there are slots.
     """
@@ -30,45 +30,40 @@ class Dispatch:
         self._pacer = pacer
         self._attempt = attempt
         self._patience = patience
-        self._gate = asyncio.Lock()
         self._landed = asyncio.Event()
-        self._slots: set[asyncio.Task[None]] = set()
         self._flying: set[asyncio.Task[None]] = set()
-        self._closed = False
+        self._dispatching: asyncio.Task[None] | None = None
         pacer.watch(lambda: len(self._flying))
 
     def open(self, group: asyncio.TaskGroup, slots: int) -> None:
-        """Start `slots` slots, at least 1."""
-        self._slots = {group.create_task(self._serve()) for _ in range(slots)}
+        """Let attempts go, at most `slots` (at least 1) at once."""
+        self._dispatching = group.create_task(self._dispatch(group, slots))
 
     async def close(self, timeout: float) -> None:  # noqa: ASYNC109 - a drain ends what it waits for
         """Start no more attempts, give those in flight `timeout` seconds to end, then cancel them."""
-        self._closed = True
-        for slot in self._slots - self._flying:
-            slot.cancel()
+        if self._dispatching is not None:
+            self._dispatching.cancel()
+            await asyncio.wait({self._dispatching})
         if self._flying:
             await asyncio.wait(self._flying, timeout=timeout)
-        for slot in self._slots:
-            slot.cancel()
+        for attempt in self._flying:
+            attempt.cancel()
 
-    async def _serve(self) -> None:
-        slot = asyncio.current_task()
-        assert slot is not None  # noqa: S101 - a coroutine that runs is in a task
-        while not self._closed:
-            async with self._gate:
-                await self._place_in_flight()
-                await self._backlog.ready()
-                await self._breaker.closed()
-                await self._pacer.acquire()
-                delivery = self._backlog.take()
-                self._flying.add(slot)
-            try:
-                await self._attempt(delivery)
-            finally:
-                self._flying.discard(slot)
-                self._landed.set()
+    async def _dispatch(self, group: asyncio.TaskGroup, slots: int) -> None:
+        while True:
+            await self._free_slot(slots)
+            await self._backlog.ready()
+            await self._breaker.closed()
+            await self._pacer.acquire()
+            attempt = group.create_task(self._attempt(self._backlog.take()))
+            self._flying.add(attempt)
+            attempt.add_done_callback(self._land)
 
-    async def _place_in_flight(self) -> None:
-        while (most := self._patience()) is not None and len(self._flying) >= most:
+    async def _free_slot(self, slots: int) -> None:
+        while len(self._flying) >= (slots if (most := self._patience()) is None else min(slots, most)):
             self._landed.clear()
             await self._landed.wait()
+
+    def _land(self, attempt: asyncio.Task[None]) -> None:
+        self._flying.discard(attempt)
+        self._landed.set()
