@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -36,6 +36,7 @@ class Service:
         self.open = asyncio.Event()
         self.open.set()
         self.waiting = 0
+        self.on_request: Callable[[], object] = lambda: None
         self.connections = Counter[object]()
         self.authorizations = Counter[str]()
 
@@ -45,6 +46,7 @@ class Service:
         self.connections[request.transport.get_extra_info("peername")] += 1
         self.authorizations[request.headers.get("authorization", "")] += 1
         self.waiting += 1
+        self.on_request()
         await self.open.wait()
         return web.json_response({"run": {"info": {"run_id": "r-1"}}})
 
@@ -157,6 +159,43 @@ async def test_attempts_fail_loudly_where_no_sender_can_be_kept_running(
         os.kill(pool.pids[0], signal.SIGKILL)
         with pytest.raises(SenderError):
             await until_it_raises(pool, job)
+
+
+async def test_a_question_is_not_put_again_and_again_to_a_sender_that_just_died(service: Service) -> None:
+    async with SenderPool(options_of(service), 1) as pool:
+        (sender,) = pool._senders
+        sender._gone.set()  # as in the moment in which its end was heard and nobody has cleared it away
+        async with asyncio.timeout(60):
+            assert (await pool.probe()).status == 200
+
+
+async def test_senders_that_die_of_every_attempt_are_given_up(
+    service: Service, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingestor.target.senders.pool._FIRST_PAUSE", 0.0)
+    async with SenderPool(options_of(service), 1) as pool:
+
+        def kill() -> None:
+            for pid in pool.pids:
+                os.kill(pid, signal.SIGKILL)
+
+        service.on_request = kill
+        with pytest.raises(SenderError, match="5 sender processes died"):
+            await until_it_raises(pool, job)
+    assert service.waiting == 5
+
+
+async def test_a_stop_signal_for_the_whole_group_leaves_the_senders_to_their_coordinator(
+    service: Service, job: Job
+) -> None:
+    async with SenderPool(options_of(service), 1) as pool:
+        service.open.clear()
+        attempt = asyncio.ensure_future(pool.create(job, stamped=True))
+        await service.until_waiting(1)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            os.kill(pool.pids[0], number)
+        service.open.set()
+        assert (await attempt).run_id == "r-1"
 
 
 async def test_credentials_reach_the_senders_by_no_command_line(service: Service, job: Job) -> None:

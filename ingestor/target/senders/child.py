@@ -6,6 +6,7 @@ more is sent.
 
 import asyncio
 import os
+import signal
 import socket
 import sys
 from typing import NoReturn
@@ -86,4 +87,6 @@ def _leave() -> NoReturn:
 
 
 if __name__ == "__main__":
+    for number in (signal.SIGINT, signal.SIGTERM):  # whoever stops the whole group means the coordinator, which drains
+        signal.signal(number, signal.SIG_IGN)
     asyncio.run(serve(socket.socket(fileno=int(sys.argv[1]))))

@@ -18,7 +18,8 @@ PATIENCE = 30.0
 """Seconds that a sender gets to show that it still works."""
 
 _TRIES = 3
-_FIRST_PAUSE = 0.5  # seconds before a process that did not start is tried again; twice as long each time
+_FRUITLESS = 5  # processes that die one after the other of what they are asked, none of them with an answer
+_FIRST_PAUSE = 0.5  # seconds before the next process is tried; twice as long each time
 
 
 class SenderPool:
@@ -42,7 +43,11 @@ class SenderPool:
     @property
     def pids(self) -> list[int]:
         """The processes that make attempts now."""
-        return [sender.pid for sender in self._senders if sender.pid is not None]
+        return [sender.pid for sender in self._alive if sender.pid is not None]
+
+    @property
+    def _alive(self) -> list[Sender]:
+        return [sender for sender in self._senders if not sender.is_gone]
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as opening:
@@ -84,28 +89,35 @@ class SenderPool:
 
     async def _sender(self) -> Sender:
         """Return the sender with the fewest attempts, once there is one. Raises what keeps them from being there."""
-        if not self._senders:
+        while not (alive := self._alive):
             await self._until_there_are(1)
-        return min(self._senders, key=_load)
+        return min(alive, key=_load)
 
     async def _until_there_are(self, count: int) -> None:
         """Wait for senders. Raises what keeps them from being there."""
         async with self._changed:
-            await self._changed.wait_for(lambda: self._failure is not None or len(self._senders) >= count)
-        if len(self._senders) < count and self._failure is not None:
+            await self._changed.wait_for(lambda: self._failure is not None or len(self._alive) >= count)
+        if len(self._alive) < count and self._failure is not None:
             raise self._failure
 
     async def _keep(self) -> None:
-        """Keep one sender running."""
+        """Keep one sender running, and let those who wait for one see what ends that."""
         try:
-            while True:
-                await self._keep_one()
-        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait for a sender must see it
+            await self._keep_all()
+        except Exception as error:  # noqa: BLE001 - whatever it is
             self._failure = error
             await self._tell()
 
-    async def _keep_one(self) -> None:
-        """Start a sender, have it make attempts until it dies, and clear away what is left of it."""
+    async def _keep_all(self) -> None:
+        """Keep one sender after the other. Raises IngestorError."""
+        fruitless = 0
+        while fruitless < _FRUITLESS:
+            fruitless = fruitless + 1 if await self._keep_one() else 0
+            await asyncio.sleep(_FIRST_PAUSE * 2 ** (fruitless - 1) if fruitless else 0.0)
+        raise SenderError(f"{_FRUITLESS} sender processes died one after the other of the attempts they made.")
+
+    async def _keep_one(self) -> bool:
+        """Start a sender, have it make attempts until it dies, clear it away; say whether it died fruitless."""
         sender = await self._start()
         self._senders.append(sender)
         try:
@@ -114,6 +126,7 @@ class SenderPool:
         finally:
             self._senders.remove(sender)
             await sender.close()
+        return sender.was_fruitless
 
     async def _start(self) -> Sender:
         for attempt in range(_TRIES - 1):

@@ -30,6 +30,7 @@ from ingestor.target.senders.channel import (
 from ingestor.target.wire import new_request_id
 
 _MODULE = "ingestor.target.senders.child"
+_GRACE = 1.0  # seconds for a process to leave by itself; one that hangs does not
 
 
 class SenderError(IngestorError):
@@ -40,11 +41,13 @@ class Sender:
     """A process that makes attempts. `start` comes first, and `close` last, whatever happened between.
 
     Where the process dies, whatever it was asked is answered: attempts with the fault LOST. `in_flight` is how many
-    attempts it is making.
+    attempts it is making, `was_fruitless` whether it died of the first ones, before any came to an end.
     """
 
     def __init__(self, options: TargetOptions) -> None:
         self.in_flight = 0
+        self.was_fruitless = False
+        self._answers = 0
         self._options = options
         self._numbers = count()
         self._pending: dict[int, asyncio.Future[Answer | None]] = {}
@@ -77,7 +80,10 @@ class Sender:
             answer = await self._request(Attempt(next(self._numbers), token, request_id, body))
         finally:
             self.in_flight -= 1
-        return answer.reply() if isinstance(answer, Replied) else _lost(request_id, begun)
+        if not isinstance(answer, Replied):
+            return _lost(request_id, begun)
+        self._answers += 1
+        return answer.reply()
 
     async def ask(self, question: Question) -> tuple[Reply, bytes] | None:
         """Have a question asked; return what came of it and the body of the answer, None where the process died."""
@@ -88,6 +94,11 @@ class Sender:
         """Let it look for newer credentials; False where there are none, or no process any more."""
         answer = await self._request(Renewal(next(self._numbers)))
         return isinstance(answer, Said) and answer.yes
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the process is no longer there to be asked."""
+        return self._gone.is_set()
 
     async def dead(self, patience: float) -> None:
         """Wait until the process is gone, or has not answered a ping for `patience` seconds."""
@@ -106,9 +117,12 @@ class Sender:
         if self._channel is not None:
             self._channel.close()
         if self._process is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_GRACE):
+                    await self._process.wait()
             if self._process.returncode is None:
                 self._process.kill()
-            await self._process.wait()
+                await self._process.wait()
 
     async def _request(self, request: Request) -> Answer | None:
         """Return the answer to a request, None where the process is gone."""
@@ -130,6 +144,7 @@ class Sender:
 
     def _end(self) -> None:
         self._gone.set()
+        self.was_fruitless = self.in_flight > 0 and not self._answers
         if not self._opened.done():
             self._opened.set_result(Opened(SenderError("A sender process ended while it was being started.")))
         for asked in self._pending.values():
