@@ -9,13 +9,13 @@ from pathlib import Path
 from statistics import median
 
 from tests.bench import records
-from tests.bench.program import Pass, Program, knows
+from tests.bench.program import Pass, Program
 from tests.bench.task import Task, carry_out
 
 CONCURRENCY = 64
 """Requests at once of `ingestor` (its default) and of the bare loop."""
 
-ONE, TWO, PLAIN = "one", "two", "unsigned"
+NONE, ONE, TWO, PLAIN = "none", "one", "two", "unsigned"
 BARE, BARE_PLAIN = "bare", "bare-unsigned"
 OFFICIAL, MLFLOW = "official", "mlflow"
 
@@ -23,8 +23,9 @@ LABELS = {
     ONE: "ingestor, 1 sender",
     BARE: "the bare loop",
     TWO: "ingestor, 2 senders",
+    NONE: "ingestor, no sender (one process)",
     OFFICIAL: "aidp-python-client",
-    PLAIN: "ingestor, unsigned",
+    PLAIN: "ingestor, 1 sender, unsigned",
     BARE_PLAIN: "the bare loop, unsigned",
     MLFLOW: "MLflow's client, unsigned",
 }
@@ -103,19 +104,19 @@ class Contender:
 
 
 def contenders(arena: Arena, names: Collection[str]) -> list[Contender]:
-    """Make those who are named, in their order; senders take part where `ingestor` has them."""
+    """Make those who are named, in their order."""
     signed = ("--oci-config", str(arena.oci_config))
     makers: dict[str, Callable[[], Contender]] = {
-        ONE: lambda: _ours(ONE, arena, *signed),
+        ONE: lambda: _ours(ONE, arena, *signed, "--senders", "1"),
         BARE: lambda: _bare(BARE, arena, signed=True),
         TWO: lambda: _ours(TWO, arena, *signed, "--senders", "2"),
+        NONE: lambda: _ours(NONE, arena, *signed, "--senders", "0"),
         OFFICIAL: lambda: _threaded(OFFICIAL, arena, "official", _OFFICIAL_THREADS, signed=True),
-        PLAIN: lambda: _ours(PLAIN, arena, "--auth", "none"),
+        PLAIN: lambda: _ours(PLAIN, arena, "--auth", "none", "--senders", "1"),
         BARE_PLAIN: lambda: _bare(BARE_PLAIN, arena, signed=False),
         MLFLOW: lambda: _threaded(MLFLOW, arena, "mlflow_client", _MLFLOW_THREADS, signed=False),
     }
-    absent = set() if knows("--senders", arena.folder) else {TWO}
-    return [makers[name]() for name in LABELS if name in names and name not in absent]
+    return [makers[name]() for name in LABELS if name in names]
 
 
 def _ours(name: str, arena: Arena, *flags: str) -> Contender:

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -100,9 +99,3 @@ def _tail(log: Path) -> list[Event]:
 def _events(lines: Sequence[bytes]) -> Iterator[Event]:
     for line in lines:
         yield json.loads(line)
-
-
-@cache
-def knows(flag: str, folder: Path) -> bool:
-    """Whether `ingestor run` has an option."""
-    return flag in run((*COMMAND, "run", "--help"), folder, longest=60).output
