@@ -4,7 +4,8 @@ It climbs until something is refused (429). That begins an *epoch*: the limit is
 refused of what was sent since (`rate_evidence`), and the rate follows the estimate at once, for all attempts. The epoch
 ends with the first acceptance of an attempt that was sent after the last refusal was heard of; refusals of what was
 sent before that say nothing new. Then the rate hovers about the estimate (`rate_course`) until the next epoch, or until
-more is accepted than the estimate allows: then it climbs again. It only climbs while the rate is what binds.
+more is accepted than the estimate allows: then it climbs again. It only climbs while the rate is what binds. Once
+something else held the attempts back (little to send, a pause, a service that was down), it measures and rests anew.
 
 What may be in flight is bounded beside it, where answers are slow (`rate_latency`) and where it is the number in flight
 that the service refuses (`rate_concurrency`).
@@ -121,6 +122,8 @@ class RateController:
         """Return what the limit may be, where a rate was just refused: between what is proven and that rate."""
         if self._stretch is None:
             return _OVERSHOT * rate
+        if isinstance(self._course, Climb) and self._stretch.full:
+            return max(_OVERSHOT * rate, self._stretch.guess)
         proven = self._stretch.estimate(sent_at, self._stretch.accepted(sent - 1))
         if isinstance(self._course, Hover) or proven > _SURE * rate:
             return max(proven + _BETWEEN * (rate - proven), _FALLEN * rate)
@@ -155,9 +158,13 @@ class RateController:
     def _hover(self, course: Hover, now: float) -> None:
         if self._pause:
             course = course.rest_at_least(min(_LONGEST_PAUSES_REST, _PAUSES_REST * self._pause))
-            self._stretch = Stretch(now, self._log.count, course.limit, _WEIGHT, ended=now, last=self._log.count)
+            self._begin_stretch(course.limit, now)
             self._pause = 0.0
         self._follow(course, now)
+
+    def _begin_stretch(self, limit: float, now: float) -> None:
+        """Measure from now on: what could have been sent before, and was not, says nothing of the limit."""
+        self._stretch = Stretch(now, self._log.count, limit, _WEIGHT, ended=now, last=self._log.count, full=True)
 
     def _is_relapse(self, now: float) -> bool:
         """Whether the epoch ended a few attempts ago, so that its stretch goes on."""
@@ -189,14 +196,18 @@ class RateController:
                 self._set(climb.rate_after(self.rate, seconds, latency))
             case Hover() as hovering:
                 self._set(hovering.rate_at(now - self._course_since))
-                if self._outruns(hovering, now):
-                    self._follow(Climb(from_rest=True), now)
+                self._compare(hovering, now)
 
-    def _outruns(self, hovering: Hover, now: float) -> bool:
-        """Whether more is accepted than the estimate allows, which is looked for only beyond the rest."""
-        if self._stretch is None or now - self._course_since < hovering.rest:
-            return False
-        return hovering.is_outrun(now - self._stretch.began, self._stretch.accepted(self._log.count))
+    def _compare(self, hovering: Hover, now: float) -> None:
+        """Compare what is accepted with the estimate: climb where it is more, which is looked for beyond the rest."""
+        if self._stretch is None:
+            return
+        seconds, accepted = now - self._stretch.began, self._stretch.accepted(self._log.count)
+        if hovering.is_underused(seconds, accepted):
+            self._begin_stretch(hovering.limit, now)
+            self._follow(hovering, now)
+        elif now - self._course_since >= hovering.rest and hovering.is_outrun(seconds, accepted):
+            self._follow(Climb(from_rest=True), now)
 
     def _set(self, rate: float) -> None:
         self.rate = min(self._ceiling, max(FLOOR, rate))

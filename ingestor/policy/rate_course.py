@@ -29,6 +29,7 @@ _RAMP = 0.15
 _WIDE = 1.3
 _QUICK_REST, _QUICK_ATTEMPTS = 0.1, 12
 _SURPLUS, _SURPLUS_ATTEMPTS = 0.06, 3
+_SLACK, _SLACK_ATTEMPTS = 0.1, 5  # less is no sign: attempts in doubt, a loop that was held up
 
 CAUTION = 1 - _BELOW
 """What of an estimated limit is used at first."""
@@ -42,10 +43,11 @@ class Climb:
 
     def rate_after(self, rate: float, seconds: float, latency: float) -> float:
         """Return what becomes of a rate in some seconds, where answers take `latency` seconds."""
+        step = min(seconds, _LONGEST_STEP)
         share = min(1.0, (rate / _FULL_GAIN_RATE) ** _GAIN_EXPONENT)
         gain = min(self._gain, FASTEST, share * _GAIN_PER_LATENCY / latency)
-        self._gain *= 2 ** (seconds / _DOUBLING)
-        return rate * exp(gain * min(seconds, _LONGEST_STEP))
+        self._gain *= 2 ** (step / _DOUBLING)
+        return rate * exp(gain * step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,11 @@ class Hover:
     def is_outrun(self, seconds: float, accepted: int) -> bool:
         """Whether more was accepted in some seconds, from a refusal on, than an estimate that is right allows."""
         return accepted - self.limit * seconds > _SURPLUS * self.limit + _SURPLUS_ATTEMPTS
+
+    def is_underused(self, seconds: float, accepted: int) -> bool:
+        """Whether less was accepted in some seconds than even the rest allows: something else than the rate bound."""
+        resting = _BELOW * min(seconds, self.rest)
+        return self.limit * seconds - accepted > (resting + _SLACK) * self.limit + _SLACK_ATTEMPTS
 
 
 def hover(limit: float, doubt: float, latency: float) -> Hover:

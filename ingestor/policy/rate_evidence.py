@@ -66,6 +66,7 @@ class Stretch:
         refused: refusals within.
         ended: when the last of them was sent.
         last: attempts sent until then.
+        full: whether it began at another moment, until which the service may have saved up an allowance.
         recent: the last few: when each was sent, and how many attempts in all until then.
     """
 
@@ -76,6 +77,7 @@ class Stretch:
     refused: int = 0
     ended: float = 0.0
     last: int = 0
+    full: bool = False
     recent: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=_FEW))
 
     def accepted(self, sent: int) -> int:

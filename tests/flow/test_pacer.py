@@ -31,13 +31,13 @@ class Client:
         self.in_flight = self.most_in_flight = 0
         self.latency: Callable[[], float] = lambda: latency
         self.retry_after: float | None = None
-        self._hands = hands
+        self.hands = hands
         self._gate = asyncio.Lock()
         self._landed = asyncio.Event()
         self.pacer.watch(lambda: self.in_flight)
 
     async def send(self, seconds: float, refuses: Refuses = willing) -> None:
-        tasks = [asyncio.ensure_future(self._serve(refuses)) for _ in range(self._hands)]
+        tasks = [asyncio.ensure_future(self._serve(refuses)) for _ in range(self.hands)]
         await asyncio.sleep(seconds)
         for task in tasks:
             task.cancel()
@@ -168,3 +168,85 @@ async def test_a_service_that_takes_everything_is_not_held_back() -> None:
     await client.send(5.0)
     assert client.between(3.0, 4.5) >= 0.97 * 30 / 0.011 * 1.5 * 0.9
     assert client.pacer.window is None
+
+
+async def idle(client: Client, seconds: float) -> None:
+    await asyncio.sleep(seconds)
+
+
+async def ask_now_and_then(client: Client, seconds: float) -> None:
+    """As the breaker does while the service is down."""
+    for _ in range(int(seconds / 15.0)):
+        await client.pacer.acquire()
+        await asyncio.sleep(15.0)
+
+
+async def send_little(client: Client, seconds: float) -> None:
+    client.hands, many = 2, client.hands  # two by twenty a second
+    await client.send(seconds)
+    client.hands = many
+
+
+async def send_nearly_enough(client: Client, seconds: float) -> None:
+    client.hands, many = 4, client.hands
+    await client.send(seconds)
+    client.hands = many
+
+
+Slack = Callable[[Client, float], Coroutine[None, None, None]]
+
+
+@pytest.mark.parametrize("burst", [0.1, 1.0])
+@pytest.mark.parametrize(
+    ("spend", "seconds"),
+    [
+        *((idle, seconds) for seconds in (1.0, 5.0, 20.0, 60.0, 3600.0)),
+        (ask_now_and_then, 600.0),
+        (send_little, 60.0),
+        (send_nearly_enough, 60.0),
+    ],
+)
+def test_a_limit_that_rises_is_found_as_fast_after_a_time_of_little_or_nothing_to_send(
+    spend: Slack, seconds: float, burst: float
+) -> None:
+    async def scenario() -> None:
+        now = asyncio.get_running_loop().time
+        client, bucket = Client(), TokenBucket(100.0, burst, now)
+        await client.send(30.0, lambda: bucket.take() > 0)
+        await spend(client, seconds)
+        bucket.set_rate(1000.0)
+        begun = now()
+        await client.send(13.0, lambda: bucket.take() > 0)
+        assert client.between(begun + 11.0, begun + 13.0) >= 500 * 2
+
+    run_virtual(scenario())
+
+
+@pytest.mark.parametrize("limit", [100.0, 300.0])
+@pytest.mark.parametrize("burst", [0.1, 1.0])
+def test_a_limit_that_stays_is_kept_to_after_a_time_of_nothing_to_send(limit: float, burst: float) -> None:
+    """What the service saved up meanwhile may be taken for a limit that rose, once."""
+
+    async def scenario() -> None:
+        now = asyncio.get_running_loop().time
+        client, bucket = Client(), TokenBucket(limit, burst, now)
+        await client.send(30.0, lambda: bucket.take() > 0)
+        await idle(client, 60.0)
+        begun = now()
+        await client.send(60.0, lambda: bucket.take() > 0)
+        sent, refused = client.between(begun, begun + 60.0), sum(at >= begun for at in client.refused)
+        assert refused <= 0.01 * sent
+        assert sent - refused >= 0.97 * limit * 60
+
+    run_virtual(scenario())
+
+
+@virtual
+async def test_a_ceiling_of_one_attempt_in_decades_is_kept_to() -> None:
+    now = asyncio.get_running_loop().time
+    pacer, let_go = Pacer(1e-9, RecordingSink()), list[float]()
+    for _ in range(4):
+        await pacer.acquire()
+        let_go.append(now())
+        pacer.observe(throttled=False, sent_at=now(), retry_after=None)
+    assert [later - sooner for sooner, later in pairwise(let_go)] == pytest.approx([1e9] * 3, rel=1e-3)

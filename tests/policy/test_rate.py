@@ -170,6 +170,16 @@ def test_a_ceiling_below_the_floor_is_kept_to_as_well() -> None:
     assert controller.rate <= FLOOR / 5
 
 
+@pytest.mark.parametrize("ceiling", [0.004, 1e-4, 1e-9])
+@pytest.mark.parametrize("share", [0.5, 100.0])
+def test_a_ceiling_may_be_as_low_as_one_likes(ceiling: float, share: float) -> None:
+    controller = RateController(ceiling, 0.0)
+    world = World([controller], 0.05)
+    traffic = world.run(RateLimit(share * ceiling, 1.0, world.clock), 50 / ceiling)
+    assert controller.rate == ceiling
+    assert 49 <= len(traffic.sent) <= 51
+
+
 def test_one_volley_of_refusals_is_one_epoch() -> None:
     """What was sent before the end of an epoch says nothing new about the limit after it."""
     controller = RateController(None, 0.0)
