@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import re
 import select
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -15,11 +16,15 @@ from ingestor.sources.stored import Stored
 
 _Counted = Callable[[int], None]
 
+_NUMBER = re.compile(r"stdin-n(\d+)-")
+
 
 class Spool:
     """The standard input of one batch, as files in the state directory; belongs to the directory's owner.
 
-    A file holds all that one process read, byte for byte, and on disk before any of it counts as read.
+    A file holds all that one process read, byte for byte, and on disk before any of it counts as read. Its name
+    begins with a running number, so that their order is right whatever becomes of the wall clock. Names without one
+    are of older versions; they sort first.
     """
 
     def __init__(self, state: Path, scope: Scope) -> None:
@@ -41,7 +46,7 @@ class Spool:
     def standard_input(self, counted: _Counted) -> Stored:
         """Return the standard input of this process, kept as it is read."""
         now = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
-        file = self._folder / f"stdin-{now}-{os.getpid()}.jsonl"
+        file = self._folder / f"stdin-n{self._next_number():012}-{now}-{os.getpid()}.jsonl"
         self._taken.append(file)
         return _Kept(file, counted)
 
@@ -49,6 +54,10 @@ class Spool:
         """Forget what this object gave out: every record of it is accounted for. What others keep meanwhile stays."""
         for path in self._taken:
             path.unlink(missing_ok=True)
+
+    def _next_number(self) -> int:
+        numbered = (_NUMBER.match(path.name) for path in [*self._files(), *self._taken])
+        return max((int(found[1]) for found in numbered if found), default=0) + 1
 
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob("stdin-*.jsonl"))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -100,6 +101,18 @@ def test_leftovers_come_oldest_first_and_only_to_their_batch(tmp_path: Path) -> 
         b'{"run_name": "later"}',
     ]
     assert Spool(tmp_path, OTHER).leftovers(ignore) == []
+
+
+def test_their_order_is_that_of_the_processes_whatever_the_wall_clock_says(tmp_path: Path) -> None:
+    with piped(b"1"):
+        told(Spool(tmp_path, SCOPE).standard_input(ignore))
+    [first] = tmp_path.rglob("stdin-*.jsonl")
+    number, later = re.fullmatch(r"(stdin-n\d+-)\d{8}(T.*)", first.name).groups()  # type: ignore[union-attr]
+    first.rename(first.with_name(f"{number}99991231{later}"))  # the clock was ahead, and is set back now
+    first.with_name("stdin-20261125T120000.000000Z-7.jsonl").write_bytes(b"0")  # as older versions named it
+    with piped(b"2"):
+        told(Spool(tmp_path, SCOPE).standard_input(ignore))
+    assert [told(stored)[0][2] for stored in Spool(tmp_path, SCOPE).leftovers(ignore)] == [b"0", b"1", b"2"]
 
 
 def test_only_what_was_given_out_is_forgotten(tmp_path: Path) -> None:
