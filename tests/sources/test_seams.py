@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestor.model.job import Job, Line, Reject
+from ingestor.sources.lines import LONGEST
 from ingestor.sources.record import parse_line
 from ingestor.sources.seams import whole_lines
 from ingestor.sources.spool import Spool
@@ -84,3 +86,42 @@ def test_a_source_that_is_lost_ends_what_was_begun(tmp_path: Path) -> None:
     assert isinstance(first, Line)
     assert isinstance(reject, Reject)
     assert len(rest) == 1
+
+
+def test_a_record_whose_middle_is_missing_is_never_joined_to_its_end(tmp_path: Path) -> None:
+    """Of a piece that is longer than a line may be, only the beginning is kept."""
+    began, end = b'{"run_name": "' + b"x" * (LONGEST + 100), b'y"}\n'
+    first, last = found(left(tmp_path, began, end))
+    assert isinstance(first, Line)
+    assert isinstance(last, Line)
+    assert (first.cut, last.raw) == (True, b'y"}')
+
+
+def test_pieces_that_are_too_long_together_are_not_joined(tmp_path: Path) -> None:
+    half = LONGEST // 2
+    pieces = (b'{"run_name": "' + b"x" * half, b"y" * half, b'z"}')
+    assert [len(text) for text in told(left(tmp_path, *pieces))] == [14 + half, half, 3]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"  \n"], ids=["a line end", "CRLF", "a blank line"])
+def test_nothing_is_joined_across_a_line_end(tmp_path: Path, end: bytes) -> None:
+    assert told(left(tmp_path, b'{"run_name": "a', end + b'b"}\n')) == [b'{"run_name": "a', b'b"}']
+
+
+SPECIAL = json.dumps({"run_name": "\ufeff  \ufeffx   "}, ensure_ascii=False).encode()
+STREAM = b"\xef\xbb\xbf" + SPECIAL + b"\r\n" + SPECIAL + b"\n"
+
+
+@given(cuts=st.lists(st.integers(0, len(STREAM)), max_size=6).map(sorted))
+def test_byte_order_marks_and_blanks_in_a_torn_line_are_kept(cuts: list[int]) -> None:
+    pieces = [STREAM[start:end] for start, end in itertools.pairwise([0, *cuts, len(STREAM)])]
+    with TemporaryDirectory() as folder:
+        assert told(left(Path(folder), *pieces)) == [SPECIAL, SPECIAL]
+
+
+def test_a_carriage_return_in_a_torn_line_is_no_line_end(tmp_path: Path) -> None:
+    assert told(left(tmp_path, b'{"run_name": "a\r', b'b"}\n')) == [b'{"run_name": "a', b'b"}']
+
+
+def test_a_new_producer_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    assert told(left(tmp_path, b'{"run_na', b"\xef\xbb\xbf" + TEXT)) == [b'{"run_na', *RECORDS]
