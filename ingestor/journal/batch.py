@@ -96,6 +96,7 @@ class Batch:
 
     def settle(self, connection: sqlite3.Connection, calls: Sequence[Settlement]) -> list[None]:
         """Write how jobs ended. Raises JournalError where one was never admitted."""
+        statements.witness(connection, calls[-1].now)
         results = [result for call in calls for result in call.results]
         numbers = self._leave_hand(connection, [result.job.key for result in results])
         if missing := numbers.count(None):
@@ -126,7 +127,6 @@ class Batch:
 
     def conclude(self, connection: sqlite3.Connection, calls: Sequence[Settlement]) -> list[None]:
         """Write what became of jobs that were looked for: those that have no run get a new token."""
-        statements.witness(connection, calls[-1].now)
         self.settle(connection, calls)
         absent = [result.job.key for call in calls for result in call.results if result.outcome is Outcome.FAILED]
         unsettled.renew(connection, self._scope, list(statements.find_ids(connection, self._id, absent).values()))

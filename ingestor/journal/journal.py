@@ -12,8 +12,8 @@ Invariants:
   `release` where this process itself wrote the intent. A new token is given only to a job that surely has no run.
   `first_sent_at` is never made younger while the
   service may remember the token.
-- Time goes on: how far it has come is written when the journal is opened, with all jobs that are admitted, and at its
-  end; the next process goes on from there (see `policy.expiry`).
+- Time goes on: how far it has come is written when the journal is opened, with all jobs that are admitted or end, soon
+  after a step of the clock, each minute, and at its end; the next process goes on from there (see `policy.expiry`).
 - An outcome is told at least once: what is settled stays noted as untold until `told` says otherwise.
 - A key has one row in its batch, and is found: by an entry in `known` where its row is not past the mark in `indexed`,
   and else by one that is made again from the row itself. No row is numbered below the mark.
@@ -22,7 +22,7 @@ Invariants:
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Self
 
 from ingestor.journal.batch import Admittance, Batch, Settlement
@@ -32,12 +32,15 @@ from ingestor.journal.lock import StateDirectory
 from ingestor.journal.schema import State
 from ingestor.journal.statements import Ending
 from ingestor.journal.unsettled import Page
+from ingestor.journal.witness import Witness
 from ingestor.journal.writer import Writer
-from ingestor.model.errors import JournalError
 from ingestor.model.job import Job
 from ingestor.model.outcome import Result
 from ingestor.model.ports import Admission, Timekeeper, Unsettled
 from ingestor.policy.identity import Scope
+
+WATCH_EVERY = 1.0
+"""Seconds between two looks at the clock."""
 
 
 class SqliteJournal:
@@ -52,11 +55,17 @@ class SqliteJournal:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, state: StateDirectory, scope: Scope, clock: Timekeeper, merge_after: int = MERGE_AFTER
+        cls,
+        state: StateDirectory,
+        scope: Scope,
+        clock: Timekeeper,
+        merge_after: int = MERGE_AFTER,
+        watch_every: float = WATCH_EVERY,
     ) -> AsyncIterator[Self]:
         """Open the journal of an owned state directory for one batch, and close it at the end.
 
-        `merge_after` is how many rows their index keeps in memory (see index.py).
+        `merge_after` is how many rows their index keeps in memory (see index.py), `watch_every` how many seconds a
+        step of the clock may go unnoticed.
         Raises JournalError where the file is damaged, of a newer version, or can't be written.
         """
         writer, batch = Writer(state.path / NAME), Batch(scope, merge_after)
@@ -65,10 +74,8 @@ class SqliteJournal:
             last = await writer.do(batch.enter, None)
             if last is not None:
                 clock.resume(last)
-            await writer.do(batch.witness, clock.moment())
-            yield cls(writer, batch, clock)
-            with suppress(JournalError):  # it has been told already
-                await writer.do(batch.witness, clock.moment())
+            async with Witness(writer, batch, clock).watching(watch_every):
+                yield cls(writer, batch, clock)
         finally:
             await writer.close()
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from ingestor.journal.index import MERGE_AFTER
-from ingestor.journal.journal import SqliteJournal
+from ingestor.journal.journal import WATCH_EVERY, SqliteJournal
 from ingestor.journal.lock import StateDirectory
 from ingestor.model.job import Job
 from ingestor.model.outcome import Outcome, Result
@@ -36,11 +36,14 @@ class HandClock(SteadyClock):
 
 @asynccontextmanager
 async def opened(
-    path: Path, clock: HandClock | None = None, merge_after: int = MERGE_AFTER
+    path: Path,
+    clock: HandClock | None = None,
+    merge_after: int = MERGE_AFTER,
+    watch_every: float = WATCH_EVERY,
 ) -> AsyncIterator[SqliteJournal]:
     """Own the state directory and open its journal, as one process does."""
     with StateDirectory.open(path) as state:
-        async with SqliteJournal.open(state, SCOPE, clock or HandClock(), merge_after) as journal:
+        async with SqliteJournal.open(state, SCOPE, clock or HandClock(), merge_after, watch_every) as journal:
             yield journal
 
 
