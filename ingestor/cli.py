@@ -33,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else list(argv)
     before = _let_signals_stop_it() if argv and argv[0] in RESUMABLE else {}
     code: int = PIPE_CLOSED
+    _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # what it can't show must not end what was done
@@ -54,6 +55,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         for number, handler in before.items():
             signal.signal(number, handler)
     return int(code)
+
+
+def _open_what_is_closed() -> None:
+    """Let standard output and error go nowhere where they were closed (`>&-`).
+
+    So what is printed ends no batch, and no file that is opened later gets their number and all that is printed.
+    """
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            setattr(sys, name, os.fdopen(number, "w", encoding="utf-8"))
 
 
 def _perform(argv: Sequence[str]) -> int:

@@ -1,8 +1,10 @@
 """One bad setting costs nothing: a handful of requests, no record marked, and words that say what to look at."""
 
+import sys
+
 import pytest
 
-from ingestor.simulator.options import SimulatorOptions
+from ingestor.simulator.options import WORKSPACE_KEY, SimulatorOptions
 from ingestor.simulator.sample import records
 from ingestor.simulator.server import Simulator
 from tests.e2e.accounts import assert_each_is_one_run
@@ -149,3 +151,18 @@ async def test_a_service_that_is_followed_and_never_comes_is_given_up_and_nothin
     assert "--give-up-after" in ended.summary["reason"]
     counts = program.counts()
     assert counts["created"] == counts["failed"] == counts["unresolved"] == 0
+
+
+CLOSED = ("sh", "-c", 'exec "$0" -m ingestor "$@" >&- 2>&-', sys.executable)
+"""The command with standard output and error closed, as some schedulers start it."""
+
+
+@pytest.mark.parametrize("workspace", ["another", WORKSPACE_KEY], ids=["halted", "finished"])
+async def test_closed_outputs_change_no_exit_code(program: Program, simulator: Simulator, workspace: str) -> None:
+    source = program.write("runs.jsonl", WANTED)
+    wanted = 0 if workspace == WORKSPACE_KEY else 4
+    place = aim(simulator, workspace=workspace)
+    assert (await program.run("run", *place, source, command=CLOSED)).code == wanted
+    assert (await program.run("reconcile", *place, command=CLOSED)).code == 0
+    assert (await program.run("status", command=CLOSED)).code == 0
+    assert (await program.run("run", *place, source, command=CLOSED)).code == wanted  # nor does the journal suffer
