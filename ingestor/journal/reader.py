@@ -117,6 +117,19 @@ def batches(state_path: Path, *, platform: str, workspace: str) -> list[str]:
     return [name for (name,) in rows]
 
 
+def last_pass(state_path: Path, scope: Scope) -> Pass | None:
+    """Return the last pass over a batch; None where there is none."""
+    path = state_path / NAME
+    if not path.exists():
+        return None
+    with closing(open_read_only(path, oldest=1)) as connection, explained(path):
+        names = (scope.platform, scope.workspace, scope.batch)
+        row = connection.execute(
+            "SELECT id FROM batch WHERE platform = ? AND workspace = ? AND name = ?", names
+        ).fetchone()
+        return None if row is None else _last_pass(connection, row[0])
+
+
 def is_rehearsal(state_path: Path, scope: Scope) -> bool | None:
     """Return whether the batch's runs were created on this machine; None where there are none, or nobody knows."""
     path = state_path / NAME

@@ -1,7 +1,12 @@
 """`ingestor resume`: what a stopped batch left is finished."""
 
-from ingestor.journal.reader import unfinished_sources
-from ingestor.model.errors import ExitCode
+from contextlib import suppress
+from dataclasses import replace
+
+from ingestor.journal.reader import Pass, batches, last_pass, unfinished_sources
+from ingestor.model.errors import ExitCode, UsageError
+from ingestor.policy.identity import Scope
+from ingestor.report.text import printable
 from ingestor.service.ingest import Wrap, as_they_are
 from ingestor.service.parts import scope_of
 from ingestor.service.run import bring_in
@@ -10,18 +15,58 @@ from ingestor.sources.locate import STDIN, locate
 from ingestor.sources.reader import Reader
 from ingestor.sources.spool import Spool
 
+_EARLY_ENDS = {
+    None: "was killed, or is under way",
+    ExitCode.STOPPED: "was stopped early",
+    ExitCode.HALTED: "was halted",
+}
+
 
 def resume(settings: Settings, *, wrap: Wrap = as_they_are) -> ExitCode:
     """Bring in the standard input that was kept, and read again the files whose jobs have no known end.
 
-    What is done stays done; a job whose token no longer protects it is not sent (see `reconcile`). Raises
-    IngestorError, also where such a file is no longer there.
+    What is done stays done; a job whose token no longer protects it is not sent (see `reconcile`). Where there is
+    neither, but the last run did not come to its end, that is told, and the exit code is STOPPED: only `run` knows
+    which files were not read yet. Raises IngestorError, also where such a file is no longer there.
     """
     scope = scope_of(settings)
     spool = Spool(settings.state, scope)
     files = [name for name in unfinished_sources(settings.state, scope) if name != STDIN]
     if not files and spool.is_empty:
-        print(f"Nothing is left to resume in {settings.state}.")
-        return ExitCode.OK
+        return _nothing_left(settings, scope)
     names = locate(files) if files else []
     return bring_in(settings, Reader(names, scope, spool), names or [STDIN], spool, wrap)
+
+
+def _nothing_left(settings: Settings, scope: Scope) -> ExitCode:
+    """Tell that this batch has nothing to resume, what else may be meant, and return the exit code."""
+    batch, last = printable(scope.batch), last_pass(settings.state, scope)
+    early = _early_end(last)
+    if early is None:
+        print(f"Nothing is left to resume of batch {batch} in {printable(str(settings.state))}.")
+    else:
+        print(
+            f"The last run of batch {batch} {early}. No standard input is kept and no record is in doubt, so there is "
+            "nothing to resume: files are read on by the same `ingestor run` command."
+        )
+    for name in _others(settings, scope):
+        print(f"Batch {printable(name)} has something to resume: --batch {printable(name)}")
+    return ExitCode.OK if early is None else ExitCode.STOPPED
+
+
+def _early_end(last: Pass | None) -> str | None:
+    """Return how a run ended before it came to its end; None where it did come to it, or there was none."""
+    return None if last is None else _EARLY_ENDS.get(None if last.exit_code is None else ExitCode(last.exit_code))
+
+
+def _others(settings: Settings, scope: Scope) -> list[str]:
+    """Return the other batches of this target that have something to resume."""
+    known: list[str] = []
+    with suppress(UsageError):  # there is no journal yet
+        known = batches(settings.state, platform=scope.platform, workspace=scope.workspace)
+    others = [replace(scope, batch=name) for name in known if name != scope.batch]
+    return [other.batch for other in others if _has_something(settings, other)]
+
+
+def _has_something(settings: Settings, scope: Scope) -> bool:
+    return bool(unfinished_sources(settings.state, scope)) or not Spool(settings.state, scope).is_empty

@@ -36,6 +36,10 @@ _RUN_CODES = {
     4: "halted: credentials, address or service are wrong for every record",
     75: "stopped early: the same command goes on where it stopped",
 }
+_RESUME_CODES = {
+    **_RUN_CODES,
+    75: "stopped early; or nothing to resume, but the last run did not come to its end: give its command again",
+}
 _RECONCILE_CODES = {
     0: "nothing is unresolved any more",
     **_WRONG,
@@ -120,9 +124,13 @@ COMMANDS = {
             name="resume",
             purpose="finish what a stopped batch left",
             text="Finish what a stopped or killed run left: standard input that was read and kept, and the files\n"
-            "whose records have no known end, which are read again. What is done stays done.",
-            examples=(("ingestor resume --config sidecar.toml", "after the pod was killed"),),
-            exit_codes=_RUN_CODES,
+            "whose records have no known end, which are read again. What is done stays done. Files that the run\n"
+            "had not read to the end are read on by the same `ingestor run` command, not by this one.",
+            examples=(
+                ("ingestor resume --config sidecar.toml", "after the pod was killed"),
+                ("ingestor resume --config sidecar.toml --batch nightly", "what another batch left"),
+            ),
+            exit_codes=_RESUME_CODES,
         ),
         Command(
             name="simulate",

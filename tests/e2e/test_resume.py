@@ -61,7 +61,53 @@ async def test_files_whose_jobs_have_no_known_end_are_read_again(program: Progra
 async def test_with_nothing_left_there_is_nothing_to_resume(program: Program, simulator: Simulator) -> None:
     assert (await program.run("run", *aim(simulator), stdin=GOOD)).code == 0
     ended = await program.run("resume", *aim(simulator))
-    assert (ended.code, ended.stdout) == (0, "Nothing is left to resume in .ingestor.\n")
+    assert (ended.code, ended.stdout) == (0, "Nothing is left to resume of batch default in .ingestor.\n")
+
+
+async def test_files_that_were_not_read_to_the_end_are_left_to_run(program: Program, simulator: Simulator) -> None:
+    wanted = list(records(3000))
+    command = ("run", *aim(simulator), program.write("runs.jsonl", wanted))
+    running = await program.start(*command, *SLOWLY)
+    await running.until(lambda: simulator.account.run_count >= 20)
+    running.send(15)
+    assert (await running.end()).code == 75
+    ended = await program.run("resume", *aim(simulator))
+    assert ended.code == 75
+    assert ended.stdout == (
+        "The last run of batch default was stopped early. No standard input is kept and no record is in doubt, so "
+        "there is nothing to resume: files are read on by the same `ingestor run` command.\n"
+    )
+    assert (await program.run(*command)).code == 0
+    assert (await program.run("resume", *aim(simulator))).code == 0
+
+
+async def test_a_halted_run_is_not_taken_for_a_finished_one(program: Program) -> None:
+    async with Simulator(SimulatorOptions()) as simulator:
+        command = ("run", *aim(simulator, workspace="another"), program.write("runs.jsonl", records(50)))
+        assert (await program.run(*command)).code == 4
+        ended = await program.run("resume", *aim(simulator, workspace="another"))
+    assert ended.code == 75
+    assert "The last run of batch default was halted." in ended.stdout
+
+
+async def test_other_batches_that_have_something_to_resume_are_named(program: Program, simulator: Simulator) -> None:
+    running = await program.start("run", *aim(simulator), *SLOWLY, "--batch", "nightly")
+    await running.write(to_lines(records(300)))
+    await running.until(lambda: simulator.account.run_count >= 20)
+    await running.die()
+    assert (await program.run("run", *aim(simulator), "--batch", "done", stdin=GOOD)).code == 0
+
+    ended = await program.run("resume", *aim(simulator))
+    assert ended.code == 0
+    assert ended.stdout.splitlines() == [
+        "Nothing is left to resume of batch default in .ingestor.",
+        "Batch nightly has something to resume: --batch nightly",
+    ]
+    assert (await program.run("resume", *aim(simulator), "--batch", "nightly")).code == 0
+
+
+async def test_without_a_journal_there_is_nothing_to_resume(program: Program, simulator: Simulator) -> None:
+    assert (await program.run("resume", *aim(simulator))).code == 0
 
 
 async def test_without_a_spool_nothing_is_kept(program: Program, simulator: Simulator) -> None:
