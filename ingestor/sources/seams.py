@@ -42,8 +42,10 @@ class _Seam:
             yield [*self._close(portion[0]), *portion[1:]] if portion else portion
 
     def open(self) -> Sequence[Line]:
-        """Return what was held, as the lines that they seem to be."""
+        """Return what was held, as the lines that they seem to be: none where they only make a byte order mark."""
         pieces, self._pieces = self._pieces, []
+        if pieces and not seeming(_whole(pieces)):
+            return []
         return [line for piece in pieces for line in seeming(piece)]
 
     def _torn(self, found: Iterator[Line | Reject]) -> Iterator[Sequence[Line | Reject]]:
@@ -78,4 +80,8 @@ class _Seam:
         pieces = [*self._pieces, piece]
         if any(it.cut for it in pieces) or sum(len(it.raw) for it in pieces) > LONGEST:
             return None
-        return Line(pieces[0].origin, b"".join(it.raw for it in pieces))
+        return _whole(pieces)
+
+
+def _whole(pieces: Sequence[Line]) -> Line:
+    return Line(pieces[0].origin, b"".join(it.raw for it in pieces), any(it.cut for it in pieces))

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ingestor.model.job import Job, Line, Reject
@@ -112,6 +112,7 @@ SPECIAL = json.dumps({"run_name": "\ufeff  \ufeffx   "}, ensure_ascii=False).enc
 STREAM = b"\xef\xbb\xbf" + SPECIAL + b"\r\n" + SPECIAL + b"\n"
 
 
+@example(cuts=[1, 3])
 @given(cuts=st.lists(st.integers(0, len(STREAM)), max_size=6).map(sorted))
 def test_byte_order_marks_and_blanks_in_a_torn_line_are_kept(cuts: list[int]) -> None:
     pieces = [STREAM[start:end] for start, end in itertools.pairwise([0, *cuts, len(STREAM)])]
