@@ -29,6 +29,7 @@ KINDS = frozenset((command, point) for command, points in POINTS.items() for poi
 """What is killed where, every one of which must happen: None is a random moment."""
 
 _INCOMPLETE = 3
+_STOPPED = 75
 _AGED = 25 * 3600.0
 _ROUND = (("run", True), ("run", False), ("reconcile", True), ("run", True), ("run", False), ("reconcile", False))
 
@@ -109,10 +110,13 @@ class Campaign:
             await self._complete("reconcile", may={_INCOMPLETE})
         if self._feed is not None and not self._feed.is_dry:
             await self._complete("run")
-        await self._complete(self._random.choice(("run", "resume")))
+        last = self._random.choice(("run", "resume"))
+        if await self._complete(last, may={_STOPPED} if last == "resume" else ()) == _STOPPED:
+            await self._complete("run")  # as it was told to: it reads the file on
 
-    async def _complete(self, command: str, may: Collection[int] = ()) -> None:
-        await run_program(self._folder, "ingestor", command, *self._aim(command), stdin=self._stdin(command), may=may)
+    async def _complete(self, command: str, may: Collection[int] = ()) -> int:
+        stdin = self._stdin(command)
+        return await run_program(self._folder, "ingestor", command, *self._aim(command), stdin=stdin, may=may)
 
     def _aim(self, command: str) -> tuple[str, ...]:
         source = "runs.jsonl" if self._feed is None else "-"
@@ -122,8 +126,9 @@ class Campaign:
         return self._feed.descriptor if self._feed is not None and command == "run" else DEVNULL
 
     def _may(self, command: str) -> Collection[int]:
-        """Say with what a process may end that is not killed: something may be unresolved."""
-        return {_INCOMPLETE} if command == "reconcile" or self._is_aged else ()
+        """Say with what a process may end that is not killed: something may be unresolved, or left to `run`."""
+        unresolved = {_INCOMPLETE} if command == "reconcile" or self._is_aged else set()
+        return unresolved | ({_STOPPED} if command == "resume" else set())
 
     def _has_had(self, requests: int) -> bool:
         """Whether the service has had this many requests."""
