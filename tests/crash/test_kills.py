@@ -9,7 +9,8 @@ import pytest
 from tests.crash.campaign import KINDS, Campaign
 from tests.crash.driver import Point
 
-AT_ONCE = 2
+AT_ONCE = 4
+"""Batches beside each other: most of the time each waits for something that backs off."""
 KILLS_PER_BATCH = 13
 LEAST_FOR_ALL_KINDS = 50
 
