@@ -57,9 +57,14 @@ def run_body(details: RunDetails) -> RunBody:
     )
 
 
+def encoded(run: RunBody) -> bytes:
+    """Encode a body, in its canonical form where its tags are sorted."""
+    return _compact(run)
+
+
 def canonical_body(details: RunDetails) -> bytes:
     """Encode a run's details as the request body: compact JSON, members and tags sorted, absent fields left out."""
-    return _compact(run_body(details))
+    return encoded(run_body(details))
 
 
 def stamped_body(body: bytes, token: str) -> bytes:
@@ -71,15 +76,13 @@ def stamped_body(body: bytes, token: str) -> bytes:
 
 def make_job(line: Line, job_id: str | None, details: RunDetails, scope: Scope) -> Job:
     """Give a valid record its identity."""
-    return identify(line, job_id, run_body(details), scope)
+    return identify(line, job_id, details.experiment_id, canonical_body(details), scope)
 
 
-def identify(line: Line, job_id: str | None, run: RunBody, scope: Scope) -> Job:
-    """Give a valid record its identity, from what its body is made of."""
-    body = _compact(run)
+def identify(line: Line, job_id: str | None, experiment_id: str | None, body: bytes, scope: Scope) -> Job:
+    """Give a valid record its identity, from its canonical body."""
     digest = hashlib.sha256(body).digest()
     key = job_id if job_id is not None else f"sha256:{digest.hex()}"
-    experiment_id = None if run.experiment_id is UNSET else run.experiment_id
     return Job(line.origin, key, body, digest, retry_token(scope, key), experiment_id, line.raw)
 
 

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ingestor.model.job import Line
-from ingestor.policy.identity import STAMP, RunBody, Tag
+from ingestor.policy.identity import STAMP, RunBody, Tag, encoded
 from ingestor.sources.exact import EARLIEST, LATEST, LONGEST_JOB_ID
 
 _Name = Annotated[str, Meta(min_length=1)]
@@ -29,28 +29,41 @@ class _Plain(Struct, forbid_unknown_fields=True, gc=False):
 
 
 _decode = msgspec.json.Decoder(_Plain).decode
-_encode = msgspec.json.Encoder().encode
 _key = attrgetter("key")
 _ESCAPED_NUL_OR_COLON = re.compile(rb"\\u00(00|3[aA])")
 
 
-def read_plain(line: Line) -> tuple[str | None, RunBody] | None:
-    """Read a plain line: its `job_id`, and the body of its run. None leaves it to `read_exactly`. Never raises."""
+def read_plain(line: Line) -> tuple[str | None, str | None, bytes] | None:
+    """Read a plain line: its `job_id`, its `experiment_id`, and the canonical body of its run.
+
+    None leaves it to `read_exactly`. Never raises.
+    """
     raw = line.raw
-    if line.cut or (b"\\u00" in raw and _ESCAPED_NUL_OR_COLON.search(raw)):
+    if line.cut or _ESCAPED_NUL_OR_COLON.search(raw):
         return None
     try:
         plain = _decode(raw)
     except (ValueError, RecursionError):
         return None
-    # A member that stands twice in its object has been read once: its colon is missing where all is written again.
-    if _encode(plain).count(b":") != raw.count(b":") or isinstance(plain.start_time, float):
-        return None
     tags = _sorted(plain.tags)
-    if tags is None:
+    if tags is None or isinstance(plain.start_time, float):
+        return None
+    body = encoded(RunBody(plain.experiment_id, plain.run_name, plain.start_time, tags))
+    # A member that stands twice in its object has been read once: its colon is missing where all is written again.
+    if _colons(plain, body) != raw.count(b":"):
         return None
     job_id = None if plain.job_id is UNSET else plain.job_id
-    return job_id, RunBody(plain.experiment_id, plain.run_name, plain.start_time, tags)
+    return job_id, None if plain.experiment_id is UNSET else plain.experiment_id, body
+
+
+def _colons(plain: _Plain, body: bytes) -> int:
+    """Return how many colons there are where a record is written again, from those in its body."""
+    colons = body.count(b":")
+    if plain.job_id is not UNSET:
+        colons += 1 + plain.job_id.count(":")
+    if plain.tags is UNSET:
+        return colons - 1
+    return colons - len(plain.tags) if isinstance(plain.tags, dict) else colons
 
 
 def _sorted(tags: list[Tag] | dict[str, str] | UnsetType) -> list[Tag] | None:
