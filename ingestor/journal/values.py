@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 Value = str | bytes | float | None
 """What SQLite takes."""
 
-_CHUNK = 512  # rows in a statement: the widest row has 12 values, and SQLite takes 32,766 parameters
+_CHUNK = 128  # rows in a statement: each that was ever used is kept, with room for all its values
 
 
 def chunks(rows: Sequence[tuple[Value, ...]]) -> Iterator[Sequence[tuple[Value, ...]]]:
