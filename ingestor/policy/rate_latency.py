@@ -6,6 +6,7 @@ of ours but the way the service is now, and it is given as many as its throughpu
 """
 
 from math import ceil
+from statistics import median
 
 _PERIOD = 0.5
 _ANSWERS = 8
@@ -19,6 +20,7 @@ _FEWEST = 4
 _GROWTH = 1.5
 _FEWER = 0.7
 _FASTER = 0.8
+"""Answers that take less than this share of what they took are faster; more than its inverse, slower."""
 
 
 class LatencyWindow:
@@ -32,30 +34,28 @@ class LatencyWindow:
         self._own = float("inf")
         self._before: tuple[float, float] | None = None
         self._began = self._first = now
-        self._answers = 0
-        self._waited = 0.0
+        self._latencies: list[float] = []
 
     def answered(self, now: float, latency: float) -> None:
         """Take an answer that is no refusal, and how long it took."""
         if now - latency < self._began:
             return  # sent under another bound
-        if not self._answers:
+        if not self._latencies:
             self._first = now
-        self._answers += 1
-        self._waited += latency
+        self._latencies.append(latency)
         seconds = now - self._first
-        if self._answers > _ANSWERS and seconds >= _PERIOD:
-            self._judge((self._answers - 1) / seconds, self._waited / self._answers)
+        if len(self._latencies) > _ANSWERS and seconds >= _PERIOD:
+            self._judge((len(self._latencies) - 1) / seconds, median(self._latencies))
             self._begin(now)
 
     def _begin(self, now: float) -> None:
         self._began = self._first = now
-        self._answers, self._waited = 0, 0.0
+        self._latencies.clear()
 
     def _judge(self, throughput: float, latency: float) -> None:
         in_flight = throughput * latency
         if self._before is not None and self.size is not None and self.size <= _FEWER * self._before[0]:
-            if latency >= _FASTER * self._before[1]:
+            if _FASTER <= latency / self._before[1] <= 1 / _FASTER:
                 self._own, self.size = latency, None
             self._before = None
         self._own = min(self._own, latency)

@@ -139,27 +139,36 @@ async def test_a_slow_but_steady_service_gets_as_many_in_flight_as_its_throughpu
     assert client.between(22.0, 29.0) >= 0.95 * 100 * 7
 
 
-@virtual
-async def test_a_service_that_falls_behind_is_not_piled_upon() -> None:
-    """It works off 100 requests a second, then 20, and keeps the others waiting: its latency grows tenfold."""
-    client, served, pace = Client(), [0.0], [0.01]
+@pytest.mark.parametrize(
+    ("rate", "latency", "bearable", "bearable_then"),
+    [(20.0, 0.05, 12, 6), (50.0, 0.2, 28, 8), (100.0, 0.02, 15, 6), (100.0, 0.05, 20, 8), (200.0, 0.02, 25, 8)],
+)
+def test_a_service_that_falls_behind_is_not_piled_upon(
+    rate: float, latency: float, bearable: int, bearable_then: int
+) -> None:
+    """It works off so many requests a second, then a fifth of that, and keeps the others waiting."""
 
-    def queue() -> float:
-        now = asyncio.get_running_loop().time()
-        served[0] = max(served[0], now) + pace[0]
-        return LATENCY + served[0] - now
+    async def scenario() -> None:
+        client, served, pace = Client(), [0.0], [1 / rate]
 
-    client.latency = queue
-    sending = asyncio.ensure_future(client.send(60.0))
-    await asyncio.sleep(20.0)
-    assert client.in_flight <= 25
-    assert client.between(10.0, 20.0) >= 0.95 * 100 * 10
-    pace[0] = 0.05
-    await asyncio.sleep(5.0)
-    client.most_in_flight = 0
-    await sending
-    assert client.most_in_flight <= 12
-    assert client.between(30.0, 60.0) >= 0.95 * 20 * 30
+        def queue() -> float:
+            now = asyncio.get_running_loop().time()
+            served[0] = max(served[0], now) + pace[0]
+            return latency + served[0] - now
+
+        client.latency = queue
+        sending = asyncio.ensure_future(client.send(60.0))
+        await asyncio.sleep(20.0)
+        assert client.in_flight <= bearable
+        assert client.between(10.0, 20.0) >= 0.95 * rate * 10
+        pace[0] *= 5
+        await asyncio.sleep(5.0)
+        client.most_in_flight = 0
+        await sending
+        assert client.most_in_flight <= bearable_then
+        assert client.between(30.0, 60.0) >= 0.95 * rate / 5 * 30
+
+    run_virtual(scenario())
 
 
 @virtual
