@@ -7,8 +7,8 @@ second and of a second, latencies of 5 to 200 ms, limits that fall and rise, and
 from dataclasses import dataclass, replace
 from math import exp, inf
 
-FASTEST = 2.5
-"""The most that a climb gains, as an exponent a second: it doubles in 0.28 s."""
+FASTEST = 6.0
+"""The most that a climb gains, as an exponent a second: it doubles in 0.12 s."""
 
 _GAIN_PER_LATENCY = 0.2  # answers lag: what is gained until a refusal is heard of must stay small
 _FULL_GAIN_RATE, _GAIN_EXPONENT = 200.0, 0.3  # where little is sent, a refusal counts for more
@@ -45,7 +45,7 @@ class Climb:
         """Return what becomes of a rate in some seconds, where answers take `latency` seconds."""
         step = min(seconds, _LONGEST_STEP)
         share = min(1.0, (rate / _FULL_GAIN_RATE) ** _GAIN_EXPONENT)
-        gain = min(self._gain, FASTEST, share * _GAIN_PER_LATENCY / latency)
+        gain = min(self._gain, share * min(FASTEST, _GAIN_PER_LATENCY / latency))
         self._gain *= 2 ** (step / _DOUBLING)
         return rate * exp(gain * step)
 
