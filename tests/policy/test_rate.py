@@ -180,9 +180,8 @@ def test_a_ceiling_may_be_as_low_as_one_likes(ceiling: float, share: float) -> N
     assert 49 <= len(traffic.sent) <= 51
 
 
-def test_one_volley_of_refusals_is_one_epoch() -> None:
-    """What was sent before the end of an epoch says nothing new about the limit after it."""
-    controller = RateController(None, 0.0)
+def test_a_refusal_of_long_ago_changes_nothing() -> None:
+    [controller] = controllers()
     world = World([controller], 0.1)
     world.run(RateLimit(100.0, 0.1, world.clock), 30.0)
     rate, now = controller.rate, world.clock.now
