@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from ingestor.flow.delivery import Delivery
 from ingestor.flow.hand import Hand
-from ingestor.model.events import RecordsDuplicate, RunSettled
+from ingestor.model.events import RecordsDuplicate, RunsSettled
 from ingestor.model.outcome import Result
 from ingestor.model.ports import EventSink
 from ingestor.model.value import value
@@ -56,12 +56,14 @@ class Settlement:
                 await asyncio.sleep(_LINGER)
             group, self._ended = self._ended, []
             if group:
-                await self._commit([ended.result for ended in group])
-            for ended in group:
-                self._tell(ended)
+                await self._settle(group)
 
-    def _tell(self, ended: _Ended) -> None:
-        self._hand.remove(ended.delivery)
-        self._sink.emit(RunSettled(ended.result))
-        if ended.delivery.followers:
-            self._sink.emit(RecordsDuplicate([(job, ended.result.run_id) for job in ended.delivery.followers]))
+    async def _settle(self, group: Sequence[_Ended]) -> None:
+        results = [ended.result for ended in group]
+        await self._commit(results)
+        for ended in group:
+            self._hand.remove(ended.delivery)
+        self._sink.emit(RunsSettled(results))
+        followers = [(job, ended.result.run_id) for ended in group for job in ended.delivery.followers]
+        if followers:
+            self._sink.emit(RecordsDuplicate(followers))

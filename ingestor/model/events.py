@@ -42,10 +42,10 @@ class RecordsDuplicate:
 
 
 @value(frozen=True, slots=True)
-class RunSettled:
-    """A job ended, and its result is durable."""
+class RunsSettled:
+    """Jobs ended, and their results are durable."""
 
-    result: Result
+    results: Sequence[Result]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +118,7 @@ Event = (
     | InputRead
     | RecordRejected
     | RecordsDuplicate
-    | RunSettled
+    | RunsSettled
     | RunRetried
     | AttemptEnded
     | RateChanged

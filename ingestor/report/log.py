@@ -2,9 +2,11 @@
 
 import logging
 import os
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
 from math import isfinite
+from operator import attrgetter
 from pathlib import Path
 from typing import Self, assert_never, cast
 
@@ -25,7 +27,7 @@ from ingestor.model.events import (
     RecordRejected,
     RecordsDuplicate,
     RunRetried,
-    RunSettled,
+    RunsSettled,
 )
 from ingestor.model.job import Job, Reject
 from ingestor.model.outcome import Outcome, Result
@@ -88,8 +90,8 @@ class StructuredLog:
         match event:
             case AttemptEnded() | InputRead():
                 pass
-            case RunSettled():
-                self._tell_settled(event.result)
+            case RunsSettled():
+                self._tell_settled(event.results)
             case RunRetried():
                 self._tell_retried(event)
             case RecordsDuplicate():
@@ -99,26 +101,10 @@ class StructuredLog:
             case _:
                 self._tell_batch(event)
 
-    def _tell_settled(self, result: Result) -> None:
-        job = result.job
-        line = _JobLine(
-            job.key,
-            job.origin.source,
-            job.origin.line,
-            job.token,
-            result.run_id,
-            job.experiment_id,
-            result.http_status,
-            result.error_code,
-            result.error_message,
-            result.attempts,
-            _milliseconds(result.latency_ms),
-            result.opc_request_id,
-            result.opc_client_request_id,
-        )
-        self._log.log(
-            logging.INFO if result.outcome is Outcome.CREATED else logging.ERROR, f"run.{result.outcome}", lines=[line]
-        )
+    def _tell_settled(self, results: Sequence[Result]) -> None:
+        for outcome, same in groupby(results, key=attrgetter("outcome")):
+            level = logging.INFO if outcome is Outcome.CREATED else logging.ERROR
+            self._log.log(level, f"run.{outcome}", lines=[_line_of(result) for result in same])
 
     def _tell_retried(self, event: RunRetried) -> None:
         reply = event.reply
@@ -221,6 +207,25 @@ class _JobLine(Struct, omit_defaults=True, gc=False):
     latency_ms: float | None = None
     opc_request_id: str | None = None
     opc_client_request_id: str | None = None
+
+
+def _line_of(result: Result) -> _JobLine:
+    job = result.job
+    return _JobLine(
+        job.key,
+        job.origin.source,
+        job.origin.line,
+        job.token,
+        result.run_id,
+        job.experiment_id,
+        result.http_status,
+        result.error_code,
+        result.error_message,
+        result.attempts,
+        _milliseconds(result.latency_ms),
+        result.opc_request_id,
+        result.opc_client_request_id,
+    )
 
 
 class _Output:

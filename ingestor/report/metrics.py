@@ -1,7 +1,7 @@
 """The batch in numbers, as it goes."""
 
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from ingestor.model.events import (
@@ -17,7 +17,7 @@ from ingestor.model.events import (
     RecordRejected,
     RecordsDuplicate,
     RunRetried,
-    RunSettled,
+    RunsSettled,
 )
 from ingestor.model.outcome import Outcome, Result
 from ingestor.report.latency import Histogram
@@ -58,8 +58,8 @@ class Metrics:
         match event:
             case AttemptEnded():
                 self._count_attempt(event)
-            case RunSettled(result):
-                self._count_settled(result)
+            case RunsSettled(results):
+                self._count_settled(results)
             case RecordsDuplicate(duplicates):
                 self._count_done(Outcome.DUPLICATE, len(duplicates))
             case RecordRejected(reject):
@@ -94,11 +94,13 @@ class Metrics:
         if event.reply.status is not None:  # how long a connection took to fail is no latency of the service
             self.latency.add(event.reply.latency_ms)
 
-    def _count_settled(self, result: Result) -> None:
-        self._count_done(result.outcome)
-        if result.outcome is not Outcome.CREATED:
-            cost = Cost(result.outcome.value)
-            self.errors.add(cost, result.http_status, result.error_code, result.error_message or "")
+    def _count_settled(self, results: Sequence[Result]) -> None:
+        for outcome, amount in Counter(result.outcome for result in results).items():
+            self._count_done(outcome, amount)
+        for result in results:
+            if result.outcome is not Outcome.CREATED:
+                cost = Cost(result.outcome.value)
+                self.errors.add(cost, result.http_status, result.error_code, result.error_message or "")
 
     def _count_retry(self, event: RunRetried) -> None:
         self.retries += 1

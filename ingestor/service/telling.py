@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from ingestor.journal.journal import SqliteJournal
-from ingestor.model.events import Event, RunSettled
+from ingestor.model.events import Event, RunsSettled
 from ingestor.report.appender import ReportError
 from ingestor.report.log import StructuredLog
 
@@ -25,15 +25,14 @@ class Telling:
 
     def emit(self, event: Event) -> None:
         """Take one event."""
-        if isinstance(event, RunSettled):
-            self._count += 1
+        if isinstance(event, RunsSettled):
+            self._count += len(event.results)
 
     async def catch_up(self) -> None:
         """Tell the log what earlier processes settled and may not have told it. Raises JournalError, ReportError."""
         untold = await self._journal.untold()
-        for result in untold:
-            self._log.emit(RunSettled(result))
         if untold:
+            self._log.emit(RunsSettled(untold))
             await self.confirm()
             await self._journal.settle([])  # carries what was confirmed
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ingestor.commands import parser_of
-from ingestor.model.events import Event, RunSettled
+from ingestor.model.events import Event, RunsSettled
 from ingestor.model.finding import Finding
 from ingestor.model.job import Job
 from ingestor.model.outcome import Result
@@ -49,7 +49,7 @@ POINTS = {
 }
 """The points that a command passes."""
 
-OFTEN = frozenset({Point.BEFORE_SEND, Point.ANSWER_RECEIVED, Point.BEFORE_LOOK_UP, Point.LOOKED_UP, Point.OUTCOME_TOLD})
+OFTEN = frozenset({Point.BEFORE_SEND, Point.ANSWER_RECEIVED, Point.BEFORE_LOOK_UP, Point.LOOKED_UP})
 """Points that are passed once for each job; the others are passed by many jobs together."""
 
 Reach = Callable[[Point], None]
@@ -137,14 +137,14 @@ class FusedTarget:
 
 @dataclass(frozen=True)
 class FusedAccount:
-    """The port Account with a point behind each outcome that is told."""
+    """The port Account with a point behind outcomes that are told together."""
 
     inner: Account
     reach: Reach
 
     def emit(self, event: Event) -> None:
         self.inner.emit(event)
-        if isinstance(event, RunSettled):
+        if isinstance(event, RunsSettled):
             self.reach(Point.OUTCOME_TOLD)
 
     async def ready(self) -> None:

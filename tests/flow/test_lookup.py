@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingestor.flow.pipeline import Ending, Pipeline
-from ingestor.model.events import RunSettled
 from ingestor.model.job import Job
 from ingestor.model.reply import Fault, Reply
 from ingestor.policy.identity import stamped_body
@@ -53,7 +52,7 @@ def test_a_run_whose_answer_was_lost_is_found_and_not_created_again() -> None:
     assert world.outcomes == {"created": 3}
     assert Counter(world.target.created) == {"job-1": 1, "job-2": 1, "job-3": 1}
     assert sent(world) == 1
-    told = {event.result.job.key: event.result.run_id for event in world.sink.of(RunSettled)}
+    told = {result.job.key: result.run_id for result in world.settled}
     assert told == {run.key: run.run_id for run in world.target.made}
 
 
@@ -107,7 +106,7 @@ def test_a_look_up_that_never_succeeds_leaves_the_record_unresolved_within_its_b
 def test_a_look_up_that_is_refused_decides_nothing() -> None:
     world = world_without_tokens(first(RESET), lookup=lambda _, number: DENIED)
     run_virtual(world.ingest(jobs(2)))
-    (result,) = [event.result for event in world.sink.of(RunSettled) if event.result.job.key == "job-1"]
+    (result,) = [result for result in world.settled if result.job.key == "job-1"]
     assert (result.outcome, result.error_message) == ("unresolved", "no such experiment")
     assert sent(world) == 1
 
@@ -221,8 +220,7 @@ def test_whatever_is_lost_no_record_becomes_two_runs_and_every_outcome_is_true(
     run_virtual(to_the_end(world.ingest(jobs(5))))
     made = Counter(world.target.created)
     assert max(made.values(), default=1) == 1
-    for event in world.sink.of(RunSettled):
-        result = event.result
+    for result in world.settled:
         assert (result.run_id is not None) == (result.outcome == "created")
         assert result.run_id is None or result.run_id == world.target.runs[result.job.token]
         assert result.outcome != "failed" or job(int(result.job.key[4:])).key not in made

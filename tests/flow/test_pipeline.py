@@ -13,7 +13,7 @@ from ingestor.model.events import (
     BatchResumed,
     RecordRejected,
     RecordsDuplicate,
-    RunSettled,
+    RunsSettled,
 )
 from ingestor.model.job import Job, Origin, Reject
 from ingestor.model.outcome import Outcome
@@ -78,7 +78,7 @@ def test_a_refused_record_costs_only_itself_and_keeps_the_services_words() -> No
     world = World(lambda job, number: refusal if job.key == "job-7" else None)
     run_virtual(world.ingest(jobs(20)))
     assert world.outcomes == {"created": 19, "failed": 1}
-    [failed] = [e.result for e in world.sink.of(RunSettled) if e.result.outcome is Outcome.FAILED]
+    [failed] = [result for result in world.settled if result.outcome is Outcome.FAILED]
     assert (failed.error_code, failed.error_message, failed.opc_request_id, failed.attempts) == (
         "InvalidParameter",
         "tags are odd",
@@ -326,9 +326,9 @@ def test_a_result_is_told_only_once_it_is_durable() -> None:
 
     class Watching(RecordingSink):
         def emit(self, event: object) -> None:
-            if isinstance(event, RunSettled):
-                row = world.journal.rows[event.result.job.key]
-                durable_when_told.append(row.outcome is event.result.outcome)
+            if isinstance(event, RunsSettled):
+                outcomes = {result.job.key: result.outcome for result in event.results}
+                durable_when_told.extend(world.journal.rows[key].outcome is told for key, told in outcomes.items())
             original(event)  # type: ignore[arg-type]
 
     world.sink = Watching(world.sink.events)

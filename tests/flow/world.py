@@ -9,8 +9,9 @@ from random import Random
 from ingestor.flow.pacer import Pacer
 from ingestor.flow.pipeline import Ending, Pipeline, PipelineOptions
 from ingestor.flow.service import Service
-from ingestor.model.events import RecordRejected, RecordsDuplicate, RunSettled
+from ingestor.model.events import RecordRejected, RecordsDuplicate, RunsSettled
 from ingestor.model.job import Job, Reject
+from ingestor.model.outcome import Result
 from ingestor.model.reply import Reply
 from ingestor.policy.retry import RetryBudget
 from tests.support.memory import (
@@ -84,8 +85,12 @@ class World:
                 helper.cancel()
 
     @property
+    def settled(self) -> list[Result]:
+        return [result for event in self.sink.of(RunsSettled) for result in event.results]
+
+    @property
     def outcomes(self) -> Counter[str]:
-        told = Counter[str](event.result.outcome for event in self.sink.of(RunSettled))
+        told = Counter[str](result.outcome for result in self.settled)
         told["duplicate"] += sum(len(event.duplicates) for event in self.sink.of(RecordsDuplicate))
         told["rejected"] += len(self.sink.of(RecordRejected))
         return +told

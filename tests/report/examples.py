@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ingestor.model.events import AttemptEnded, BatchFinished, InputRead, RecordRejected, RunRetried, RunSettled
+from ingestor.model.events import AttemptEnded, BatchFinished, InputRead, RecordRejected, RunRetried, RunsSettled
 from ingestor.model.job import Job, Origin, Reject
 from ingestor.model.outcome import Outcome, Result
 from ingestor.model.reply import Reply
@@ -39,40 +39,44 @@ class Watch:
         return self.time
 
 
-def created(latency_ms: float = 12.3456) -> RunSettled:
-    return RunSettled(
-        Result(
-            job=JOB,
-            outcome=Outcome.CREATED,
-            attempts=2,
-            run_id="run-1",
-            http_status=200,
-            opc_request_id="OURS/THEIRS",
-            opc_client_request_id="OURS",
-            latency_ms=latency_ms,
-        )
+def created(latency_ms: float = 12.3456) -> RunsSettled:
+    return RunsSettled(
+        [
+            Result(
+                job=JOB,
+                outcome=Outcome.CREATED,
+                attempts=2,
+                run_id="run-1",
+                http_status=200,
+                opc_request_id="OURS/THEIRS",
+                opc_client_request_id="OURS",
+                latency_ms=latency_ms,
+            )
+        ]
     )
 
 
-def failed(message: str = "No such experiment.", code: str = "NotAuthorizedOrNotFound") -> RunSettled:
-    return RunSettled(
-        Result(
-            job=JOB,
-            outcome=Outcome.FAILED,
-            attempts=1,
-            http_status=404,
-            error_code=code,
-            error_message=message,
-            opc_request_id="OURS/THEIRS",
-            opc_client_request_id="OURS",
-            latency_ms=5.0,
-        )
+def failed(message: str = "No such experiment.", code: str = "NotAuthorizedOrNotFound") -> RunsSettled:
+    return RunsSettled(
+        [
+            Result(
+                job=JOB,
+                outcome=Outcome.FAILED,
+                attempts=1,
+                http_status=404,
+                error_code=code,
+                error_message=message,
+                opc_request_id="OURS/THEIRS",
+                opc_client_request_id="OURS",
+                latency_ms=5.0,
+            )
+        ]
     )
 
 
-def unresolved() -> RunSettled:
+def unresolved() -> RunsSettled:
     message = "The token expired."
-    return RunSettled(Result(job=JOB, outcome=Outcome.UNRESOLVED, attempts=0, error_message=message))
+    return RunsSettled([Result(job=JOB, outcome=Outcome.UNRESOLVED, attempts=0, error_message=message)])
 
 
 def retried(reply: Reply = RETRY_LATER) -> RunRetried:

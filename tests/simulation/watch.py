@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from ingestor.model.events import Event, InputRead, RecordRejected, RecordsDuplicate, RunSettled
+from ingestor.model.events import Event, InputRead, RecordRejected, RecordsDuplicate, RunsSettled
 from ingestor.model.job import Job
 from ingestor.model.moment import Moment
 from ingestor.model.outcome import Outcome, Result
@@ -121,20 +121,24 @@ class TruthfulSink:
         match event:
             case InputRead(records):
                 self.read += records
-            case RunSettled(result):
-                self.told += 1
-                row = self._journal.rows[result.job.key]
-                assert (row.outcome, row.run_id) == (result.outcome, result.run_id), "told, and not durable"
-                self._hold_true(result.job, result.run_id)
-                assert result.outcome is not Outcome.FAILED or not self._service.may_have(result.job.key), (
-                    "told to have failed, and may have a run"
-                )
+            case RunsSettled(results):
+                self.told += len(results)
+                for result in results:
+                    self._check(result)
             case RecordsDuplicate(duplicates):
                 self.told += len(duplicates)
                 for job, run_id in duplicates:
                     self._hold_true(job, run_id)
             case RecordRejected():
                 self.told += 1
+
+    def _check(self, result: Result) -> None:
+        row = self._journal.rows[result.job.key]
+        assert (row.outcome, row.run_id) == (result.outcome, result.run_id), "told, and not durable"
+        self._hold_true(result.job, result.run_id)
+        assert result.outcome is not Outcome.FAILED or not self._service.may_have(result.job.key), (
+            "told to have failed, and may have a run"
+        )
 
     async def ready(self) -> None:
         """Memory never falls behind."""
