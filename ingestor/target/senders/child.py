@@ -11,6 +11,7 @@ import socket
 import sys
 from typing import NoReturn
 
+from ingestor.model.collector import collect_rarely
 from ingestor.model.errors import IngestorError
 from ingestor.target.client import HttpTarget, make_target
 from ingestor.target.options import TargetOptions
@@ -89,4 +90,5 @@ def _leave() -> NoReturn:
 if __name__ == "__main__":
     for number in (signal.SIGINT, signal.SIGTERM):  # whoever stops the whole group means the coordinator, which drains
         signal.signal(number, signal.SIG_IGN)
+    collect_rarely()
     asyncio.run(serve(socket.socket(fileno=int(sys.argv[1]))))
