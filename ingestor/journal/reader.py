@@ -117,6 +117,13 @@ def batches(state_path: Path, *, platform: str, workspace: str) -> list[str]:
     return [name for (name,) in rows]
 
 
+def batch_names(state_path: Path) -> list[str]:
+    """Return the names of all batches, each once, oldest first. Raises UsageError without a journal."""
+    path = _journal(state_path)
+    with closing(open_read_only(path)) as connection, explained(path):
+        return [name for (name,) in connection.execute("SELECT name FROM batch GROUP BY name ORDER BY min(id)")]
+
+
 def last_pass(state_path: Path, scope: Scope) -> Pass | None:
     """Return the last pass over a batch; None where there is none."""
     path = state_path / NAME

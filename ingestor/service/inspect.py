@@ -10,7 +10,7 @@ from dataclasses import asdict, fields
 from ingestor.journal import reader
 from ingestor.journal.reader import BatchStatus, ResultRow
 from ingestor.journal.schema import State
-from ingestor.model.errors import ExitCode
+from ingestor.model.errors import ExitCode, UsageError
 from ingestor.report.text import printable, spell_duration
 from ingestor.settings.options import Settings
 from ingestor.settings.results import Format, ResultsOptions
@@ -55,6 +55,8 @@ def results(settings: Settings, wanted: ResultsOptions, batch: str | None) -> Ex
 
     `batch` is a name; None prints every batch.
     """
+    if batch is not None:
+        _require(batch, settings)
     outcome = None if wanted.outcome is None else State(wanted.outcome)
     rows = reader.results(settings.state, batch=batch, outcome=outcome)
     if wanted.format is Format.CSV:
@@ -63,6 +65,14 @@ def results(settings: Settings, wanted: ResultsOptions, batch: str | None) -> Ex
         for row in rows:
             print(json.dumps(asdict(row)))
     return ExitCode.OK
+
+
+def _require(batch: str, settings: Settings) -> None:
+    """Raise UsageError where the journal has no batch of this name."""
+    names = reader.batch_names(settings.state)
+    if batch not in names:
+        known = ", ".join(map(printable, names)) or "none yet"
+        raise UsageError(f"--batch {printable(batch)}: the journal in {settings.state} has no such batch, but {known}.")
 
 
 def _write_csv(rows: Iterator[ResultRow]) -> None:

@@ -33,7 +33,7 @@ _RUN_CODES = {
     0: "every record is a run",
     **_WRONG,
     3: "finished, but some records were rejected, failed or are unresolved",
-    4: "halted: credentials, address or service are wrong for every record",
+    4: "halted: credentials, address or service are wrong for every record, or the state directory can't be used",
     75: "stopped early: the same command goes on where it stopped",
 }
 _RESUME_CODES = {
@@ -44,7 +44,7 @@ _RECONCILE_CODES = {
     0: "nothing is unresolved any more",
     **_WRONG,
     3: "something still is: `ingestor results --outcome unresolved` tells why",
-    4: "halted: credentials, address or service are wrong",
+    4: "halted: credentials, address or service are wrong, or the state directory can't be used",
     75: "stopped early: the same command goes on where it stopped",
 }
 _CHECK_CODES = {0: "every record is valid", **_WRONG, 3: "some records are not valid"}

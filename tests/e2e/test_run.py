@@ -173,6 +173,10 @@ async def test_two_batches_of_the_same_records_are_two_sets_of_runs(program: Pro
     assert {row["run_id"] for row in monday + tuesday} == runs_of(simulator).keys()
     assert simulator.account.run_count == 20
 
+    unknown = await program.run("results", "--batch", "wednesday")
+    assert (unknown.code, unknown.stdout) == (2, "")
+    assert "has no such batch, but monday, tuesday." in unknown.stderr
+
 
 async def test_a_log_on_standard_output_is_all_that_is_there(program: Program, simulator: Simulator) -> None:
     ended = await program.run("run", *aim(simulator), "--log", "-", stdin=to_lines(records(10)))
