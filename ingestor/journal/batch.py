@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ingestor.journal import statements, unsettled, untold
 from ingestor.journal.admission import judge
 from ingestor.journal.index import MERGE_AFTER, KeyIndex, hash_of
-from ingestor.journal.statements import Ending
+from ingestor.journal.statements import Beginning, Ending
 from ingestor.journal.unsettled import Page
 from ingestor.model.errors import JournalError
 from ingestor.model.job import Job
@@ -146,10 +146,10 @@ class Batch:
         statements.release(connection, [number for number in numbers if number is not None], after=self._found)
         return [None] * len(calls)
 
-    def start_pass(self, connection: sqlite3.Connection, calls: Sequence[tuple[float, bool | None]]) -> list[None]:
-        """Write that a pass begins: at these times, as a rehearsal or not."""
-        for now, rehearsal in calls:
-            self._pass = statements.start_pass(connection, self._id, now=now, rehearsal=rehearsal)
+    def start_pass(self, connection: sqlite3.Connection, calls: Sequence[Beginning]) -> list[None]:
+        """Write that a pass begins."""
+        for beginning in calls:
+            self._pass = statements.start_pass(connection, self._id, beginning)
         return [None] * len(calls)
 
     def finish_pass(self, connection: sqlite3.Connection, calls: Sequence[Ending]) -> list[None]:

@@ -30,7 +30,7 @@ from ingestor.journal.database import NAME
 from ingestor.journal.index import MERGE_AFTER
 from ingestor.journal.lock import StateDirectory
 from ingestor.journal.schema import State
-from ingestor.journal.statements import Ending
+from ingestor.journal.statements import Beginning, Ending
 from ingestor.journal.unsettled import Page
 from ingestor.journal.witness import Witness
 from ingestor.journal.writer import Writer
@@ -118,9 +118,12 @@ class SqliteJournal:
         """
         self._told = count
 
-    async def start_pass(self, *, rehearsal: bool | None = None) -> None:
-        """Record for `status` that a pass over the batch begins, and whether it is a rehearsal. Raises JournalError."""
-        await self._writer.do(self._batch.start_pass, (self._clock.moment().wall, rehearsal))
+    async def start_pass(self, *, rehearsal: bool | None = None, files: Sequence[str] = ()) -> None:
+        """Record that a pass over the batch begins, whether it is a rehearsal, and the files that it is to read.
+
+        Raises JournalError.
+        """
+        await self._writer.do(self._batch.start_pass, Beginning(self._clock.moment().wall, rehearsal, list(files)))
 
     async def finish_pass(self, counts: Mapping[str, int], *, left: int, exit_code: int) -> None:
         """Record how the pass ended: records per outcome, jobs left without one. Raises JournalError."""

@@ -85,7 +85,7 @@ def status(state_path: Path, *, now: float, scope: Scope | None = None) -> Statu
 
     Raises UsageError where there is no journal.
     """
-    path = _journal(state_path)
+    path = journal_of(state_path)
     with closing(open_read_only(path)) as connection, explained(path):
         last = last_moment(connection)
         time = now if last is None else resumed(last, now).time
@@ -103,38 +103,15 @@ def results(state_path: Path, *, batch: str | None = None, outcome: State | None
 
     `batch` (a name, of any target) and `outcome` narrow them. Raises UsageError where there is no journal, at once.
     """
-    path = _journal(state_path)
+    path = journal_of(state_path)
     return _results(path, open_read_only(path), batch, outcome)
-
-
-def batches(state_path: Path, *, platform: str, workspace: str) -> list[str]:
-    """Return the names of a target's batches, in the order of their beginning. Raises UsageError without a journal."""
-    path = _journal(state_path)
-    with closing(open_read_only(path, oldest=1)) as connection, explained(path):
-        rows = connection.execute(
-            "SELECT name FROM batch WHERE platform = ? AND workspace = ? ORDER BY id", (platform, workspace)
-        ).fetchall()
-    return [name for (name,) in rows]
 
 
 def batch_names(state_path: Path) -> list[str]:
     """Return the names of all batches, each once, oldest first. Raises UsageError without a journal."""
-    path = _journal(state_path)
+    path = journal_of(state_path)
     with closing(open_read_only(path)) as connection, explained(path):
         return [name for (name,) in connection.execute("SELECT name FROM batch GROUP BY name ORDER BY min(id)")]
-
-
-def last_pass(state_path: Path, scope: Scope) -> Pass | None:
-    """Return the last pass over a batch; None where there is none."""
-    path = state_path / NAME
-    if not path.exists():
-        return None
-    with closing(open_read_only(path, oldest=1)) as connection, explained(path):
-        names = (scope.platform, scope.workspace, scope.batch)
-        row = connection.execute(
-            "SELECT id FROM batch WHERE platform = ? AND workspace = ? AND name = ?", names
-        ).fetchone()
-        return None if row is None else _last_pass(connection, row[0])
 
 
 def is_rehearsal(state_path: Path, scope: Scope) -> bool | None:
@@ -152,27 +129,6 @@ _KNOWS_REHEARSALS = 3
 _REHEARSAL = """
     SELECT rehearsal FROM batch WHERE platform = ? AND workspace = ? AND name = ?
       AND EXISTS (SELECT 1 FROM job WHERE job.batch = batch.id AND state = 'created')
-"""
-
-
-def unfinished_sources(state_path: Path, scope: Scope) -> list[str]:
-    """Return the sources of the batch's jobs that have no known end, or were shown to have no run (NotCreated).
-
-    First met first; [] where there is no journal.
-    """
-    path = state_path / NAME
-    if not path.exists():
-        return []
-    with closing(open_read_only(path, oldest=1)) as connection, explained(path):
-        rows = connection.execute(_UNFINISHED_SOURCES, (scope.platform, scope.workspace, scope.batch)).fetchall()
-    return [source for (source,) in rows]
-
-
-_UNFINISHED_SOURCES = """
-    SELECT source FROM job JOIN batch ON batch.id = job.batch
-    WHERE platform = ? AND workspace = ? AND batch.name = ?
-      AND state <> 'created' AND (state IN ('pending', 'unresolved') OR error_code = 'NotCreated')
-    GROUP BY source ORDER BY min(job.id)
 """
 
 
@@ -205,7 +161,7 @@ def _batch_status(connection: sqlite3.Connection, batch: int, scope: Scope, now:
     (total,) = connection.execute("SELECT count(*) FROM job WHERE batch = ?", (batch,)).fetchone()
     counts = dict.fromkeys(State, 0) | {State(state): count for state, count in rest}
     counts[State.CREATED] = total - sum(counts.values())
-    return BatchStatus(scope, counts, _oldest(connection, batch, now), _last_pass(connection, batch))
+    return BatchStatus(scope, counts, _oldest(connection, batch, now), find_last_pass(connection, batch))
 
 
 def _oldest(connection: sqlite3.Connection, batch: int, now: float) -> Waiting | None:
@@ -217,7 +173,8 @@ def _oldest(connection: sqlite3.Connection, batch: int, now: float) -> Waiting |
     return Waiting(row[0], State(row[1]), row[2], now - row[2]) if row else None
 
 
-def _last_pass(connection: sqlite3.Connection, batch: int) -> Pass | None:
+def find_last_pass(connection: sqlite3.Connection, batch: int) -> Pass | None:
+    """Return the last pass over the batch with this id; None where there is none."""
     row = connection.execute(
         "SELECT started_at, ended_at, exit_code, counts, remaining FROM pass WHERE batch = ? ORDER BY id DESC LIMIT 1",
         (batch,),
@@ -228,7 +185,8 @@ def _last_pass(connection: sqlite3.Connection, batch: int) -> Pass | None:
     return Pass(started_at, ended_at, exit_code, json.loads(counts) if counts else None, left)
 
 
-def _journal(state_path: Path) -> Path:
+def journal_of(state_path: Path) -> Path:
+    """Return the journal's path. Raises UsageError where there is none."""
     path = state_path / NAME
     if not path.exists():
         raise UsageError(f"There is no journal in {state_path} yet: `ingestor run --state {state_path}` makes one.")

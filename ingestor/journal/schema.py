@@ -97,6 +97,9 @@ MIGRATIONS = (
     CREATE TABLE indexed (last INTEGER NOT NULL);       -- one row: up to which job `known` goes
     INSERT INTO indexed SELECT coalesce(max(id), 0) FROM job;
     """,
+    """
+    ALTER TABLE pass ADD COLUMN files TEXT;             -- JSON array: the files it was to read; NULL: nobody knows
+    """,
 )
 """Step n brings a file from version n to n + 1. A step that was ever released is never changed."""
 

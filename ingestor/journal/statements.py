@@ -42,6 +42,15 @@ _rows = msgspec.json.Decoder(list[Row], strict=False).decode  # SQLite tells tru
 
 
 @dataclass(frozen=True, slots=True)
+class Beginning:
+    """When a pass begins, whether its runs go to this machine (None: nobody knows), and the files it is to read."""
+
+    now: float
+    rehearsal: bool | None
+    files: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Ending:
     """How a pass ended: records per outcome, jobs left without one, the exit code, when; `told` as in Settlement."""
 
@@ -193,10 +202,13 @@ def release(connection: sqlite3.Connection, numbers: Sequence[int], *, after: in
         )
 
 
-def start_pass(connection: sqlite3.Connection, batch: int, *, now: float, rehearsal: bool | None) -> int:
-    """Write that a pass over the batch begins, and where its runs go; return its id."""
-    connection.execute("UPDATE batch SET rehearsal = coalesce(?, rehearsal) WHERE id = ?", (rehearsal, batch))
-    started = connection.execute("INSERT INTO pass (batch, started_at) VALUES (?, ?)", (batch, now))
+def start_pass(connection: sqlite3.Connection, batch: int, beginning: Beginning) -> int:
+    """Write that a pass over the batch begins; return its id."""
+    connection.execute("UPDATE batch SET rehearsal = coalesce(?, rehearsal) WHERE id = ?", (beginning.rehearsal, batch))
+    started = connection.execute(
+        "INSERT INTO pass (batch, started_at, files) VALUES (?, ?, ?)",
+        (batch, beginning.now, json.dumps(beginning.files)),
+    )
     return cast("int", started.lastrowid)
 
 

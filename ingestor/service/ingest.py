@@ -1,7 +1,7 @@
 """One batch from its input to its account."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -60,6 +60,7 @@ async def ingest(
     settings: Settings,
     *,
     names: tuple[str, ...] = (),
+    files: Sequence[str] = (),
     metrics: Metrics | None = None,
     on_start: Callable[[Stop], None] | None = None,
     wrap: Wrap = as_they_are,
@@ -70,6 +71,7 @@ async def ingest(
         source: the records (`sources.reader`).
         settings: with a target that is whole (`settings.rules.require_target`).
         names: what the log calls the sources.
+        files: those that can be read again, for `resume`.
         metrics: counts what happens, for those who watch.
         on_start: is given what ends the batch in order.
         wrap: puts something between the pipeline and its ports.
@@ -87,7 +89,7 @@ async def ingest(
         refuse_a_mixed_batch(settings, scope, endpoint)
         async with SqliteJournal.open(state, scope, clock) as journal, _account(settings, metrics, journal) as account:
             account.reporter.emit(BatchStarted(batch=scope.batch, target=endpoint.display, sources=names))
-            await journal.start_pass(rehearsal=endpoint.is_on_this_machine)
+            await journal.start_pass(rehearsal=endpoint.is_on_this_machine, files=files)
             await account.telling.catch_up()
             async with account.telling.confirming():
                 ports = wrap(Ports(journal, target, account.reporter))

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from ingestor.flow.pipeline import Ending
 from ingestor.flow.reconciliation import Reconciliation
 from ingestor.journal.journal import SqliteJournal
+from ingestor.journal.leftovers import batches
 from ingestor.journal.lock import StateDirectory
-from ingestor.journal.reader import batches
 from ingestor.model.errors import ExitCode, IngestorError
 from ingestor.model.events import BatchFinished, BatchHalted, BatchStarted
 from ingestor.model.outcome import Outcome

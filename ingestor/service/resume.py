@@ -3,7 +3,8 @@
 from contextlib import suppress
 from dataclasses import replace
 
-from ingestor.journal.reader import Pass, batches, last_pass, unfinished_sources
+from ingestor.journal.leftovers import batches, last_pass, unfinished_sources, unread_files
+from ingestor.journal.reader import Pass
 from ingestor.model.errors import ExitCode, UsageError
 from ingestor.policy.identity import Scope
 from ingestor.report.text import printable
@@ -23,19 +24,26 @@ _EARLY_ENDS = {
 
 
 def resume(settings: Settings, *, wrap: Wrap = as_they_are) -> ExitCode:
-    """Bring in the standard input that was kept, and read again the files whose jobs have no known end.
+    """Bring in the standard input that was kept, the files whose jobs have no known end, and those of the last run.
 
-    What is done stays done; a job whose token no longer protects it is not sent (see `reconcile`). Where there is
-    neither, but the last run did not come to its end, that is told, and the exit code is STOPPED: only `run` knows
-    which files were not read yet. Raises IngestorError, also where such a file is no longer there.
+    The files of the last run are read where it did not come to its end. What is done stays done; a job whose token no
+    longer protects it is not sent (see `reconcile`). Where there is none of that, but the last run did not come to
+    its end, that is told, and the exit code is STOPPED: what its standard input still had, only `run` can read.
+    Raises IngestorError, also where such a file is no longer there.
     """
     scope = scope_of(settings)
     spool = Spool(settings.state, scope)
-    files = [name for name in unfinished_sources(settings.state, scope) if name != STDIN]
+    files = _files(settings, scope)
     if not files and spool.is_empty:
         return _nothing_left(settings, scope)
     names = locate(files) if files else []
     return bring_in(settings, Reader(names, scope, spool), names or [STDIN], spool, wrap)
+
+
+def _files(settings: Settings, scope: Scope) -> list[str]:
+    """Return the files to read: first those that something is in doubt of."""
+    names = [*unfinished_sources(settings.state, scope), *unread_files(settings.state, scope)]
+    return [name for name in dict.fromkeys(names) if name != STDIN]
 
 
 def _nothing_left(settings: Settings, scope: Scope) -> ExitCode:
@@ -46,8 +54,8 @@ def _nothing_left(settings: Settings, scope: Scope) -> ExitCode:
         print(f"Nothing is left to resume of batch {batch} in {printable(str(settings.state))}.")
     else:
         print(
-            f"The last run of batch {batch} {early}. No standard input is kept and no record is in doubt, so there is "
-            "nothing to resume: files are read on by the same `ingestor run` command."
+            f"The last run of batch {batch} {early}, and nothing is kept of it: what it had not read yet is read by "
+            "the same `ingestor run` command."
         )
     for name in _others(settings, scope):
         print(f"Batch {printable(name)} has something to resume: --batch {printable(name)}")
@@ -69,4 +77,5 @@ def _others(settings: Settings, scope: Scope) -> list[str]:
 
 
 def _has_something(settings: Settings, scope: Scope) -> bool:
-    return bool(unfinished_sources(settings.state, scope)) or not Spool(settings.state, scope).is_empty
+    unfinished = unfinished_sources(settings.state, scope) or unread_files(settings.state, scope)
+    return bool(unfinished) or not Spool(settings.state, scope).is_empty

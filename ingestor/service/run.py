@@ -90,7 +90,15 @@ async def _batch(
             asyncio.get_running_loop().call_later(settings.time_budget, stop, "the --time-budget is used up")
 
     async with progress(settings, metrics):
-        finished = await ingest(source, settings, names=tuple(names), metrics=metrics, on_start=started, wrap=wrap)
+        finished = await ingest(
+            source,
+            settings,
+            names=tuple(names),
+            files=source.files,
+            metrics=metrics,
+            on_start=started,
+            wrap=wrap,
+        )
     _print_summary(settings, finished, metrics)
     return finished
 

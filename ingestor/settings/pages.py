@@ -38,7 +38,7 @@ _RUN_CODES = {
 }
 _RESUME_CODES = {
     **_RUN_CODES,
-    75: "stopped early; or nothing to resume, but the last run did not come to its end: give its command again",
+    75: "stopped early; or nothing is kept of a run that did not come to its end: give its command again",
 }
 _RECONCILE_CODES = {
     0: "nothing is unresolved any more",
@@ -123,9 +123,9 @@ COMMANDS = {
         Command(
             name="resume",
             purpose="finish what a stopped batch left",
-            text="Finish what a stopped or killed run left: standard input that was read and kept, and the files\n"
-            "whose records have no known end, which are read again. What is done stays done. Files that the run\n"
-            "had not read to the end are read on by the same `ingestor run` command, not by this one.",
+            text="Finish what a stopped or killed run left: standard input that was read and kept, files whose\n"
+            "records have no known end, and the files of the last run, if it did not come to its end. They are\n"
+            "read again, and what is done stays done.",
             examples=(
                 ("ingestor resume --config sidecar.toml", "after the pod was killed"),
                 ("ingestor resume --config sidecar.toml --batch nightly", "what another batch left"),

@@ -31,6 +31,11 @@ class Reader:
         sizes = [stored.size for stored in self._inputs]
         self.total_bytes = None if None in sizes else sum(size or 0 for size in sizes)
 
+    @property
+    def files(self) -> list[str]:
+        """The inputs that can be read again, by the names under which they were found."""
+        return [stored.name for stored in self._inputs if stored.name != STDIN]
+
     async def batches(self) -> AsyncIterator[Sequence[Job | Reject]]:
         """See the port `Input`."""
         if self._stopped:

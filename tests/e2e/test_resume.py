@@ -1,5 +1,7 @@
 """Standard input can't be read twice: what was read is finished by `resume`, or by the next `run`."""
 
+import signal
+
 import pytest
 
 from ingestor.simulator.options import SimulatorOptions
@@ -64,21 +66,40 @@ async def test_with_nothing_left_there_is_nothing_to_resume(program: Program, si
     assert (ended.code, ended.stdout) == (0, "Nothing is left to resume of batch default in .ingestor.\n")
 
 
-async def test_files_that_were_not_read_to_the_end_are_left_to_run(program: Program, simulator: Simulator) -> None:
-    wanted = list(records(3000))
-    command = ("run", *aim(simulator), program.write("runs.jsonl", wanted))
-    running = await program.start(*command, *SLOWLY)
+@pytest.mark.parametrize("way", [signal.SIGTERM, signal.SIGKILL])
+async def test_files_that_a_run_did_not_reach_are_read_on(
+    program: Program, simulator: Simulator, way: signal.Signals
+) -> None:
+    wanted = list(records(900))
+    names = [program.write(f"runs-{part}.jsonl", wanted[part::3]) for part in range(3)]
+    running = await program.start("run", *aim(simulator), *SLOWLY, *names)
     await running.until(lambda: simulator.account.run_count >= 20)
-    running.send(15)
+    running.send(way)
+    await running.end()
+    resuming = await program.start("resume", *aim(simulator), *SLOWLY)
+    await resuming.until(lambda: simulator.account.run_count >= 350)
+    resuming.send(way)
+    await resuming.end()
+    assert simulator.account.run_count < 900
+
+    assert (await program.run("resume", *aim(simulator))).code == 0
+    assert_each_is_one_run(simulator, wanted, program.rows())
+    ended = await program.run("resume", *aim(simulator))
+    assert (ended.code, ended.stdout) == (0, "Nothing is left to resume of batch default in .ingestor.\n")
+
+
+async def test_what_nobody_kept_is_left_to_run(program: Program, simulator: Simulator) -> None:
+    running = await program.start("run", *aim(simulator), "--no-spool")
+    await running.write(GOOD)
+    await running.until(lambda: simulator.account.run_count == 1)
+    running.send(signal.SIGTERM)
     assert (await running.end()).code == 75
     ended = await program.run("resume", *aim(simulator))
     assert ended.code == 75
     assert ended.stdout == (
-        "The last run of batch default was stopped early. No standard input is kept and no record is in doubt, so "
-        "there is nothing to resume: files are read on by the same `ingestor run` command.\n"
+        "The last run of batch default was stopped early, and nothing is kept of it: what it had not read yet is read "
+        "by the same `ingestor run` command.\n"
     )
-    assert (await program.run(*command)).code == 0
-    assert (await program.run("resume", *aim(simulator))).code == 0
 
 
 async def test_a_halted_run_is_not_taken_for_a_finished_one(program: Program) -> None:
@@ -86,8 +107,7 @@ async def test_a_halted_run_is_not_taken_for_a_finished_one(program: Program) ->
         command = ("run", *aim(simulator, workspace="another"), program.write("runs.jsonl", records(50)))
         assert (await program.run(*command)).code == 4
         ended = await program.run("resume", *aim(simulator, workspace="another"))
-    assert ended.code == 75
-    assert "The last run of batch default was halted." in ended.stdout
+    assert ended.code == 4, "it tries the files again"
 
 
 async def test_other_batches_that_have_something_to_resume_are_named(program: Program, simulator: Simulator) -> None:
