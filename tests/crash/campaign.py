@@ -31,6 +31,7 @@ KINDS = frozenset((command, point) for command, points in POINTS.items() for poi
 _SENDERS = ("0", "0", "1")  # mostly one process for all: a second one costs as long to start as the first
 _INCOMPLETE = 3
 _STOPPED = 75
+_RECONCILIATIONS = 5
 _AGED = 25 * 3600.0
 _ROUND = (("run", True), ("run", False), ("reconcile", True), ("run", True), ("run", False), ("reconcile", False))
 
@@ -113,12 +114,18 @@ class Campaign:
     async def _finish(self) -> None:
         """Let the batch be done, by `resume` or by the next `run`; what grew old has to be reconciled before."""
         if self._is_aged:
-            await self._complete("reconcile", may={_INCOMPLETE})
+            await self._reconcile()
         if self._feed is not None and not self._feed.is_dry:
             await self._complete("run")
         last = self._random.choice(("run", "resume"))
-        if await self._complete(last, may={_STOPPED} if last == "resume" else ()) == _STOPPED:
-            await self._complete("run")  # as it was told to: it reads the file on
+        if await self._complete(last, may=self._may(last) - {_INCOMPLETE}) == _STOPPED:
+            await self._complete("run")  # as it was told to
+
+    async def _reconcile(self) -> None:
+        """Settle what grew old. A job whose look-up fails ten times in a row is left to the next reconciliation."""
+        for _ in range(_RECONCILIATIONS):
+            if await self._complete("reconcile", may={_INCOMPLETE}) == 0:
+                return
 
     async def _complete(self, command: str, may: Collection[int] = ()) -> int:
         stdin = self._stdin(command)
@@ -132,10 +139,10 @@ class Campaign:
     def _stdin(self, command: str) -> int:
         return self._feed.descriptor if self._feed is not None and command == "run" else DEVNULL
 
-    def _may(self, command: str) -> Collection[int]:
-        """Say with what a process may end that is not killed: something may be unresolved, or left to `run`."""
+    def _may(self, command: str) -> set[int]:
+        """Say with what a process may end that is not killed: with something unresolved, or nothing kept of a pipe."""
         unresolved = {_INCOMPLETE} if command == "reconcile" or self._is_aged else set()
-        return unresolved | ({_STOPPED} if command == "resume" else set())
+        return unresolved | ({_STOPPED} if command == "resume" and self._feed is not None else set())
 
     def _has_had(self, requests: int) -> bool:
         """Whether the service has had this many requests."""
