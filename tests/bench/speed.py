@@ -22,7 +22,7 @@ from tests.bench.process import ROOT
 from tests.bench.sink import sink
 from tests.bench.table import Table
 
-FULL = Effort(rounds=4, records=30_000, slow_records=5_000, trial_records=1_000)
+FULL = Effort(rounds=3, records=60_000, slow_records=5_000, trial_records=1_000)
 QUICK = Effort(rounds=3, records=6_000, slow_records=1_000, trial_records=300)
 FULL_COUNTS = (1_000, 10_000, 100_000, 1_000_000)
 QUICK_COUNTS = (1_000, 10_000, 50_000)
