@@ -118,12 +118,13 @@ class SqliteJournal:
         """
         self._told = count
 
-    async def start_pass(self, *, rehearsal: bool | None = None, files: Sequence[str] = ()) -> None:
+    async def start_pass(self, *, rehearsal: bool | None = None, files: Mapping[str, str] | None = None) -> None:
         """Record that a pass over the batch begins, whether it is a rehearsal, and the files that it is to read.
 
-        Raises JournalError.
+        `files` are absolute paths by their names as sources. Raises JournalError.
         """
-        await self._writer.do(self._batch.start_pass, Beginning(self._clock.moment().wall, rehearsal, list(files)))
+        beginning = Beginning(self._clock.moment().wall, rehearsal, dict(files or {}))
+        await self._writer.do(self._batch.start_pass, beginning)
 
     async def finish_pass(self, counts: Mapping[str, int], *, left: int, exit_code: int) -> None:
         """Record how the pass ended: records per outcome, jobs left without one. Raises JournalError."""

@@ -1,7 +1,9 @@
 """What earlier passes over a batch left, for `resume`. Journals of every version are read as they are."""
 
 import json
+from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 from ingestor.journal.database import NAME, explained, open_read_only
@@ -47,21 +49,31 @@ def unfinished_sources(state_path: Path, scope: Scope) -> list[str]:
     return [source for (source,) in rows]
 
 
-def unread_files(state_path: Path, scope: Scope) -> list[str]:
-    """Return the files that the last pass over the batch was to read, where it did not come to its end; else []."""
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What the last pass over a batch was to read: absolute paths by the names that are sources in the journal.
+
+    `are_unread` is whether it did not come to its end.
+    """
+
+    paths: Mapping[str, str]
+    are_unread: bool
+
+
+def last_files(state_path: Path, scope: Scope) -> Files:
+    """Return the files that the last pass over the batch was to read, as far as anybody knows."""
     path = state_path / NAME
     if not path.exists():
-        return []
+        return _NONE
     with closing(open_read_only(path, oldest=1)) as connection, explained(path):
         if version(connection) < _KNOWS_FILES:
-            return []
+            return _NONE
         names = (scope.platform, scope.workspace, scope.batch)
         row = connection.execute(_LAST_FILES, names).fetchone()
-    if row is None or row[0] is None or row[1] in _COMPLETE:
-        return []
-    return list(json.loads(row[0]))
+    return _NONE if row is None or row[0] is None else Files(json.loads(row[0]), row[1] not in _COMPLETE)
 
 
+_NONE = Files({}, are_unread=False)
 _KNOWS_FILES = 6
 _COMPLETE = (ExitCode.OK, ExitCode.INCOMPLETE)
 _LAST_FILES = """

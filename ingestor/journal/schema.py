@@ -98,7 +98,7 @@ MIGRATIONS = (
     INSERT INTO indexed SELECT coalesce(max(id), 0) FROM job;
     """,
     """
-    ALTER TABLE pass ADD COLUMN files TEXT;             -- JSON array: the files it was to read; NULL: nobody knows
+    ALTER TABLE pass ADD COLUMN files TEXT;             -- JSON object: source -> path, of what it was to read
     """,
 )
 """Step n brings a file from version n to n + 1. A step that was ever released is never changed."""

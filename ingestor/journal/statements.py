@@ -43,11 +43,14 @@ _rows = msgspec.json.Decoder(list[Row], strict=False).decode  # SQLite tells tru
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """When a pass begins, whether its runs go to this machine (None: nobody knows), and the files it is to read."""
+    """When a pass begins, whether its runs go to this machine (None: nobody knows), and what it is to read.
+
+    `files` are absolute paths, by the names that are its sources.
+    """
 
     now: float
     rehearsal: bool | None
-    files: Sequence[str]
+    files: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,11 +206,12 @@ def release(connection: sqlite3.Connection, numbers: Sequence[int], *, after: in
 
 
 def start_pass(connection: sqlite3.Connection, batch: int, beginning: Beginning) -> int:
-    """Write that a pass over the batch begins; return its id."""
+    """Write that a pass over the batch begins; return its id. What the one before was to read is forgotten."""
     connection.execute("UPDATE batch SET rehearsal = coalesce(?, rehearsal) WHERE id = ?", (beginning.rehearsal, batch))
+    connection.execute("UPDATE pass SET files = NULL WHERE id = (SELECT max(id) FROM pass WHERE batch = ?)", (batch,))
+    files = json.dumps({storable(source): path for source, path in beginning.files.items()})
     started = connection.execute(
-        "INSERT INTO pass (batch, started_at, files) VALUES (?, ?, ?)",
-        (batch, beginning.now, json.dumps(beginning.files)),
+        "INSERT INTO pass (batch, started_at, files) VALUES (?, ?, ?)", (batch, beginning.now, files)
     )
     return cast("int", started.lastrowid)
 

@@ -1,7 +1,7 @@
 """One batch from its input to its account."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -60,7 +60,7 @@ async def ingest(
     settings: Settings,
     *,
     names: tuple[str, ...] = (),
-    files: Sequence[str] = (),
+    files: Mapping[str, str] | None = None,
     metrics: Metrics | None = None,
     on_start: Callable[[Stop], None] | None = None,
     wrap: Wrap = as_they_are,
@@ -71,7 +71,7 @@ async def ingest(
         source: the records (`sources.reader`).
         settings: with a target that is whole (`settings.rules.require_target`).
         names: what the log calls the sources.
-        files: those that can be read again, for `resume`.
+        files: those that can be read again, for `resume`: absolute paths by the names that are their sources.
         metrics: counts what happens, for those who watch.
         on_start: is given what ends the batch in order.
         wrap: puts something between the pipeline and its ports.

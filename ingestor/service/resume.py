@@ -3,7 +3,7 @@
 from contextlib import suppress
 from dataclasses import replace
 
-from ingestor.journal.leftovers import batches, last_pass, unfinished_sources, unread_files
+from ingestor.journal.leftovers import batches, last_files, last_pass, unfinished_sources
 from ingestor.journal.reader import Pass
 from ingestor.model.errors import ExitCode, UsageError
 from ingestor.policy.identity import Scope
@@ -36,14 +36,16 @@ def resume(settings: Settings, *, wrap: Wrap = as_they_are) -> ExitCode:
     files = _files(settings, scope)
     if not files and spool.is_empty:
         return _nothing_left(settings, scope)
-    names = locate(files) if files else []
-    return bring_in(settings, Reader(names, scope, spool), names or [STDIN], spool, wrap)
+    paths = locate(list(files)) if files else []
+    reader = Reader(paths, scope, spool, sources=files)
+    return bring_in(settings, reader, [files[path] for path in paths] or [STDIN], spool, wrap)
 
 
-def _files(settings: Settings, scope: Scope) -> list[str]:
-    """Return the files to read: first those that something is in doubt of."""
-    names = [*unfinished_sources(settings.state, scope), *unread_files(settings.state, scope)]
-    return [name for name in dict.fromkeys(names) if name != STDIN]
+def _files(settings: Settings, scope: Scope) -> dict[str, str]:
+    """Return the files to read, first those that something is in doubt of: the source that each was, by its path."""
+    known = last_files(settings.state, scope)
+    sources = [*unfinished_sources(settings.state, scope), *(known.paths if known.are_unread else ())]
+    return {known.paths.get(source, source): source for source in sources if source != STDIN}
 
 
 def _nothing_left(settings: Settings, scope: Scope) -> ExitCode:
@@ -77,5 +79,4 @@ def _others(settings: Settings, scope: Scope) -> list[str]:
 
 
 def _has_something(settings: Settings, scope: Scope) -> bool:
-    unfinished = unfinished_sources(settings.state, scope) or unread_files(settings.state, scope)
-    return bool(unfinished) or not Spool(settings.state, scope).is_empty
+    return bool(_files(settings, scope)) or not Spool(settings.state, scope).is_empty

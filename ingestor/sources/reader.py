@@ -1,7 +1,8 @@
 """The port Input over files and standard input."""
 
 import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from ingestor.model.job import Job, Line, Reject
 from ingestor.policy.identity import Scope
@@ -13,15 +14,26 @@ from ingestor.sources.seams import whole_lines
 from ingestor.sources.spool import Spool
 from ingestor.sources.stored import Stored
 
+_AS_THEY_ARE: Mapping[str, str] = MappingProxyType({})
+
 
 class Reader:
     """Reads inputs one after the other in a thread of its own, which also unpacks and validates.
 
     The thread is a daemon: nothing waits for one that is blocked in a silent standard input. With a `spool`, standard
-    input is kept there while it is read, and what earlier processes left there comes first.
+    input is kept there while it is read, and what earlier processes left there comes first. `sources` are what inputs
+    are called by their names, where that is something else.
     """
 
-    def __init__(self, names: Sequence[str], scope: Scope, spool: Spool | None = None) -> None:
+    def __init__(
+        self,
+        names: Sequence[str],
+        scope: Scope,
+        spool: Spool | None = None,
+        *,
+        sources: Mapping[str, str] = _AS_THEY_ARE,
+    ) -> None:
+        self._sources = sources
         self._inputs = [] if spool is None else spool.leftovers(self._count)
         self._inputs += [self._input(name, spool) for name in names]
         self._scope = scope
@@ -32,9 +44,9 @@ class Reader:
         self.total_bytes = None if None in sizes else sum(size or 0 for size in sizes)
 
     @property
-    def files(self) -> list[str]:
-        """The inputs that can be read again, by the names under which they were found."""
-        return [stored.name for stored in self._inputs if stored.name != STDIN]
+    def files(self) -> dict[str, str]:
+        """The absolute paths of the inputs that can be read again, by what they are called."""
+        return {stored.name: path for stored in self._inputs if (path := stored.lasting_path) is not None}
 
     async def batches(self) -> AsyncIterator[Sequence[Job | Reject]]:
         """See the port `Input`."""
@@ -77,7 +89,7 @@ class Reader:
     def _input(self, name: str, spool: Spool | None) -> Stored:
         if spool is not None and name == STDIN:
             return spool.standard_input(self._count)
-        return Stored(name, self._count)
+        return Stored(self._sources.get(name, name), self._count, path=name)
 
     def _count(self, count: int) -> None:
         self.read_bytes += count

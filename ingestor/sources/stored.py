@@ -12,6 +12,7 @@ from typing import Protocol
 from ingestor.sources.locate import STDIN
 
 _BUFFER = 256 * 1024
+_DESCRIPTORS = ("/dev/stdin", "/dev/fd/", "/proc/")
 
 
 class BrokenSourceError(Exception):
@@ -35,6 +36,13 @@ class Stored:
         if self._path == STDIN or not os.path.isfile(self._path):
             return None
         return os.path.getsize(self._path)
+
+    @property
+    def lasting_path(self) -> str | None:
+        """The absolute path under which another process can read the same, None where it is no file or a descriptor."""
+        path = os.path.abspath(self._path)
+        lasts = self.name != STDIN and os.path.isfile(path) and not path.startswith(_DESCRIPTORS)
+        return path if lasts else None
 
     @property
     def is_torn(self) -> bool:

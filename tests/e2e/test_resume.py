@@ -1,5 +1,6 @@
 """Standard input can't be read twice: what was read is finished by `resume`, or by the next `run`."""
 
+import os
 import signal
 
 import pytest
@@ -8,7 +9,7 @@ from ingestor.simulator.options import SimulatorOptions
 from ingestor.simulator.sample import records
 from ingestor.simulator.server import Simulator
 from tests.e2e.accounts import assert_each_is_one_run
-from tests.e2e.program import Program, aim, to_lines
+from tests.e2e.program import COMMAND, Program, aim, to_lines
 
 SLOWLY = ("--rate", "100", "--output", "json")
 GOOD = b'{"job_id": "a", "run_name": "a"}\n'
@@ -86,6 +87,48 @@ async def test_files_that_a_run_did_not_reach_are_read_on(
     assert_each_is_one_run(simulator, wanted, program.rows())
     ended = await program.run("resume", *aim(simulator))
     assert (ended.code, ended.stdout) == (0, "Nothing is left to resume of batch default in .ingestor.\n")
+
+
+@pytest.mark.parametrize("way", [signal.SIGTERM, signal.SIGKILL])
+async def test_a_file_is_read_on_from_any_folder_whatever_its_name(
+    program: Program, simulator: Simulator, way: signal.Signals
+) -> None:
+    wanted = list(records(400))
+    (program.folder / "monday").mkdir()
+    (program.folder / "tuesday").mkdir()
+    here, there = Program(program.folder / "monday"), Program(program.folder / "tuesday")
+    state = ("--state", str(program.folder / ".ingestor"))
+    name = os.fsdecode(b"caf\xe9.jsonl")
+    running = await here.start("run", *aim(simulator), *SLOWLY, *state, here.write(name, wanted))
+    await running.until(lambda: simulator.account.run_count >= 20)
+    running.send(way)
+    await running.end()
+    there.write(name, records(410))
+    resuming = await there.start("resume", *aim(simulator), *SLOWLY, *state)
+    await resuming.until(lambda: simulator.account.run_count >= 50)
+    resuming.send(way)
+    await resuming.end()
+
+    assert (await there.run("resume", *aim(simulator), *state)).code == 0
+    assert_each_is_one_run(simulator, wanted, program.rows())
+    assert {row["source"] for row in program.rows()} == {"caf\\udce9.jsonl"}
+
+
+@pytest.mark.parametrize(
+    ("name", "given"), [("fifo", "cat runs.jsonl > fifo & exec"), ("/dev/stdin", "exec < runs.jsonl; exec")]
+)
+async def test_a_pipe_or_a_descriptor_is_left_to_run(
+    program: Program, simulator: Simulator, name: str, given: str
+) -> None:
+    program.write("runs.jsonl", records(300))
+    os.mkfifo(program.folder / "fifo")
+    shell = ("sh", "-c", f'{given} "$0" "$@"', *COMMAND)
+    running = await program.start("run", *aim(simulator), *SLOWLY, name, command=shell)
+    await running.until(lambda: simulator.account.run_count >= 20)
+    running.send(signal.SIGTERM)
+    assert (await running.end()).code == 75
+    ended = await program.run("resume", *aim(simulator))
+    assert (ended.code, "nothing is kept of it" in ended.stdout) == (75, True)
 
 
 async def test_what_nobody_kept_is_left_to_run(program: Program, simulator: Simulator) -> None:
