@@ -2,10 +2,12 @@
 
 Answers that get slower while no more of them come are a queue, and our own attempts wait in it. Then as many are let
 out as the service answers in twice its own latency. Where fewer in flight leave the latency as it was, it is no queue
-of ours but the way the service is now, and it is given as many as its throughput needs again.
+of ours but the way the service is now, and it is given as many as its throughput needs again. A latency that rose
+little by little looks like a queue all the way down. So where it is no longer fewer that are let out, it is a few more
+now and then: if more answers come of it, there is no queue.
 """
 
-from math import ceil
+from math import ceil, sqrt
 from statistics import median
 
 _PERIOD = 0.5
@@ -19,6 +21,10 @@ _SLACK = 0.05
 _FEWEST = 4
 _GROWTH = 1.5
 _FEWER = 0.7
+_LOOK, _SURE = 1.1, 2.0
+_SOON, _SELDOM = 2, 64
+"""Periods until a few more are let out: the first time, and at most. It is twice as many after each time."""
+
 _FASTER = 0.8
 """Answers that take less than this share of what they took are faster; more than its inverse, slower."""
 
@@ -33,6 +39,8 @@ class LatencyWindow:
         self.size: int | None = None
         self._own = float("inf")
         self._before: tuple[float, float] | None = None
+        self._looking_from: tuple[int, float] | None = None
+        self._patience, self._waited = _SOON, 0
         self._began = self._first = now
         self._latencies: list[float] = []
 
@@ -54,6 +62,9 @@ class LatencyWindow:
 
     def _judge(self, throughput: float, latency: float) -> None:
         in_flight = throughput * latency
+        if self._looking_from is not None:
+            self._look(*self._looking_from, throughput, latency)
+            return
         if self._before is not None and self.size is not None and self.size <= _FEWER * self._before[0]:
             if _FASTER <= latency / self._before[1] <= 1 / _FASTER:
                 self._own, self.size = latency, None
@@ -63,8 +74,27 @@ class LatencyWindow:
         if latency > bearable:
             if self._before is None or latency > self._before[1]:
                 self._before = in_flight, latency
-            self.size = max(_FEWEST, ceil(throughput * bearable))
+            self._bound(max(_FEWEST, ceil(throughput * bearable)), throughput)
         else:
             self._before = None
             if self.size is not None and in_flight >= _FEWER * self.size:
                 self.size = ceil(_GROWTH * self.size)
+
+    def _bound(self, size: int, throughput: float) -> None:
+        """Let so many out; a few more for once, where that has been no fewer than before for long."""
+        self._waited = self._waited + 1 if self.size is not None and size >= self.size else 0
+        self.size = size
+        if self._waited >= self._patience:
+            self._waited, self._patience = 0, min(_SELDOM, 2 * self._patience)
+            self._looking_from, self.size = (size, throughput), ceil(_LOOK * size)
+
+    def _look(self, size: int, before: float, throughput: float, latency: float) -> None:
+        """Judge what more in flight than `size` bring, which brought `before` a second. Twice as many make sure."""
+        now = size if self.size is None else self.size
+        if throughput < sqrt(now / size) * before:
+            self.size, self._looking_from = size, None
+        elif now < _SURE * size:
+            self.size = ceil(_LOOK * now)
+        else:
+            self._own, self.size, self._patience = latency, None, _SOON
+            self._before = self._looking_from = None

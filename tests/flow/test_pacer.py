@@ -139,6 +139,25 @@ async def test_a_slow_but_steady_service_gets_as_many_in_flight_as_its_throughpu
     assert client.between(22.0, 29.0) >= 0.95 * 100 * 7
 
 
+@pytest.mark.parametrize("seconds", [2.0, 5.0, 10.0, 30.0])
+@pytest.mark.parametrize("times", [5.0, 15.0, 100.0])
+def test_a_service_that_becomes_slow_little_by_little_is_not_taken_for_a_queue(seconds: float, times: float) -> None:
+    async def scenario() -> None:
+        client = Client(100.0, latency=0.02)
+        await client.send(10.0)
+        began = asyncio.get_running_loop().time()
+
+        def latency() -> float:
+            return float(0.02 * times ** min(1.0, (asyncio.get_running_loop().time() - began) / seconds))
+
+        client.latency = latency
+        await client.send(seconds + 180.0)
+        end = began + seconds + 180.0
+        assert client.between(end - 30.0, end) >= 0.8 * 100 * 30
+
+    run_virtual(scenario())
+
+
 @pytest.mark.parametrize(
     ("rate", "latency", "bearable", "bearable_then"),
     [(20.0, 0.05, 12, 6), (50.0, 0.2, 28, 8), (100.0, 0.02, 15, 6), (100.0, 0.05, 20, 8), (200.0, 0.02, 25, 8)],
