@@ -111,8 +111,8 @@ class Intake:
         done = [(it.job, it.run_id) for it in admissions if it.standing is Standing.DONE]
         if done:
             self._account.emit(RecordsDuplicate(done))
-        for admission in admissions:
-            if admission.standing is not Standing.DONE:
+        if len(done) < len(admissions):
+            for admission in admissions:
                 self._place(admission)
 
     def _place(self, admission: Admission) -> None:

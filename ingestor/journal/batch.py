@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ingestor.journal import statements, unsettled, untold
-from ingestor.journal.admission import judge
+from ingestor.journal.admission import judge, move
 from ingestor.journal.index import MERGE_AFTER, KeyIndex, hash_of
 from ingestor.journal.statements import Beginning, Ending
 from ingestor.journal.unsettled import Page
@@ -75,15 +75,14 @@ class Batch:
     def _admit(self, connection: sqlite3.Connection, call: Admittance) -> list[Admission]:
         hashes = [hash_of(self._id, job.key) for job in call.jobs]
         rows = statements.find_rows(connection, self._id, call.jobs, hashes)
-        judged = [judge(job, rows.get(job.key), stamped=call.stamped, now=call.now) for job in call.jobs]
-        admissions = [judgement.admission for judgement in judged]
-        moves = [judgement.move for judgement in judged if judgement.move is not None]
+        admissions = [judge(job, rows.get(job.key), stamped=call.stamped, now=call.now) for job in call.jobs]
+        again = [(it, rows[it.job.key]) for it in admissions if it.standing in _MAY_END]
+        moves = [moved for admission, row in again if (moved := move(admission, row)) is not None]
         statements.move(connection, moves, now=call.now.time)
         if len(rows) < len(call.jobs):
             new = [it for it in zip(call.jobs, hashes, strict=True) if it[0].key not in rows]
             self._add(connection, new, call)
-        again = [it.job.key for it in admissions if it.standing in _MAY_END]
-        self._in_hand |= {key: rows[key].id for key in again}
+        self._in_hand |= {admission.job.key: row.id for admission, row in again}
         return admissions
 
     def _add(self, connection: sqlite3.Connection, new: Sequence[tuple[Job, int]], call: Admittance) -> None:
