@@ -142,9 +142,11 @@ def _advice(finished: BatchFinished, metrics: Metrics, files: Files) -> Iterator
         case ExitCode.STOPPED:
             yield "Run the same command again: it goes on where this one stopped."
         case _:
-            if metrics.halt is not None:
-                yield printable(metrics.halt.advice, 1000)
-            yield "Mend that and run the same command again: what is done stays done."
+            advice = "" if metrics.halt is None else printable(metrics.halt.advice, 1000)
+            if advice:
+                yield advice
+            if "the same command" not in advice:
+                yield "Mend that and run the same command again: what is done stays done."
 
 
 def _advice_for_the_incomplete(finished: BatchFinished, files: Files) -> Iterator[str]:

@@ -5,6 +5,7 @@ from textwrap import dedent
 
 import pytest
 
+from ingestor.flow.floor import AFTER_AN_ERROR
 from ingestor.model.events import BatchHalted, Event, RateChanged, RecordsDuplicate
 from ingestor.model.reply import Reply
 from ingestor.report.metrics import Metrics
@@ -178,6 +179,11 @@ def test_an_unlimited_pace_is_not_told() -> None:
     metrics = metrics_of(RateChanged(inf, "no limit"))
     assert json.loads(as_json(finished(), metrics, FILES))["pace"] is None
     assert "allowed" not in as_text(finished(), metrics, FILES)
+
+
+def test_advice_that_says_how_to_go_on_is_not_repeated() -> None:
+    halted = metrics_of(BatchHalted("The key can't be read.", AFTER_AN_ERROR))
+    assert as_text(finished(4), halted, FILES).count("the same command again") == 1
 
 
 def test_a_halted_batch_says_why_and_what_to_look_at() -> None:
