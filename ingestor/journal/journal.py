@@ -10,9 +10,8 @@ Invariants:
   call raises JournalError, and the process must end; the next one finds what the last good commit left.
 - `pending` and `unresolved` mean that the run may exist. They leave that state only through a result, or through
   `release` where this process itself wrote the intent. A new token is given only to a job that surely has no run.
-  `first_sent_at` is never made younger while the
-  service may remember the token.
-- Time goes on: how far it has come is written when the journal is opened, with all jobs that are admitted or end, soon
+  `first_sent_at` is never made younger while the service may remember the token.
+- Time goes on: how far it has come is written when the journal is opened, with all jobs that may be sent or end, soon
   after a step of the clock, each minute, and at its end; the next process goes on from there (see `policy.expiry`).
 - An outcome is told at least once: what is settled stays noted as untold until `told` says otherwise.
 - A key has one row in its batch, and is found: by an entry in `known` where its row is not past the mark in `indexed`,
