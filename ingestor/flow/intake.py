@@ -127,6 +127,8 @@ class Intake:
                 delivery = start(admission)
                 self._hand.add(delivery)
                 self._backlog.add(delivery)
+            case Standing.DONE:
+                pass  # told together with the others
 
     def _look_first(self, admission: Admission) -> None:
         """Queue a job for its look-up, which shows that there is no run only when all that was sent has settled."""

@@ -72,7 +72,8 @@ def _require(batch: str, settings: Settings) -> None:
     names = reader.batch_names(settings.state)
     if batch not in names:
         known = ", ".join(map(printable, names)) or "none yet"
-        raise UsageError(f"--batch {printable(batch)}: the journal in {settings.state} has no such batch, but {known}.")
+        state = printable(str(settings.state))
+        raise UsageError(f"--batch {printable(batch)}: the journal in {state} has no such batch; it has {known}.")
 
 
 def _write_csv(rows: Iterator[ResultRow]) -> None:

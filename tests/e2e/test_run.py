@@ -175,7 +175,7 @@ async def test_two_batches_of_the_same_records_are_two_sets_of_runs(program: Pro
 
     unknown = await program.run("results", "--batch", "wednesday")
     assert (unknown.code, unknown.stdout) == (2, "")
-    assert "has no such batch, but monday, tuesday." in unknown.stderr
+    assert "has no such batch; it has monday, tuesday." in unknown.stderr
 
 
 async def test_a_log_on_standard_output_is_all_that_is_there(program: Program, simulator: Simulator) -> None:
