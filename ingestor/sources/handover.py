@@ -8,7 +8,7 @@ from ingestor.model.job import Job, Reject
 
 MOST_RECORDS = 1000
 MOST_BYTES = 8 * 1024 * 1024
-"""What fills the buffer; the portion that does may go beyond."""
+"""What the buffer holds at most, unless a single portion is larger."""
 
 Record = Job | Reject
 
@@ -29,7 +29,7 @@ class Handover:
     def put(self, records: Sequence[Record], size: int) -> bool:
         """Hand over records of `size` bytes in all, waiting for room; False where nobody takes any more."""
         with self._lock:
-            while self._is_full() and not self._stopped:
+            while not self._stopped and not self._has_room(len(records), size):
                 self._lock.wait()
             if self._stopped:
                 return False
@@ -70,8 +70,9 @@ class Handover:
             self._lock.notify()
         self._filled.set()
 
-    def _is_full(self) -> bool:
-        return len(self._records) >= MOST_RECORDS or self._bytes >= MOST_BYTES
+    def _has_room(self, count: int, size: int) -> bool:
+        fits = len(self._records) + count <= MOST_RECORDS and self._bytes + size <= MOST_BYTES
+        return fits or not self._records
 
     def _tell(self) -> None:
         self._loop.call_soon_threadsafe(self._filled.set)

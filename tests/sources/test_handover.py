@@ -19,10 +19,10 @@ class Watched(Handover):
         super().__init__()
         self.was_full = threading.Event()
 
-    def _is_full(self) -> bool:
-        if full := super()._is_full():
+    def _has_room(self, count: int, size: int) -> bool:
+        if not (has_room := super()._has_room(count, size)):
             self.was_full.set()
-        return full
+        return has_room
 
 
 class Producer:
@@ -87,6 +87,17 @@ async def test_a_portion_goes_over_whole_and_one_of_nothing_wakes_nobody() -> No
     portion = [record(number) for number in range(MOST_RECORDS + 500)]
     await asyncio.to_thread(handover.put, portion, 1)
     assert await asyncio.wait_for(taking, 10) == portion
+
+
+async def test_a_portion_that_would_go_beyond_the_bound_waits_until_all_before_it_is_taken() -> None:
+    handover = Watched()
+    before, after = [[record(number) for number in range(MOST_RECORDS * part // 5)] for part in (4, 3)]
+    handover.put(before, 1)
+    putting = asyncio.create_task(asyncio.to_thread(handover.put, after, 1))
+    assert await asyncio.to_thread(handover.was_full.wait, 10)
+    assert await handover.take() == before
+    assert await putting
+    assert await handover.take() == after
 
 
 async def test_a_stop_frees_a_producer_that_waits_for_room() -> None:

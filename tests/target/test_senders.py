@@ -21,7 +21,7 @@ from ingestor.target.endpoint import Endpoint, aidp
 from ingestor.target.options import AuthKind, AuthOptions, TargetOptions
 from ingestor.target.senders.channel import Attempt, Channel, Message, Replied
 from ingestor.target.senders.pool import SenderPool
-from ingestor.target.senders.sender import SenderError
+from ingestor.target.senders.sender import Sender, SenderError
 from tests.target.conftest import Serve
 
 SECRET = "s3cr3t-t0ken"
@@ -133,6 +133,20 @@ async def test_senders_end_with_their_pool(service: Service) -> None:
         pids = pool.pids
         assert all(map(is_running, pids))
     assert not any(map(is_running, pids))
+
+
+async def test_a_sender_that_is_being_ended_is_killed_where_nobody_can_wait_for_it(service: Service) -> None:
+    sender = Sender(options_of(service))
+    await sender.start()
+    frozen = sender.pid
+    assert frozen is not None
+    os.kill(frozen, signal.SIGSTOP)
+    ending = asyncio.create_task(sender.close())
+    await asyncio.sleep(0)
+    ending.cancel()
+    await asyncio.wait({ending})
+    assert ending.cancelled()
+    assert not is_running(frozen)
 
 
 async def test_credentials_that_are_missing_are_told_before_anything_is_sent(service: Service) -> None:

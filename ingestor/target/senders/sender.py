@@ -113,16 +113,19 @@ class Sender:
                     await self._gone.wait()
 
     async def close(self) -> None:
-        """End the process and wait for it. Attempts that it still makes may be carried out."""
+        """End the process and wait for it. Attempts that it still makes may be carried out.
+
+        Where this is cancelled, the process gets no grace: it is killed, so that none is ever left behind.
+        """
         if self._channel is not None:
             self._channel.close()
         if self._process is not None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_GRACE):
-                    await self._process.wait()
-            if self._process.returncode is None:
-                self._process.kill()
-                await self._process.wait()
+            try:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_GRACE):
+                        await self._process.wait()
+            finally:
+                await _killed(self._process)
 
     async def _request(self, request: Request) -> Answer | None:
         """Return the answer to a request, None where the process is gone."""
@@ -150,6 +153,12 @@ class Sender:
         for asked in self._pending.values():
             if not asked.done():
                 asked.set_result(None)
+
+
+async def _killed(process: Process) -> None:
+    if process.returncode is None:
+        process.kill()
+        await process.wait()
 
 
 def _lost(request_id: str, begun: float) -> Reply:
