@@ -1,3 +1,4 @@
+import signal
 from secrets import randbelow
 
 import hypothesis
@@ -24,6 +25,7 @@ def pytest_configure_node(node: WorkerController) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     if hasattr(config, "workerinput"):
         config.option.seed = config.workerinput["seed"]
 

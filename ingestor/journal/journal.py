@@ -36,6 +36,7 @@ from ingestor.journal.writer import Writer
 from ingestor.model.job import Job
 from ingestor.model.outcome import Result
 from ingestor.model.ports import Admission, Timekeeper, Unsettled
+from ingestor.model.source import Source
 from ingestor.policy.identity import Scope
 
 WATCH_EVERY = 1.0
@@ -117,12 +118,12 @@ class SqliteJournal:
         """
         self._told = count
 
-    async def start_pass(self, *, rehearsal: bool | None = None, files: Mapping[str, str] | None = None) -> None:
-        """Record that a pass over the batch begins, whether it is a rehearsal, and the files that it is to read.
+    async def start_pass(self, *, rehearsal: bool | None = None, sources: Sequence[Source] = ()) -> None:
+        """Record that a pass over the batch begins, whether it is a rehearsal, and what it is to read.
 
-        `files` are absolute paths by their names as sources. Raises JournalError.
+        Raises JournalError.
         """
-        beginning = Beginning(self._clock.moment().wall, rehearsal, dict(files or {}))
+        beginning = Beginning(self._clock.moment().wall, rehearsal, sources)
         await self._writer.do(self._batch.start_pass, beginning)
 
     async def finish_pass(self, counts: Mapping[str, int], *, left: int, exit_code: int) -> None:

@@ -98,7 +98,14 @@ MIGRATIONS = (
     INSERT INTO indexed SELECT coalesce(max(id), 0) FROM job;
     """,
     """
-    ALTER TABLE pass ADD COLUMN files TEXT;             -- JSON object: source -> path, of what it was to read
+    CREATE TABLE input (                    -- what passes were to read; of those that came to their end, the last one
+        id INTEGER PRIMARY KEY,             -- grows: the order of reading
+        batch INTEGER NOT NULL REFERENCES batch,
+        path BLOB NOT NULL,                 -- empty where no other process can read the same
+        source TEXT NOT NULL,
+        pass INTEGER NOT NULL REFERENCES pass,          -- the last that was to read it
+        UNIQUE (batch, path, source)
+    );
     """,
 )
 """Step n brings a file from version n to n + 1. A step that was ever released is never changed."""

@@ -13,12 +13,14 @@ from typing import cast
 import msgspec
 from msgspec import Struct
 
+from ingestor.journal import inputs
 from ingestor.journal.index import FIND, hash_of
 from ingestor.journal.schema import State
 from ingestor.journal.values import Value, chunks, flat, places, present, storable
 from ingestor.model.job import Job
 from ingestor.model.moment import Moment
 from ingestor.model.outcome import Result
+from ingestor.model.source import Source
 from ingestor.policy.identity import Scope
 
 
@@ -43,14 +45,11 @@ _rows = msgspec.json.Decoder(list[Row], strict=False).decode  # SQLite tells tru
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """When a pass begins, whether its runs go to this machine (None: nobody knows), and what it is to read.
-
-    `files` are absolute paths, by the names that are its sources.
-    """
+    """When a pass begins, whether its runs go to this machine (None: nobody knows), and what it is to read."""
 
     now: float
     rehearsal: bool | None
-    files: Mapping[str, str]
+    sources: Sequence[Source]
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,13 +205,10 @@ def release(connection: sqlite3.Connection, numbers: Sequence[int], *, after: in
 
 
 def start_pass(connection: sqlite3.Connection, batch: int, beginning: Beginning) -> int:
-    """Write that a pass over the batch begins; return its id. What the one before was to read is forgotten."""
+    """Write that a pass over the batch begins; return its id."""
     connection.execute("UPDATE batch SET rehearsal = coalesce(?, rehearsal) WHERE id = ?", (beginning.rehearsal, batch))
-    connection.execute("UPDATE pass SET files = NULL WHERE id = (SELECT max(id) FROM pass WHERE batch = ?)", (batch,))
-    files = json.dumps({storable(source): path for source, path in beginning.files.items()})
-    started = connection.execute(
-        "INSERT INTO pass (batch, started_at, files) VALUES (?, ?, ?)", (batch, beginning.now, files)
-    )
+    started = connection.execute("INSERT INTO pass (batch, started_at) VALUES (?, ?)", (batch, beginning.now))
+    inputs.begin(connection, batch, cast("int", started.lastrowid), beginning.sources)
     return cast("int", started.lastrowid)
 
 

@@ -1,7 +1,7 @@
 """One batch from its input to its account."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -13,6 +13,7 @@ from ingestor.model.errors import ExitCode, IngestorError, JournalError
 from ingestor.model.events import BatchFinished, BatchHalted, BatchStarted
 from ingestor.model.outcome import Outcome
 from ingestor.model.ports import Account, Input, Journal, Target, Timekeeper
+from ingestor.model.source import Source
 from ingestor.policy.halt import Halt
 from ingestor.report.log import StructuredLog
 from ingestor.report.metrics import Metrics
@@ -60,7 +61,7 @@ async def ingest(
     settings: Settings,
     *,
     names: tuple[str, ...] = (),
-    files: Mapping[str, str] | None = None,
+    sources: Sequence[Source] = (),
     metrics: Metrics | None = None,
     on_start: Callable[[Stop], None] | None = None,
     wrap: Wrap = as_they_are,
@@ -71,7 +72,7 @@ async def ingest(
         source: the records (`sources.reader`).
         settings: with a target that is whole (`settings.rules.require_target`).
         names: what the log calls the sources.
-        files: those that can be read again, for `resume`: absolute paths by the names that are their sources.
+        sources: what it reads, for `resume`.
         metrics: counts what happens, for those who watch.
         on_start: is given what ends the batch in order.
         wrap: puts something between the pipeline and its ports.
@@ -89,7 +90,7 @@ async def ingest(
         refuse_a_mixed_batch(settings, scope, endpoint)
         async with SqliteJournal.open(state, scope, clock) as journal, _account(settings, metrics, journal) as account:
             account.reporter.emit(BatchStarted(batch=scope.batch, target=endpoint.display, sources=names))
-            await journal.start_pass(rehearsal=endpoint.is_on_this_machine, files=files)
+            await journal.start_pass(rehearsal=endpoint.is_on_this_machine, sources=sources)
             await account.telling.catch_up()
             async with account.telling.confirming():
                 ports = wrap(Ports(journal, target, account.reporter))

@@ -94,7 +94,7 @@ async def _batch(
             source,
             settings,
             names=tuple(names),
-            files=source.files,
+            sources=source.sources,
             metrics=metrics,
             on_start=started,
             wrap=wrap,

@@ -38,7 +38,7 @@ _RUN_CODES = {
 }
 _RESUME_CODES = {
     **_RUN_CODES,
-    75: "stopped early; or nothing is kept of a run that did not come to its end: give its command again",
+    75: "stopped early; or nothing is kept of a pipe that was not read to its end: give that command again",
 }
 _RECONCILE_CODES = {
     0: "nothing is unresolved any more",
@@ -124,7 +124,7 @@ COMMANDS = {
             name="resume",
             purpose="finish what a stopped batch left",
             text="Finish what a stopped or killed run left: standard input that was read and kept, files whose\n"
-            "records have no known end, and the files of the last run, if it did not come to its end. They are\n"
+            "records have no known end, and those that a run was to read and none has read to its end. They are\n"
             "read again, and what is done stays done.",
             examples=(
                 ("ingestor resume --config sidecar.toml", "after the pod was killed"),

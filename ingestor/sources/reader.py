@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from ingestor.model.job import Job, Line, Reject
+from ingestor.model.source import Source
 from ingestor.policy.identity import Scope
 from ingestor.sources.handover import Handover
 from ingestor.sources.locate import STDIN, locate
@@ -21,8 +22,8 @@ class Reader:
     """Reads inputs one after the other in a thread of its own, which also unpacks and validates.
 
     The thread is a daemon: nothing waits for one that is blocked in a silent standard input. With a `spool`, standard
-    input is kept there while it is read, and what earlier processes left there comes first. `sources` are what inputs
-    are called by their names, where that is something else.
+    input is kept there while it is read, and what earlier processes left there comes first. `called` has the names of
+    inputs that are called something else than their paths.
     """
 
     def __init__(
@@ -31,9 +32,9 @@ class Reader:
         scope: Scope,
         spool: Spool | None = None,
         *,
-        sources: Mapping[str, str] = _AS_THEY_ARE,
+        called: Mapping[str, str] = _AS_THEY_ARE,
     ) -> None:
-        self._sources = sources
+        self._called = called
         self._inputs = [] if spool is None else spool.leftovers(self._count)
         self._inputs += [self._input(name, spool) for name in names]
         self._scope = scope
@@ -44,9 +45,9 @@ class Reader:
         self.total_bytes = None if None in sizes else sum(size or 0 for size in sizes)
 
     @property
-    def files(self) -> dict[str, str]:
-        """The absolute paths of the inputs that can be read again, by what they are called."""
-        return {stored.name: path for stored in self._inputs if (path := stored.lasting_path) is not None}
+    def sources(self) -> list[Source]:
+        """What it reads, in order; what was kept of standard input is standard input."""
+        return [Source(stored.name, stored.lasting_path) for stored in self._inputs]
 
     async def batches(self) -> AsyncIterator[Sequence[Job | Reject]]:
         """See the port `Input`."""
@@ -89,7 +90,7 @@ class Reader:
     def _input(self, name: str, spool: Spool | None) -> Stored:
         if spool is not None and name == STDIN:
             return spool.standard_input(self._count)
-        return Stored(self._sources.get(name, name), self._count, path=name)
+        return Stored(self._called.get(name, name), self._count, path=name)
 
     def _count(self, count: int) -> None:
         self.read_bytes += count

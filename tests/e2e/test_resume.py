@@ -128,7 +128,7 @@ async def test_a_pipe_or_a_descriptor_is_left_to_run(
     running.send(signal.SIGTERM)
     assert (await running.end()).code == 75
     ended = await program.run("resume", *aim(simulator))
-    assert (ended.code, "nothing is kept of it" in ended.stdout) == (75, True)
+    assert (ended.code, f"did not come to the end of {name}" in ended.stdout) == (75, True)
 
 
 async def test_what_nobody_kept_is_left_to_run(program: Program, simulator: Simulator) -> None:
@@ -140,9 +140,55 @@ async def test_what_nobody_kept_is_left_to_run(program: Program, simulator: Simu
     ended = await program.run("resume", *aim(simulator))
     assert ended.code == 75
     assert ended.stdout == (
-        "The last run of batch default was stopped early, and nothing is kept of it: what it had not read yet is read "
-        "by the same `ingestor run` command.\n"
+        "A run of batch default did not come to the end of standard input, and nothing is kept of the rest: the same "
+        "`ingestor run` command reads on.\n"
     )
+
+
+async def test_a_run_over_something_else_hides_no_file_that_is_unread(program: Program, simulator: Simulator) -> None:
+    wanted = list(records(300))
+    running = await program.start("run", *aim(simulator), *SLOWLY, program.write("a.jsonl", wanted[:250]))
+    await running.until(lambda: simulator.account.run_count >= 20)
+    running.send(signal.SIGTERM)
+    assert (await running.end()).code == 75
+    assert (await program.run("run", *aim(simulator), program.write("b.jsonl", wanted[250:]))).code == 0
+
+    assert (await program.run("resume", *aim(simulator))).code == 0
+    assert_each_is_one_run(simulator, wanted, program.rows())
+
+
+async def test_what_a_pipe_still_had_is_told_when_the_files_beside_it_are_done(
+    program: Program, simulator: Simulator
+) -> None:
+    files = (program.write("a.jsonl", list(records(40))), program.write("b.jsonl", [{"job_id": "b"}]))
+    running = await program.start("run", *aim(simulator), "--no-spool", files[0], "-", files[1])
+    await running.until(lambda: simulator.account.run_count == 40)
+    await running.die()
+
+    for _ in range(2):
+        ended = await program.run("resume", *aim(simulator))
+        assert (ended.code, "did not come to the end of standard input" in ended.stdout + ended.stderr) == (75, True)
+        assert simulator.account.run_count == 41
+    assert (await program.run("run", *aim(simulator), "--no-spool", stdin=GOOD)).code == 0
+    assert (await program.run("resume", *aim(simulator))).code == 0
+
+
+async def test_a_file_that_is_gone_is_named_and_an_empty_one_lets_it_go(program: Program, simulator: Simulator) -> None:
+    running = await program.start("run", *aim(simulator), *SLOWLY, program.write("a.jsonl", list(records(300))))
+    await running.until(lambda: simulator.account.run_count >= 20)
+    running.send(signal.SIGTERM)
+    assert (await running.end()).code == 75
+    (program.folder / "a.jsonl").unlink()
+    ended = await program.run("resume", *aim(simulator))
+    assert (ended.code, "a.jsonl: there is no such file" in ended.stderr, "put it back" in ended.stderr) == (
+        2,
+        True,
+        True,
+    )
+
+    program.write("a.jsonl", b"")
+    assert (await program.run("resume", *aim(simulator))).code == 0
+    assert "Nothing is left" in (await program.run("resume", *aim(simulator))).stdout
 
 
 async def test_a_halted_run_is_not_taken_for_a_finished_one(program: Program) -> None:

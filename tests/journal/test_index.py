@@ -9,7 +9,7 @@ import pytest
 from ingestor.journal import schema
 from ingestor.journal.database import open_owned
 from ingestor.journal.index import hash_of
-from ingestor.journal.leftovers import batches, last_files, unfinished_sources
+from ingestor.journal.leftovers import batches, known_inputs, unfinished_sources
 from ingestor.journal.reader import is_rehearsal, results, status
 from ingestor.journal.schema import State
 from ingestor.model.ports import Standing
@@ -90,7 +90,7 @@ async def test_a_journal_of_any_older_version_keeps_its_jobs(tmp_path: Path, old
         )
     assert is_rehearsal(tmp_path, SCOPE) is None, "what `run` asks before it opens the journal"
     assert unfinished_sources(tmp_path, SCOPE) == []
-    assert not last_files(tmp_path, SCOPE).paths
+    assert known_inputs(tmp_path, SCOPE) == []
     assert batches(tmp_path, platform=SCOPE.platform, workspace=SCOPE.workspace) == [SCOPE.batch]
     async with opened(tmp_path) as journal:
         admissions = await journal.admit(jobs(101), stamped=True)

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from ingestor.journal.journal import SqliteJournal
-from ingestor.journal.leftovers import Files, last_files
 from ingestor.journal.lock import StateDirectory
 from ingestor.journal.reader import Pass, ResultRow, Waiting, results, status
 from ingestor.journal.schema import State
-from ingestor.model.errors import ExitCode, UsageError
+from ingestor.model.errors import UsageError
 from tests.journal.support import HOUR, HandClock, child, created, failed, opened, unresolved
 from tests.support.records import SCOPE, job, jobs
 
@@ -55,25 +54,6 @@ async def test_a_pass_that_was_killed_has_no_end(tmp_path: Path) -> None:
     (batch,) = status(tmp_path, now=0).batches
     assert batch.last_pass == Pass(HandClock().time, None, None, None, None)
     assert batch.oldest is None
-
-
-@pytest.mark.parametrize("exit_code", [None, *ExitCode])
-async def test_the_files_of_the_last_pass_are_unread_unless_it_came_to_its_end(
-    tmp_path: Path, exit_code: ExitCode | None
-) -> None:
-    assert last_files(tmp_path, SCOPE) == Files({}, are_unread=False)
-    async with opened(tmp_path) as journal:
-        await journal.start_pass(files={"an earlier one": "/an earlier one"})
-        await journal.start_pass(files={"a": "/d/a", "\udcff": "/d/\udcff"})
-        if exit_code is not None:
-            await journal.finish_pass({}, left=0, exit_code=exit_code)
-    came_to_its_end = exit_code in {ExitCode.OK, ExitCode.INCOMPLETE}
-    files = Files({"a": "/d/a", "\\udcff": "/d/\udcff"}, are_unread=not came_to_its_end)
-    assert last_files(tmp_path, SCOPE) == files, "by the names that sources have in the journal"
-    assert last_files(tmp_path, replace(SCOPE, batch="another")) == Files({}, are_unread=False)
-    with closing(sqlite3.connect(tmp_path / "journal.db")) as journal:
-        kept = journal.execute("SELECT count(*) FROM pass WHERE files IS NOT NULL").fetchone()
-    assert kept == (1,), "what nobody asks for again is not kept"
 
 
 async def test_a_result_tells_all_that_is_known_of_a_job(tmp_path: Path) -> None:

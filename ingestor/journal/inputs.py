@@ -1,0 +1,49 @@
+"""What passes were to read: until one has read it to its end, it is what `resume` reads on."""
+
+import os
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ingestor.journal.values import storable
+from ingestor.model.errors import ExitCode
+from ingestor.model.source import Source
+
+SINCE = 6
+"""The first version of the journal that knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownInput:
+    """A source that a pass was to read, and whether none that was to read it since came to its end."""
+
+    source: Source
+    is_unread: bool
+
+
+def begin(connection: sqlite3.Connection, batch: int, pass_id: int, sources: Sequence[Source]) -> None:
+    """Write what a pass is to read, also where earlier ones gave it another name; forget what was read to its end."""
+    connection.execute(f"DELETE FROM input WHERE batch = ? AND pass IN ({_COMPLETE})", (batch,))  # noqa: S608 - a constant
+    connection.executemany(
+        "UPDATE input SET pass = ? WHERE batch = ? AND path = ?",
+        [(pass_id, batch, os.fsencode(source.path)) for source in sources if source.path is not None],
+    )
+    connection.executemany(
+        "INSERT OR REPLACE INTO input (batch, path, source, pass) VALUES (?, ?, ?, ?)",
+        [(batch, os.fsencode(source.path or ""), storable(source.name), pass_id) for source in sources],
+    )
+
+
+def find(connection: sqlite3.Connection, batch: int) -> list[KnownInput]:
+    """Return what passes over a batch were to read, in the order of reading: all that is unread, and the last pass's.
+
+    Names are as they stand in the journal: a byte that is no UTF-8 is its escape.
+    """
+    rows = connection.execute(
+        f"SELECT source, path, pass NOT IN ({_COMPLETE}) FROM input WHERE batch = ? ORDER BY id",  # noqa: S608 - as above
+        (batch,),
+    )
+    return [KnownInput(Source(name, os.fsdecode(path) or None), bool(unread)) for name, path, unread in rows]
+
+
+_COMPLETE = f"SELECT id FROM pass WHERE exit_code IN ({ExitCode.OK:d}, {ExitCode.INCOMPLETE:d})"  # noqa: S608

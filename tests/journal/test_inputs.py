@@ -1,0 +1,77 @@
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ingestor.journal.inputs import KnownInput
+from ingestor.journal.leftovers import known_inputs
+from ingestor.model.errors import ExitCode
+from ingestor.model.source import Source
+from tests.journal.support import opened
+from tests.support.records import SCOPE
+
+A, B = Source("a", "/d/a"), Source("b", "/d/b")
+PIPE = Source("-", None)
+
+
+async def passed(folder: Path, *sources: Source, exit_code: ExitCode | None) -> None:
+    """Let a pass over the sources come to an end, or be killed."""
+    async with opened(folder) as journal:
+        await journal.start_pass(sources=sources)
+        if exit_code is not None:
+            await journal.finish_pass({}, left=0, exit_code=exit_code)
+
+
+def unread(folder: Path) -> list[Source]:
+    return [it.source for it in known_inputs(folder, SCOPE) if it.is_unread]
+
+
+@pytest.mark.parametrize("exit_code", [None, *ExitCode])
+async def test_what_a_pass_was_to_read_is_unread_unless_it_came_to_its_end(
+    tmp_path: Path, exit_code: ExitCode | None
+) -> None:
+    assert known_inputs(tmp_path, SCOPE) == []
+    await passed(tmp_path, B, A, PIPE, exit_code=exit_code)
+    is_unread = exit_code not in {ExitCode.OK, ExitCode.INCOMPLETE}
+    assert known_inputs(tmp_path, SCOPE) == [KnownInput(it, is_unread) for it in (B, A, PIPE)], "in their order"
+    assert known_inputs(tmp_path, replace(SCOPE, batch="another")) == []
+
+
+async def test_what_a_pass_left_stays_unread_when_another_reads_something_else_to_its_end(tmp_path: Path) -> None:
+    await passed(tmp_path, A, PIPE, exit_code=ExitCode.STOPPED)
+    await passed(tmp_path, B, exit_code=ExitCode.OK)
+    assert known_inputs(tmp_path, SCOPE) == [KnownInput(A, True), KnownInput(PIPE, True), KnownInput(B, False)]
+    await passed(tmp_path, PIPE, exit_code=ExitCode.OK)
+    assert unread(tmp_path) == [A]
+    await passed(tmp_path, A, exit_code=None)
+    assert unread(tmp_path) == [A]
+    await passed(tmp_path, A, exit_code=ExitCode.INCOMPLETE)
+    assert unread(tmp_path) == []
+
+
+async def test_a_file_is_read_under_whatever_name(tmp_path: Path) -> None:
+    await passed(tmp_path, A, exit_code=ExitCode.STOPPED)
+    await passed(tmp_path, Source("./a", "/d/a"), exit_code=ExitCode.OK)
+    assert unread(tmp_path) == []
+
+
+async def test_files_of_one_name_in_two_folders_are_two(tmp_path: Path) -> None:
+    elsewhere = Source("a", "/e/a")
+    await passed(tmp_path, A, exit_code=ExitCode.STOPPED)
+    await passed(tmp_path, elsewhere, exit_code=ExitCode.STOPPED)
+    assert unread(tmp_path) == [A, elsewhere]
+
+
+async def test_names_are_as_they_stand_in_the_journal_and_paths_as_they_are(tmp_path: Path) -> None:
+    await passed(tmp_path, Source("\udcff", "/d/\udcff"), exit_code=None)
+    assert unread(tmp_path) == [Source("\\udcff", "/d/\udcff")]
+
+
+async def test_what_was_read_to_its_end_is_kept_until_the_next_pass_only(tmp_path: Path) -> None:
+    for _ in range(3):
+        await passed(tmp_path, A, B, exit_code=ExitCode.OK)
+    await passed(tmp_path, A, exit_code=ExitCode.OK)
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as journal:
+        assert journal.execute("SELECT count(*) FROM input").fetchone() == (1,)
