@@ -28,8 +28,8 @@ def address_advice(reply: Reply) -> str:
     if reply.code is None:
         return "This does not look like the API: check --region, --endpoint or --tracking-uri, and any proxy between."
     return (
-        "Check --platform-id, --workspace and the region or endpoint, that a policy lets this principal use the "
-        "workspace, and that the experiments of the first records exist."
+        "Check --platform-id, --workspace and the region or endpoint (or --tracking-uri), that a policy lets this "
+        "principal use the workspace, and that the experiments of the first records exist."
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from ingestor.model.errors import ExitCode
 from ingestor.model.outcome import Outcome
 from ingestor.report.metrics import Metrics
-from ingestor.report.summary import Files, error_table, file_table
+from ingestor.report.summary import Files, error_table, file_table, listing
 from ingestor.report.text import json_line, printable, spell_duration
 
 _VERBS = {ExitCode.HALTED: "halted", ExitCode.STOPPED: "stopped"}
@@ -40,7 +40,7 @@ def as_json(done: Reconciled, metrics: Metrics, files: Files) -> str:
         "throttled": metrics.throttled,
         "halted": None if halt is None else {"reason": halt.reason, "advice": halt.advice},
         "files": {"log": files.log, "journal": files.journal},
-        "next": list(_advice(done, metrics)),
+        "next": list(_advice(done, metrics, files)),
     }
     return json_line(summary).decode("ascii").rstrip("\n")
 
@@ -54,7 +54,7 @@ def as_text(done: Reconciled, metrics: Metrics, files: Files) -> str:
         f"  {'look-ups':<11}{metrics.attempts:>12,}   429s {metrics.throttled:,}",
         error_table(metrics),
         file_table(Files(**(asdict(files) | {"rejects": None}))),
-        "\n".join(_advice(done, metrics)),
+        "\n".join(_advice(done, metrics, files)),
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -75,7 +75,7 @@ def _counts(metrics: Metrics) -> dict[str, int]:
     }
 
 
-def _advice(done: Reconciled, metrics: Metrics) -> Iterator[str]:
+def _advice(done: Reconciled, metrics: Metrics, files: Files) -> Iterator[str]:
     counts = _counts(metrics)
     if metrics.halt is not None:
         yield printable(metrics.halt.advice, 1000)
@@ -84,6 +84,6 @@ def _advice(done: Reconciled, metrics: Metrics) -> Iterator[str]:
     if counts["not_created"]:
         yield "not created: run the batch again, and they are sent under new tokens."
     if counts["unresolved"]:
-        yield "unresolved: `ingestor results --outcome unresolved` tells of each why, and what to do."
+        yield f"unresolved: {listing(Outcome.UNRESOLVED, files)} tells of each why, and what to do."
     if not any(counts.values()) and done.exit_code is ExitCode.OK:
         yield "Nothing was unresolved."

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ingestor.report.text import printable, spell_duration, spell_rate
+from ingestor.report.text import printable, spell_count, spell_duration, spell_rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,9 @@ class Snapshot:
 
 def describe(snapshot: Snapshot) -> str:
     """Put a snapshot in words: `1,200 of about 5,000 records, 400/s, 429s 3, 9.5 s left`."""
-    records = f"{snapshot.done:,} records"
+    records = spell_count(snapshot.done, "record")
     if snapshot.total is not None:
-        records = f"{snapshot.done:,} of about {snapshot.total:,} records"
+        records = f"{snapshot.done:,} of about {spell_count(snapshot.total, 'record')}"
     parts = [records, spell_rate(snapshot.rate), f"429s {snapshot.throttled:,}"]
     if snapshot.pause is not None:
         parts.append(describe_pause(snapshot.pause))

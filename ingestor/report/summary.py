@@ -158,16 +158,16 @@ def _advice_for_the_incomplete(finished: BatchFinished, files: Files) -> Iterato
             f"`jq -r .record {rejects}` prints and feed it to `ingestor run -` with the same settings."
         )
     if counts[Outcome.FAILED]:
-        yield f"failed: {_listing(Outcome.FAILED, files)} tells why. Run the same command again to try them again."
+        yield f"failed: {listing(Outcome.FAILED, files)} tells why. Run the same command again to try them again."
     if counts[Outcome.UNRESOLVED]:
         yield (
-            f"unresolved: {_listing(Outcome.UNRESOLVED, files)} tells why. `ingestor reconcile`, with the same "
+            f"unresolved: {listing(Outcome.UNRESOLVED, files)} tells why. `ingestor reconcile`, with the same "
             "settings, settles them: it asks the service."
         )
 
 
-def _listing(outcome: Outcome, files: Files) -> str:
-    """Spell the command that lists the jobs which ended so."""
+def listing(outcome: Outcome, files: Files) -> str:
+    """Spell the command that lists the jobs which ended so; its state directory only where that is not the default."""
     state = files.journal.rpartition("/")[0]
     elsewhere = "" if state in {"", ".ingestor"} else f" --state {printable(state)}"
     return f"`ingestor results --outcome {outcome}{elsewhere}`"

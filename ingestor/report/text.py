@@ -70,5 +70,10 @@ def spell_rate(per_second: float) -> str:
     return f"{per_second:,.1f}/s" if per_second < 10 else f"{per_second:,.0f}/s"
 
 
+def spell_count(number: int, thing: str) -> str:
+    """Write how many there are of a thing: `1 record`, `1,200 records`."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
 def _escape(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ingestor.model.errors import ExitCode
 from ingestor.model.job import Job, Reject
-from ingestor.report.text import printable
+from ingestor.report.text import printable, spell_count
 from ingestor.service.parts import outputs_of, scope_of
 from ingestor.settings.options import Settings
 from ingestor.settings.values import Output
@@ -21,7 +21,7 @@ def check(settings: Settings, sources: Sequence[str]) -> ExitCode:
     if settings.output is Output.JSON:
         print(json.dumps({"event": "check.finished", "valid": valid, "invalid": invalid}))
     else:
-        print(f"{valid + invalid} records: {valid} valid, {invalid} invalid")
+        print(f"{spell_count(valid + invalid, 'record')}: {valid:,} valid, {invalid:,} invalid")
     return ExitCode.INCOMPLETE if invalid else ExitCode.OK
 
 

@@ -183,8 +183,8 @@ class Simulator:
         return response
 
 
-async def serve(options: SimulatorOptions, host: str, port: int, ready: Callable[[str], None]) -> None:
-    """Run a simulator until cancelled, SIGINT or SIGTERM; `ready` is told its URL once it listens.
+async def serve(options: SimulatorOptions, host: str, port: int, ready: Callable[[str], None]) -> Account:
+    """Run a simulator until cancelled, SIGINT or SIGTERM, and return its account; `ready` is told its URL.
 
     Belongs in the main thread, for the signals. Raises UsageError where the port can't be had.
     """
@@ -196,6 +196,7 @@ async def serve(options: SimulatorOptions, host: str, port: int, ready: Callable
         async with Simulator(options, host=host, port=port) as simulator:
             ready(simulator.url)
             await stop.wait()
+            return simulator.account
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)

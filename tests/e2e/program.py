@@ -65,6 +65,12 @@ class Running:
             while words not in (line := (await self._process.stderr.readline()).decode()):
                 assert line, f"ended without saying {words!r}"
 
+    async def next_line(self) -> str:
+        """Return the next line of standard output."""
+        assert self._process.stdout is not None
+        async with asyncio.timeout(PATIENCE):
+            return (await self._process.stdout.readline()).decode()
+
     async def write(self, data: bytes) -> None:
         """Write to standard input, and leave it open."""
         assert self._process.stdin is not None

@@ -126,7 +126,7 @@ async def test_a_bar_of_unknown_length_claims_no_percentage(terminal: Terminal, 
     metrics = metrics_of(watch, read(600, 60, None), created())
     await watch_batch(terminal.stream, Mode.ON, metrics, watch)
     output = terminal.output()
-    assert "1 records" in output
+    assert "1 record," in output
     assert "%" not in output
 
 
