@@ -20,6 +20,7 @@ from ingestor.simulator.sample import records
 from ingestor.simulator.server import Simulator
 from tests.crash.driver import OFTEN, POINTS, Point
 from tests.crash.feed import Feed
+from tests.crash.files import Files
 from tests.crash.processes import KILLED, end, kill_when, run_program, start
 from tests.e2e.accounts import assert_each_is_one_run
 from tests.e2e.program import aim, to_lines
@@ -29,6 +30,7 @@ KINDS = frozenset((command, point) for command, points in POINTS.items() for poi
 """What is killed where, every one of which must happen: None is a random moment."""
 
 _SENDERS = ("0", "0", "1")  # mostly one process for all: a second one costs as long to start as the first
+_FEW, _MANY = "2", "8"  # slots, each with some jobs in hand: few leave most of a file unread
 _INCOMPLETE = 3
 _STOPPED = 75
 _RECONCILIATIONS = 5
@@ -47,8 +49,8 @@ class Step:
 class Campaign:
     """A batch, its service and a seed for all that befalls them. `killed` counts kills per kind.
 
-    Every second batch comes through a pipe, piece by piece. Some batches grow old in the middle: what is in doubt then
-    is never sent again, until a reconciliation has settled it.
+    Every second batch comes through a pipe, piece by piece, the others in files, of which a run is given some. Some
+    batches grow old in the middle: what is in doubt then is never sent again, until a reconciliation has settled it.
     """
 
     def __init__(self, folder: Path, seed: int, number: int) -> None:
@@ -61,7 +63,7 @@ class Campaign:
         self._is_aged = self._is_sent = False
         self._simulator = Simulator(_service(seed + number))
         self._feed = Feed(to_lines(self._records), self._random) if number % 2 else None
-        (folder / "runs.jsonl").write_bytes(to_lines(self._records))
+        self._files = Files(folder, self._records, self._random)
 
     async def run(self, kills: int) -> None:
         """Kill `kills` processes, fewer where the batch is done before; let the last ones finish; check everything."""
@@ -84,7 +86,8 @@ class Campaign:
         """Start a process and kill it; say whether the batch was done before."""
         step = self._instead(step)
         command = "resume" if step.command == "run" and self._resumes() else step.command
-        arguments, stdin = self._aim(command), self._stdin(command)
+        sources, stdin = self._sources(command), self._stdin(command)
+        arguments = (*self._aim(), *sources)
         if step.point is not None:
             number = str(self._random.randint(1, 10 if step.point in OFTEN else 2))
             fused = ("tests.crash.driver", command, step.point, number)
@@ -96,8 +99,17 @@ class Campaign:
         code = await end(process, may=self._may(command))
         if code == KILLED:
             self.killed[step.command, step.point] += 1
-        self._is_sent = (code == _INCOMPLETE and command != "reconcile") or (self._is_sent and code == KILLED)
-        return code == 0 and command != "reconcile"
+        if self._is_begun():
+            self._files.look()
+        is_all = self._is_all(command, sources)
+        self._is_sent = (code == _INCOMPLETE and is_all) or (self._is_sent and code == KILLED)
+        return code == 0 and is_all
+
+    def _is_all(self, command: str, sources: tuple[str, ...]) -> bool:
+        """Whether a process had all records to bring in."""
+        if self._feed is not None:
+            return command != "reconcile"
+        return len(sources) == len(self._files.names) or (command == "resume" and not self._files.unknown)
 
     def _instead(self, step: Step) -> Step:
         """Let a process run instead of reconciling where nothing was begun."""
@@ -112,12 +124,14 @@ class Campaign:
         return (self._folder / "state" / "journal.db").exists()
 
     async def _finish(self) -> None:
-        """Let the batch be done, by `resume` or by the next `run`; what grew old has to be reconciled before."""
+        """Let the batch be done: files by `resume`, a pipe by that or by `run`. What grew old is reconciled before."""
         if self._is_aged:
             await self._reconcile()
         if self._feed is not None and not self._feed.is_dry:
             await self._complete("run")
-        last = self._random.choice(("run", "resume"))
+        if self._feed is None and self._files.unknown:
+            await self._complete("run", sources=tuple(self._files.unknown))
+        last = "resume" if self._feed is None else self._random.choice(("run", "resume"))
         if await self._complete(last, may=self._may(last) - {_INCOMPLETE}) == _STOPPED:
             await self._complete("run")  # as it was told to
 
@@ -127,14 +141,21 @@ class Campaign:
             if await self._complete("reconcile", may={_INCOMPLETE}) == 0:
                 return
 
-    async def _complete(self, command: str, may: Collection[int] = ()) -> int:
-        stdin = self._stdin(command)
-        return await run_program(self._folder, "ingestor", command, *self._aim(command), stdin=stdin, may=may)
+    async def _complete(self, command: str, may: Collection[int] = (), sources: tuple[str, ...] | None = None) -> int:
+        if sources is None:
+            sources = self._files.names if command == "run" and self._feed is None else self._sources(command)
+        words, stdin = (*self._aim(), *sources), self._stdin(command)
+        return await run_program(self._folder, "ingestor", command, *words, stdin=stdin, may=may)
 
-    def _aim(self, command: str) -> tuple[str, ...]:
-        source = "runs.jsonl" if self._feed is None else "-"
-        words = (*aim(self._simulator), "--senders", self._random.choice(_SENDERS))
-        return (*words, source) if command == "run" else words
+    def _aim(self) -> tuple[str, ...]:
+        slots = _FEW if self._feed is None else _MANY
+        return (*aim(self._simulator), "--senders", self._random.choice(_SENDERS), "--concurrency", slots)
+
+    def _sources(self, command: str) -> tuple[str, ...]:
+        """Return what a process that is to be killed reads."""
+        if command != "run":
+            return ()
+        return ("-",) if self._feed is not None else self._files.choose()
 
     def _stdin(self, command: str) -> int:
         return self._feed.descriptor if self._feed is not None and command == "run" else DEVNULL
