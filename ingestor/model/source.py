@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An input: the name that its records carry, and the absolute path under which another process can read the same.
+    """An input: the name that its records carry, and the real path under which another process can read the same.
 
-    The path is None where none can: standard input, a FIFO, a descriptor.
+    The path leads through no link; it is None where none can: standard input, a FIFO, a descriptor.
     """
 
     name: str

@@ -39,10 +39,14 @@ class Stored:
 
     @property
     def lasting_path(self) -> str | None:
-        """The absolute path under which another process can read the same, None where it is no file or a descriptor."""
-        path = os.path.abspath(self._path)
-        lasts = self.name != STDIN and os.path.isfile(path) and not path.startswith(_DESCRIPTORS)
-        return path if lasts else None
+        """The real path under which another process can read the same, None where it is no file or a descriptor.
+
+        It follows links: one may lead to another file by then.
+        """
+        if self.name == STDIN or os.path.abspath(self._path).startswith(_DESCRIPTORS):
+            return None
+        path = os.path.realpath(self._path)
+        return path if os.path.isfile(path) else None
 
     @property
     def is_torn(self) -> bool:

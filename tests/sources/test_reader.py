@@ -12,6 +12,7 @@ from backports import zstd
 
 from ingestor.model.errors import UsageError
 from ingestor.model.job import Job, Origin, Reject
+from ingestor.model.source import Source
 from ingestor.sources.handover import MOST_RECORDS
 from ingestor.sources.reader import Reader, open_sources
 from tests.support.records import SCOPE
@@ -52,6 +53,19 @@ def line(number: int) -> bytes:
 def write(path: Path, content: bytes) -> str:
     path.write_bytes(content)
     return str(path)
+
+
+def test_another_process_finds_what_a_link_led_to(tmp_path: Path) -> None:
+    (tmp_path / "day" / "files").mkdir(parents=True)
+    monday = write(tmp_path / "day" / "monday.jsonl", line(1))
+    tuesday = write(tmp_path / "monday.jsonl", line(2))
+    (tmp_path / "latest").symlink_to(monday)
+    (tmp_path / "folder").symlink_to(tmp_path / "day" / "files")
+    names = [str(tmp_path / "latest"), str(tmp_path / "folder" / ".." / "monday.jsonl"), tuesday]
+    read = [Reader([name], SCOPE).sources for name in names]
+    assert read == [
+        [Source(name, os.path.realpath(path))] for name, path in zip(names, (monday, monday, tuesday), strict=True)
+    ]
 
 
 async def read_all(reader: Reader) -> list[Job | Reject]:
