@@ -1,4 +1,4 @@
-"""What passes were to read: until one has read it to its end, it is what `resume` reads on."""
+"""What passes were to read: until one has read it to its end and all of it is settled, `resume` reads it again."""
 
 import os
 import sqlite3
@@ -23,7 +23,10 @@ class KnownInput:
 
 def begin(connection: sqlite3.Connection, batch: int, pass_id: int, sources: Sequence[Source]) -> None:
     """Write what a pass is to read, also where earlier ones gave it another name; forget what was read to its end."""
-    connection.execute(f"DELETE FROM input WHERE batch = ? AND pass IN ({_COMPLETE})", (batch,))  # noqa: S608 - a constant
+    connection.execute(
+        f"DELETE FROM input WHERE batch = ?1 AND pass IN ({_COMPLETE})",  # noqa: S608 - constants
+        (batch,),
+    )
     connection.executemany(
         "UPDATE input SET pass = ? WHERE batch = ? AND path = ?",
         [(pass_id, batch, os.fsencode(source.path)) for source in sources if source.path is not None],
@@ -35,7 +38,7 @@ def begin(connection: sqlite3.Connection, batch: int, pass_id: int, sources: Seq
 
 
 def find(connection: sqlite3.Connection, batch: int) -> list[KnownInput]:
-    """Return what passes over a batch were to read, in the order of reading: all that is unread, and the last pass's.
+    """Return what passes over a batch were to read, in the order of reading: all that is not done, and the last pass's.
 
     Names are as they stand in the journal: a byte that is no UTF-8 is its escape.
     """
@@ -46,4 +49,23 @@ def find(connection: sqlite3.Connection, batch: int) -> list[KnownInput]:
     return [KnownInput(Source(name, os.fsdecode(path) or None), bool(unread)) for name, path, unread in rows]
 
 
+def find_unfinished(connection: sqlite3.Connection, batch: int) -> list[str]:
+    """Return the sources of jobs that are in doubt, or were shown to have no run (NotCreated); first met first."""
+    return _sources(connection, batch, _UNFINISHED)
+
+
+def find_in_doubt(connection: sqlite3.Connection, batch: int) -> list[str]:
+    """Return the sources of jobs that have no known end; first met first."""
+    return _sources(connection, batch, _IN_DOUBT)
+
+
+def _sources(connection: sqlite3.Connection, batch: int, jobs: str) -> list[str]:
+    return [source for (source,) in connection.execute(f"{jobs} GROUP BY source ORDER BY min(id)", (batch,))]
+
+
+_IN_DOUBT = "SELECT source FROM job WHERE batch = ?1 AND state <> 'created' AND state IN ('pending', 'unresolved')"
+_UNFINISHED = (  # the states are listed for the index: without, all that is created would be looked at
+    "SELECT source FROM job WHERE batch = ?1 AND state <> 'created' AND state IN ('pending', 'unresolved', 'failed')"
+    " AND (state <> 'failed' OR error_code = 'NotCreated')"
+)
 _COMPLETE = f"SELECT id FROM pass WHERE exit_code IN ({ExitCode.OK:d}, {ExitCode.INCOMPLETE:d})"  # noqa: S608

@@ -36,14 +36,16 @@ def unfinished_sources(state_path: Path, scope: Scope) -> list[str]:
 
     First met first; [] where there is no journal.
     """
-    return _in_batch(state_path, scope, _unfinished_sources) or []
+    return _in_batch(state_path, scope, inputs.find_unfinished) or []
+
+
+def sources_in_doubt(state_path: Path, scope: Scope) -> list[str]:
+    """Return the sources of the batch's jobs that have no known end; [] where there is no journal."""
+    return _in_batch(state_path, scope, inputs.find_in_doubt) or []
 
 
 def known_inputs(state_path: Path, scope: Scope) -> list[KnownInput]:
-    """Return what the last pass over the batch was to read, and what none came to the end of, as far as anybody knows.
-
-    In the order of reading; [] where there is no journal.
-    """
+    """Return what `inputs.find` does; [] where there is no journal, or an older one."""
     return _in_batch(state_path, scope, _inputs) or []
 
 
@@ -62,15 +64,3 @@ def _in_batch(state_path: Path, scope: Scope, find: Callable[[sqlite3.Connection
 
 def _inputs(connection: sqlite3.Connection, batch: int) -> list[KnownInput]:
     return inputs.find(connection, batch) if version(connection) >= inputs.SINCE else []
-
-
-def _unfinished_sources(connection: sqlite3.Connection, batch: int) -> list[str]:
-    rows = connection.execute(
-        """
-        SELECT source FROM job
-        WHERE batch = ? AND state <> 'created' AND (state IN ('pending', 'unresolved') OR error_code = 'NotCreated')
-        GROUP BY source ORDER BY min(id)
-        """,
-        (batch,),
-    ).fetchall()
-    return [source for (source,) in rows]

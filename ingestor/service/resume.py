@@ -1,11 +1,11 @@
 """`ingestor resume`: what a stopped batch left is finished."""
 
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
-from ingestor.journal.leftovers import batches, known_inputs, last_pass, unfinished_sources
+from ingestor.journal.leftovers import batches, known_inputs, last_pass, sources_in_doubt, unfinished_sources
 from ingestor.journal.reader import Pass
 from ingestor.model.errors import ExitCode, UsageError
 from ingestor.model.source import Source
@@ -15,7 +15,7 @@ from ingestor.service.ingest import Wrap, as_they_are
 from ingestor.service.parts import scope_of
 from ingestor.service.run import bring_in
 from ingestor.settings.options import Settings
-from ingestor.sources.locate import STDIN, locate
+from ingestor.sources.locate import STDIN, may_be_file, require_file
 from ingestor.sources.reader import Reader
 from ingestor.sources.spool import Spool
 
@@ -31,7 +31,7 @@ def resume(settings: Settings, *, wrap: Wrap = as_they_are) -> ExitCode:
 
     Unread is what a run was to read, and no run since has read to its end. What is done stays done; a job whose token
     no longer protects it is not sent (see `reconcile`). Where something is unread that only `run` can read, that is
-    told, and the exit code is STOPPED instead of OK.
+    told, and the exit code is STOPPED instead of OK; INCOMPLETE where a job is in doubt that no file has any more.
     Raises IngestorError, also where a file is no longer there.
     """
     scope = scope_of(settings)
@@ -39,12 +39,12 @@ def resume(settings: Settings, *, wrap: Wrap = as_they_are) -> ExitCode:
     files = _files(settings, scope)
     if not files and spool.is_empty:
         return _nothing_to_read(settings, scope)
-    paths = _located(list(files))
-    reader = Reader(paths, scope, spool, called=files)
-    code = bring_in(settings, reader, [files[path] for path in paths] or [STDIN], spool, wrap)
-    if code is ExitCode.OK and (lost := _lost(settings, scope)):
-        print(f"ingestor: {_told_of_lost(scope, lost)}", file=sys.stderr)
-        return ExitCode.STOPPED
+    _require(files)
+    reader = Reader(list(files), scope, spool, called=files)
+    code = bring_in(settings, reader, list(files.values()) or [STDIN], spool, wrap)
+    if code is ExitCode.OK and (beyond := _beyond_reach(settings, scope)):
+        code, words = beyond
+        print(f"ingestor: {words}", file=sys.stderr)
     return code
 
 
@@ -55,46 +55,54 @@ def _files(settings: Settings, scope: Scope) -> dict[str, str]:
     for it in known:
         paths.setdefault(it.source.name, []).append(it.source.path)
     in_doubt = [
-        Source(name, path) for name in unfinished_sources(settings.state, scope) for path in paths.get(name, [name])
+        Source(name, path)
+        for name in unfinished_sources(settings.state, scope)
+        for path in paths.get(name, [name] if may_be_file(name) else [])  # older journals know no paths
     ]
     sources = [*in_doubt, *(it.source for it in known if it.is_unread)]
-    return {source.path: source.name for source in sources if source.path is not None and _is_no_pipe(source.path)}
+    return {source.path: source.name for source in sources if source.path is not None}
 
 
-def _is_no_pipe(path: str) -> bool:
-    return Path(path).is_file() or not Path(path).exists()
-
-
-def _located(paths: list[str]) -> list[str]:
-    """Return the files, each once. Raises UsageError where one is not there."""
+def _require(paths: Iterable[str]) -> None:
+    """Raise UsageError where one of the files is not there."""
     try:
-        return locate(paths) if paths else []
+        for path in paths:
+            require_file(path)
     except UsageError as error:
         raise UsageError(
             f"{error} An earlier run did not finish it: put it back, or an empty file in its place to let it go."
         ) from error
 
 
-def _lost(settings: Settings, scope: Scope) -> list[str]:
-    """Return the names of what is unread and can't be read again."""
-    return [it.source.name for it in known_inputs(settings.state, scope) if it.is_unread and it.source.path is None]
+def _beyond_reach(settings: Settings, scope: Scope) -> tuple[ExitCode, str] | None:
+    """Return how to end, and what to say, where something is left that can't be read again; None where nothing is."""
+    batch = printable(scope.batch)
+    if lost := [it.source.name for it in known_inputs(settings.state, scope) if it.is_unread]:
+        return ExitCode.STOPPED, (
+            f"A run of batch {batch} did not come to the end of {_named(lost)}, and nothing is kept of the rest: "
+            "the same `ingestor run` command reads on."
+        )
+    if in_doubt := sources_in_doubt(settings.state, scope):
+        return ExitCode.INCOMPLETE, (
+            f"Records of batch {batch} from {_named(in_doubt)} have no known end, and nothing that can be read again "
+            "has them: `ingestor reconcile` looks for their runs."
+        )
+    return None
 
 
-def _told_of_lost(scope: Scope, lost: list[str]) -> str:
-    names = printable(", ".join("standard input" if name == STDIN else name for name in lost))
-    return (
-        f"A run of batch {printable(scope.batch)} did not come to the end of {names}, and nothing is kept of the rest: "
-        "the same `ingestor run` command reads on."
-    )
+def _named(sources: list[str]) -> str:
+    return printable(", ".join("standard input" if name == STDIN else name for name in sources))
 
 
 def _nothing_to_read(settings: Settings, scope: Scope) -> ExitCode:
     """Tell that this batch has nothing to resume, what else may be meant, and return the exit code."""
     batch, last = printable(scope.batch), last_pass(settings.state, scope)
-    lost, early = _lost(settings, scope), _early_end(last)
-    if lost:
-        print(_told_of_lost(scope, lost))
+    code, early = ExitCode.OK, _early_end(last)
+    if beyond := _beyond_reach(settings, scope):
+        code, words = beyond
+        print(words)
     elif early is not None:
+        code = ExitCode.STOPPED
         print(
             f"The last run of batch {batch} {early}, and nothing is kept of it: what it had not read yet is read by "
             "the same `ingestor run` command."
@@ -103,7 +111,7 @@ def _nothing_to_read(settings: Settings, scope: Scope) -> ExitCode:
         print(f"Nothing is left to resume of batch {batch} in {printable(str(settings.state))}.")
     for name in _others(settings, scope):
         print(f"Batch {printable(name)} has something to resume: --batch {printable(name)}")
-    return ExitCode.STOPPED if lost or early is not None else ExitCode.OK
+    return code
 
 
 def _early_end(last: Pass | None) -> str | None:

@@ -38,6 +38,7 @@ _RUN_CODES = {
 }
 _RESUME_CODES = {
     **_RUN_CODES,
+    3: f"{_RUN_CODES[3]}; or no file has any more what is in doubt",
     75: "stopped early; or nothing is kept of a pipe that was not read to its end: give that command again",
 }
 _RECONCILE_CODES = {

@@ -36,6 +36,20 @@ def locate(sources: Sequence[str], outputs: Outputs = _NO_OUTPUTS) -> list[str]:
     return list(unique.values())
 
 
+def may_be_file(name: str) -> bool:
+    """Whether a file stands under a name or may have: no pipe and no directory does."""
+    return os.path.isfile(name) or not os.path.exists(name)
+
+
+def require_file(path: str) -> None:
+    """Raise UsageError where no file that can be read stands under this very path: it is never read as a glob."""
+    if not os.path.lexists(path):
+        raise UsageError(_lack(path))
+    if _is_pipe(path):
+        raise UsageError(f"{_shown(path)}: is no file any more.")
+    _check_readable(path)
+
+
 def _expand(source: str, outputs: Outputs) -> Iterator[str]:
     if source == STDIN:
         yield source
@@ -100,12 +114,19 @@ def _identity(name: str) -> object:
     return about.st_dev, about.st_ino
 
 
+def _is_pipe(name: str) -> bool:
+    try:
+        return stat.S_ISFIFO(os.stat(name).st_mode)
+    except OSError:
+        return False
+
+
 def _check_readable(name: str) -> None:
     """Refuse what can't be opened before anything is read. A FIFO is not opened: that would disturb its writer."""
     if name == STDIN:
         return
     try:
-        if not stat.S_ISFIFO(os.stat(name).st_mode):
+        if not _is_pipe(name):
             open(name, "rb").close()
         elif not os.access(name, os.R_OK, effective_ids=os.access in os.supports_effective_ids):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))

@@ -2,6 +2,10 @@
 
 import os
 import signal
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -189,6 +193,74 @@ async def test_a_file_that_is_gone_is_named_and_an_empty_one_lets_it_go(program:
     program.write("a.jsonl", b"")
     assert (await program.run("resume", *aim(simulator))).code == 0
     assert "Nothing is left" in (await program.run("resume", *aim(simulator))).stdout
+
+
+def away(path: Path) -> None:
+    """Take the file away; another one would match its name, read as a glob."""
+    path.unlink()
+    path.with_name("a1.jsonl").write_bytes(GOOD)
+
+
+def become_a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def become_a_fifo(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("change", [away, become_a_folder, become_a_fifo])
+async def test_what_is_no_file_any_more_is_named_whatever_was_read_since(
+    program: Program, simulator: Simulator, change: Callable[[Path], None]
+) -> None:
+    running = await program.start("run", *aim(simulator), *SLOWLY, program.write("a[1].jsonl", records(300)))
+    await running.until(lambda: simulator.account.run_count >= 20)
+    running.send(signal.SIGTERM)
+    assert (await running.end()).code == 75
+    change(program.folder / "a[1].jsonl")
+    for _ in range(2):
+        ended = await program.run("resume", *aim(simulator))
+        assert (ended.code, "a[1].jsonl: " in ended.stderr, "put it back" in ended.stderr) == (2, True, True)
+        assert (await program.run("run", *aim(simulator), program.write("b.jsonl", GOOD))).code == 0
+
+
+async def test_two_names_of_one_file_are_done_when_it_is_read(program: Program, simulator: Simulator) -> None:
+    program.write("a.jsonl", wanted := list(records(200)))
+    (program.folder / "same.jsonl").hardlink_to(program.folder / "a.jsonl")
+    for name in ("a.jsonl", "same.jsonl"):
+        before = simulator.account.run_count
+        running = await program.start("run", *aim(simulator), *SLOWLY, name)
+        await running.until(lambda before=before: simulator.account.run_count >= before + 20)  # type: ignore[misc]
+        running.send(signal.SIGTERM)
+        assert (await running.end()).code == 75
+    assert (await program.run("resume", *aim(simulator))).code == 0
+    assert_each_is_one_run(simulator, wanted, program.rows())
+    assert "Nothing is left" in (await program.run("resume", *aim(simulator))).stdout
+
+
+@pytest.mark.parametrize("is_piped", [True, False], ids=["a pipe", "a file"])
+async def test_a_record_in_doubt_that_nothing_has_any_more_is_told_until_it_is_reconciled(
+    program: Program, is_piped: bool
+) -> None:
+    name = "-" if is_piped else program.write("a.jsonl", GOOD)
+    async with Simulator(SimulatorOptions(latency=60)) as silent:
+        running = await program.start("run", *aim(silent), "--no-spool", name)
+        await running.write(GOOD if is_piped else b"")
+        await running.until(lambda: silent.account.requests == 1)
+        await running.die()
+    program.write("a.jsonl", b"")
+    async with Simulator() as simulator:
+        assert (await program.run("run", *aim(simulator), "--no-spool", name)).code == 0
+        for _ in range(2):
+            ended = await program.run("resume", *aim(simulator))
+            told = f"from {'standard input' if is_piped else name} have no known end" in ended.stdout + ended.stderr
+            assert (ended.code, told) == (3, True)
+        with closing(sqlite3.connect(program.folder / ".ingestor" / "journal.db")) as journal, journal:
+            journal.execute("UPDATE job SET first_sent_at = first_sent_at - 90000")
+        assert (await program.run("reconcile", *aim(simulator), "--timeout", "0.1")).code == 0
+        assert (await program.run("resume", *aim(simulator))).code == 0
 
 
 async def test_a_halted_run_is_not_taken_for_a_finished_one(program: Program) -> None:

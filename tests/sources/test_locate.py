@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ingestor.model.errors import ExitCode, UsageError
-from ingestor.sources.locate import STDIN, locate
+from ingestor.sources.locate import STDIN, locate, may_be_file, require_file
 from ingestor.sources.outputs import Outputs
 
 NOBODY = 65534
@@ -195,6 +195,32 @@ def test_a_fifo_without_permission_is_an_error_before_anything_is_read(public_pa
     os.mkfifo(path, 0)
     with as_an_ordinary_user(), pytest.raises(UsageError, match=r"fifo\.jsonl: can't be read: Permission denied"):
         locate([str(path)])
+
+
+@pytest.mark.timeout(10)
+def test_a_file_that_is_required_stands_under_its_very_name(public_path: Path) -> None:
+    (path,) = touch(public_path / "a[1].jsonl")
+    require_file(path)
+    touch(public_path / "a1.jsonl")
+    Path(path).unlink()
+    with pytest.raises(UsageError, match=r"a\[1\]\.jsonl: there is no such file"):
+        require_file(path)
+    os.mkfifo(path)
+    with pytest.raises(UsageError, match=r"a\[1\]\.jsonl: is no file any more"):
+        require_file(path)
+    public_path.chmod(0o700)
+    with as_an_ordinary_user(), pytest.raises(UsageError, match="can't be read: Permission denied"):
+        require_file(path)
+
+
+def test_what_is_gone_may_have_been_a_file_and_a_pipe_is_none(public_path: Path) -> None:
+    (path,) = touch(public_path / "a")
+    os.mkfifo(public_path / "fifo")
+    names = (path, str(public_path / "gone"), str(public_path / "fifo"), str(public_path))
+    assert [may_be_file(name) for name in names] == [True, True, False, False]
+    public_path.chmod(0o700)
+    with as_an_ordinary_user():
+        assert may_be_file(path)
 
 
 def test_what_the_program_writes_itself_is_never_read_as_records(tmp_path: Path) -> None:
