@@ -22,9 +22,12 @@ class KnownInput:
 
 
 def begin(connection: sqlite3.Connection, batch: int, pass_id: int, sources: Sequence[Source]) -> None:
-    """Write what a pass is to read, also where earlier ones gave it another name; forget what was read to its end."""
+    """Write what a pass is to read, also where earlier ones gave it another name; forget what is done.
+
+    Done is what was read to its end, where no job of a source of that name is left to be read again.
+    """
     connection.execute(
-        f"DELETE FROM input WHERE batch = ?1 AND pass IN ({_COMPLETE})",  # noqa: S608 - constants
+        f"DELETE FROM input WHERE batch = ?1 AND pass IN ({_COMPLETE}) AND source NOT IN ({_UNFINISHED})",  # noqa: S608 - constants
         (batch,),
     )
     connection.executemany(

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from ingestor.journal.inputs import KnownInput
-from ingestor.journal.leftovers import known_inputs
+from ingestor.journal.leftovers import known_inputs, sources_in_doubt, unfinished_sources
 from ingestor.model.errors import ExitCode
+from ingestor.model.outcome import Outcome
 from ingestor.model.source import Source
-from tests.journal.support import opened
-from tests.support.records import SCOPE
+from tests.journal.support import created, opened, unresolved
+from tests.support.records import SCOPE, job
 
 A, B = Source("a", "/d/a"), Source("b", "/d/b")
 PIPE = Source("-", None)
@@ -75,3 +76,27 @@ async def test_what_was_read_to_its_end_is_kept_until_the_next_pass_only(tmp_pat
     await passed(tmp_path, A, exit_code=ExitCode.OK)
     with closing(sqlite3.connect(tmp_path / "journal.db")) as journal:
         assert journal.execute("SELECT count(*) FROM input").fetchone() == (1,)
+
+
+async def test_what_has_a_job_that_is_to_be_read_again_is_known_until_it_is_settled(tmp_path: Path) -> None:
+    runs, doubtful = Source("runs.jsonl", "/d/runs.jsonl"), job()
+    async with opened(tmp_path) as journal:
+        await journal.start_pass(sources=[runs])
+        await journal.admit([doubtful], stamped=True)
+        await journal.settle([unresolved(doubtful)])
+        await journal.finish_pass({}, left=0, exit_code=ExitCode.INCOMPLETE)
+    for _ in range(2):
+        await passed(tmp_path, B, exit_code=ExitCode.OK)
+        assert known_inputs(tmp_path, SCOPE) == [KnownInput(runs, False), KnownInput(B, False)]
+        assert unfinished_sources(tmp_path, SCOPE) == sources_in_doubt(tmp_path, SCOPE) == ["runs.jsonl"]
+    not_created = replace(unresolved(doubtful), outcome=Outcome.FAILED, error_code="NotCreated")
+    async with opened(tmp_path) as journal:
+        await journal.conclude([not_created])
+    await passed(tmp_path, B, exit_code=ExitCode.OK)
+    assert (unfinished_sources(tmp_path, SCOPE), sources_in_doubt(tmp_path, SCOPE)) == (["runs.jsonl"], [])
+    assert known_inputs(tmp_path, SCOPE) == [KnownInput(runs, False), KnownInput(B, False)]
+    async with opened(tmp_path) as journal:
+        await journal.admit([doubtful], stamped=True)
+        await journal.settle([created(doubtful)])
+    await passed(tmp_path, B, exit_code=ExitCode.OK)
+    assert known_inputs(tmp_path, SCOPE) == [KnownInput(B, False)]
