@@ -25,6 +25,11 @@ _EARLY_ENDS = {
     ExitCode.HALTED: "was halted",
 }
 
+_CUT = (
+    "the run that kept standard input did not see its end: what is kept is brought in, and if there was more, the same "
+    "`ingestor run` command reads on"
+)
+
 
 def resume(settings: Settings, *, wrap: Wrap = as_they_are) -> ExitCode:
     """Bring in the standard input that was kept, the files whose jobs have no known end, and what is unread.
@@ -40,6 +45,8 @@ def resume(settings: Settings, *, wrap: Wrap = as_they_are) -> ExitCode:
     if not files and spool.is_empty:
         return _nothing_to_read(settings, scope)
     _require(files)
+    if spool.is_cut:
+        print(f"ingestor: {_CUT}", file=sys.stderr)
     reader = Reader(list(files), scope, spool, called=files)
     code = bring_in(settings, reader, list(files.values()) or [STDIN], spool, wrap)
     if code is ExitCode.OK and (beyond := _beyond_reach(settings, scope)):
@@ -80,7 +87,7 @@ def _beyond_reach(settings: Settings, scope: Scope) -> tuple[ExitCode, str] | No
     if lost := [it.source.name for it in known_inputs(settings.state, scope) if it.is_unread]:
         return ExitCode.STOPPED, (
             f"A run of batch {batch} did not come to the end of {_named(lost)}, and nothing is kept of the rest: "
-            "the same `ingestor run` command reads on."
+            "the same `ingestor run` command reads on, or lets it go where nothing comes."
         )
     if in_doubt := sources_in_doubt(settings.state, scope):
         return ExitCode.INCOMPLETE, (

@@ -94,10 +94,14 @@ def _files_in(directory: str, outputs: Outputs) -> list[str]:
 
 def _matches(pattern: str, outputs: Outputs) -> list[str]:
     files = (match for match in glob.glob(pattern, recursive=True) if not os.path.isdir(match))
-    matches = sorted(name for name in files if outputs.writer(name) is None)
+    matches = sorted(_as_file(name) for name in files if outputs.writer(name) is None)
     if not matches:
         raise UsageError(f"{_shown(pattern)}: no file matches.")
     return matches
+
+
+def _as_file(name: str) -> str:
+    return f"./{name}" if name == STDIN else name
 
 
 def _is_record_file(name: str) -> bool:

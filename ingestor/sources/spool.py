@@ -16,6 +16,7 @@ from ingestor.sources.stored import Stored
 
 _Counted = Callable[[int], None]
 
+_WHOLE = "-whole"
 _NUMBER = re.compile(r"stdin-n(\d+)-")
 
 
@@ -23,8 +24,8 @@ class Spool:
     """The standard input of one batch, as files in the state directory; belongs to the directory's owner.
 
     A file holds all that one process read, byte for byte, and on disk before any of it counts as read. Its name
-    begins with a running number, so that their order is right whatever becomes of the wall clock. Names without one
-    are of older versions; they sort first.
+    begins with a running number, so that their order is right whatever becomes of the wall clock, and ends in `whole`
+    once that process has seen the end. Names without a number are of older versions; they sort first.
     """
 
     def __init__(self, state: Path, scope: Scope) -> None:
@@ -36,6 +37,11 @@ class Spool:
     def is_empty(self) -> bool:
         """Whether nothing is left."""
         return not self._files()
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether something is left of a standard input whose end was not seen."""
+        return any(path != _whole(path) for path in self._files())
 
     def leftovers(self, counted: _Counted) -> list[Stored]:
         """Return what earlier processes read and did not finish, oldest first, as the inputs they were."""
@@ -54,6 +60,7 @@ class Spool:
         """Forget what this object gave out: every record of it is accounted for. What others keep meanwhile stays."""
         for path in self._taken:
             path.unlink(missing_ok=True)
+            _whole(path).unlink(missing_ok=True)
 
     def _next_number(self) -> int:
         numbered = (_NUMBER.match(path.name) for path in [*self._files(), *self._taken])
@@ -91,6 +98,7 @@ class _Kept(Stored):
                     yield os.pread(file, count, self._held_bytes)
                     self._held_bytes += count
                     self._counted(count)
+                self._file.rename(_whole(self._file))
             finally:
                 os.close(file)
         except OSError as error:
@@ -98,6 +106,11 @@ class _Kept(Stored):
                 f"Standard input can't be kept in {self._file.parent}: {error.strerror}. Make room, or read it without "
                 "keeping it (--no-spool)."
             ) from error
+
+
+def _whole(path: Path) -> Path:
+    """Return the name of a file once the end of what it holds was seen."""
+    return path.with_name(f"{path.stem.removesuffix(_WHOLE)}{_WHOLE}{path.suffix}")
 
 
 def _move(file: int, size: int) -> int:

@@ -115,6 +115,14 @@ def test_two_stars_reach_any_depth(tmp_path: Path) -> None:
     assert locate([f"{tmp_path}/**/*.jsonl"]) == files
 
 
+def test_a_file_that_a_glob_finds_is_not_standard_input_whatever_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    touch(Path("-"))
+    assert locate(["*"]) == ["./-"]
+
+
 def test_a_name_that_exists_is_no_glob(tmp_path: Path) -> None:
     odd, _ = touch(tmp_path / "run[1].jsonl", tmp_path / "run1.jsonl")
     assert locate([odd]) == [odd]

@@ -83,6 +83,16 @@ def test_a_redirected_file_is_kept_as_well(tmp_path: Path) -> None:
     assert told(leftover) == first
 
 
+def test_it_is_known_of_what_is_left_whether_its_end_was_seen(tmp_path: Path) -> None:
+    with piped(TEXT):
+        told(Spool(tmp_path, SCOPE).standard_input(ignore))
+    assert not Spool(tmp_path, SCOPE).is_cut
+    with piped(TEXT):
+        next(Spool(tmp_path, SCOPE).standard_input(ignore).blocks(7))
+    assert Spool(tmp_path, SCOPE).is_cut
+    assert not Spool(tmp_path, OTHER).is_cut
+
+
 def test_every_byte_is_counted_and_the_size_of_a_leftover_is_known(tmp_path: Path) -> None:
     counts: list[int] = []
     spool = Spool(tmp_path, SCOPE)

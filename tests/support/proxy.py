@@ -30,7 +30,10 @@ def nothing(path: str, body: bytes) -> None:
 
 
 class Proxy:
-    """Passes requests on to `target`, an address, while the context lasts; `lose` may be changed meanwhile."""
+    """Passes requests on to `target`, an address, while the context lasts; `lose` may be changed meanwhile.
+
+    `lost` counts what was lost: where it is the answer, the target has had the request by then.
+    """
 
     def __init__(self, target: str, lose: Lose = nothing) -> None:
         self._target = target
@@ -59,13 +62,13 @@ class Proxy:
         loss = self.lose(request.path, body)
         if loss is None:
             return await self._pass_on(request.raw_path, body, request)
-        self.lost += 1
         if loss is Loss.ANSWER:
             await self._pass_on(request.raw_path, body, request)
         elif loss is Loss.LATE:
             task = asyncio.create_task(self._pass_on_late(request.raw_path, body, request))
             self._late.add(task)
             task.add_done_callback(self._late.discard)
+        self.lost += 1
         assert request.transport is not None
         request.transport.abort()
         return web.Response()
