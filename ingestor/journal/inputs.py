@@ -1,5 +1,6 @@
 """What passes were to read: until one has read it to its end and all of it is settled, `resume` reads it again."""
 
+import json
 import os
 import sqlite3
 from collections.abc import Sequence
@@ -9,8 +10,8 @@ from ingestor.journal.values import storable
 from ingestor.model.errors import ExitCode
 from ingestor.model.source import Source
 
-SINCE = 6
-"""The first version of the journal that knows."""
+SINCE = 7
+"""The first version of the journal that has them in a table; the one before has names in the last pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,8 @@ def begin(connection: sqlite3.Connection, batch: int, pass_id: int, sources: Seq
         (batch,),
     )
     connection.executemany(
-        "UPDATE input SET pass = ? WHERE batch = ? AND path = ?",
-        [(pass_id, batch, os.fsencode(source.path)) for source in sources if source.path is not None],
+        "UPDATE input SET pass = ? WHERE batch = ? AND path IN (?, ?)",
+        [(pass_id, batch, os.fsencode(it.path), os.fsencode(it.name)) for it in sources if it.path is not None],
     )
     connection.executemany(
         "INSERT OR REPLACE INTO input (batch, path, source, pass) VALUES (?, ?, ?, ?)",
@@ -50,6 +51,17 @@ def find(connection: sqlite3.Connection, batch: int) -> list[KnownInput]:
         (batch,),
     )
     return [KnownInput(Source(name, os.fsdecode(path) or None), bool(unread)) for name, path, unread in rows]
+
+
+def find_names(connection: sqlite3.Connection, batch: int) -> list[KnownInput]:
+    """Return what the last pass was to read, from a journal of version 6, which knows names and no paths."""
+    row = connection.execute(
+        "SELECT files, exit_code FROM pass WHERE batch = ? ORDER BY id DESC LIMIT 1", (batch,)
+    ).fetchone()
+    if row is None or row[0] is None:
+        return []
+    is_unread = row[1] not in {ExitCode.OK, ExitCode.INCOMPLETE}
+    return [KnownInput(Source(str(storable(name)), name), is_unread) for name in json.loads(row[0])]
 
 
 def find_unfinished(connection: sqlite3.Connection, batch: int) -> list[str]:

@@ -63,4 +63,6 @@ def _in_batch(state_path: Path, scope: Scope, find: Callable[[sqlite3.Connection
 
 
 def _inputs(connection: sqlite3.Connection, batch: int) -> list[KnownInput]:
-    return inputs.find(connection, batch) if version(connection) >= inputs.SINCE else []
+    if version(connection) >= inputs.SINCE:
+        return inputs.find(connection, batch)
+    return inputs.find_names(connection, batch) if version(connection) == inputs.SINCE - 1 else []

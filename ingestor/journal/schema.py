@@ -98,14 +98,23 @@ MIGRATIONS = (
     INSERT INTO indexed SELECT coalesce(max(id), 0) FROM job;
     """,
     """
-    CREATE TABLE input (                    -- what passes were to read; of those that came to their end, the last one
+    ALTER TABLE pass ADD COLUMN files TEXT;             -- JSON array: the files it was to read; NULL: nobody knows
+    """,
+    r"""
+    CREATE TABLE input (                    -- see inputs.py
         id INTEGER PRIMARY KEY,             -- grows: the order of reading
         batch INTEGER NOT NULL REFERENCES batch,
-        path BLOB NOT NULL,                 -- empty where no other process can read the same
+        path BLOB NOT NULL,                 -- empty where no other process can read the same; of version 6, the name
         source TEXT NOT NULL,
         pass INTEGER NOT NULL REFERENCES pass,          -- the last that was to read it
         UNIQUE (batch, path, source)
     );
+    INSERT OR IGNORE INTO input (batch, path, source, pass)
+    SELECT pass.batch, CAST(file.value AS BLOB), file.value, pass.id FROM pass, json_each(pass.files) AS file
+    WHERE pass.id IN (SELECT max(id) FROM pass GROUP BY batch) AND json_type(pass.files) = 'array'
+        AND instr(pass.files, '\udc') = 0   -- a byte that is no UTF-8, which SQLite can't put back
+    ORDER BY pass.id, file.key;
+    UPDATE pass SET files = NULL;
     """,
 )
 """Step n brings a file from version n to n + 1. A step that was ever released is never changed."""

@@ -1,3 +1,4 @@
+import json
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -5,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ingestor.journal import schema
 from ingestor.journal.inputs import KnownInput
 from ingestor.journal.leftovers import known_inputs, sources_in_doubt, unfinished_sources
 from ingestor.model.errors import ExitCode
@@ -68,6 +70,24 @@ async def test_files_of_one_name_in_two_folders_are_two(tmp_path: Path) -> None:
 async def test_names_are_as_they_stand_in_the_journal_and_paths_as_they_are(tmp_path: Path) -> None:
     await passed(tmp_path, Source("\udcff", "/d/\udcff"), exit_code=None)
     assert unread(tmp_path) == [Source("\\udcff", "/d/\udcff")]
+
+
+@pytest.mark.parametrize(("exit_code", "left"), [(None, ["a", "/d/b"]), (ExitCode.STOPPED, ["a", "/d/b"]), (0, [])])
+async def test_what_a_pass_of_version_6_left_is_unread_under_its_name_until_it_is_read(
+    tmp_path: Path, exit_code: int | None, left: list[str]
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "journal.db", isolation_level=None)) as journal:
+        schema.migrate(journal, to=6)
+        journal.execute("INSERT INTO batch VALUES (1, ?, ?, ?, NULL)", (SCOPE.platform, SCOPE.workspace, SCOPE.batch))
+        for code, files in ((ExitCode.STOPPED, ["forgotten then"]), (exit_code, ["a", "/d/b"])):
+            row = (code, json.dumps(files))
+            journal.execute("INSERT INTO pass (batch, started_at, exit_code, files) VALUES (1, 1.7e9, ?, ?)", row)
+    wanted = [Source(name, name) for name in left]
+    assert unread(tmp_path) == wanted, "before anything is brought up to date"
+    await passed(tmp_path, Source("c", "/d/c"), exit_code=ExitCode.OK)
+    assert unread(tmp_path) == wanted
+    await passed(tmp_path, A, Source("/d/b", "/real/b"), exit_code=ExitCode.OK)
+    assert unread(tmp_path) == []
 
 
 async def test_what_was_read_to_its_end_is_kept_until_the_next_pass_only(tmp_path: Path) -> None:
