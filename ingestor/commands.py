@@ -50,31 +50,31 @@ def parser_of(command: Command) -> Parser:
 
 
 def _serve(name: str, loaded: Loaded, sources: Sequence[str], wanted: ResultsOptions) -> int:
-    """Hand over to the command's own module, which alone is imported: none waits for the parts of another."""
+    """InFlight over to the command's own module, which alone is imported: none waits for the parts of another."""
     settings = loaded.settings
     match name:
         case "run":
-            from ingestor.service.run import run
+            from ingestor.app.run import run
 
             return run(settings, sources)
         case "resume":
-            from ingestor.service.resume import resume
+            from ingestor.app.resume import resume
 
             return resume(settings)
         case "reconcile":
-            from ingestor.service.reconcile import reconcile
+            from ingestor.app.reconcile import reconcile
 
             return reconcile(settings, _named_batch(loaded))
         case "check":
-            from ingestor.service.check import check
+            from ingestor.app.check import check
 
             return check(settings, sources)
         case "status":
-            from ingestor.service.inspect import status
+            from ingestor.app.inspect import status
 
             return status(settings)
         case _:
-            from ingestor.service.inspect import results
+            from ingestor.app.inspect import results
 
             return results(settings, wanted, _named_batch(loaded))
 
@@ -84,7 +84,7 @@ def _named_batch(loaded: Loaded) -> str | None:
 
 
 def _simulate(options: SimulateOptions) -> int:
-    from ingestor.service.simulate import simulate
+    from ingestor.app.simulate import simulate
 
     return simulate(options)
 

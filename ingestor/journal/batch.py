@@ -4,19 +4,19 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ingestor.journal import statements, unsettled, untold
+from ingestor.journal import outbox, statements, unsettled
 from ingestor.journal.admission import judge, move
 from ingestor.journal.index import MERGE_AFTER, KeyIndex, hash_of
-from ingestor.journal.statements import Beginning, Ending
+from ingestor.journal.statements import ExecutionEnd, ExecutionStart
 from ingestor.journal.unsettled import Page
 from ingestor.model.errors import JournalError
-from ingestor.model.job import Job
-from ingestor.model.moment import Moment
+from ingestor.model.journal_time import JournalTime
 from ingestor.model.outcome import Outcome, Result
-from ingestor.model.ports import Admission, Standing, Unsettled
+from ingestor.model.ports import Admission, AdmissionStatus, Unsettled
+from ingestor.model.record import Job
 from ingestor.policy.identity import Scope
 
-_MAY_END = frozenset({Standing.AGAIN, Standing.EXPIRED})
+_MAY_END = frozenset({AdmissionStatus.AGAIN, AdmissionStatus.EXPIRED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Admittance:
 
     jobs: Sequence[Job]
     stamped: bool
-    now: Moment
+    now: JournalTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Settlement:
     """
 
     results: Sequence[Result]
-    now: Moment
+    now: JournalTime
     told: int | None
 
 
@@ -54,15 +54,15 @@ class Batch:
         self._first = 0  # the number of this process's first outcome
         self._settled = 0
 
-    def enter(self, connection: sqlite3.Connection, calls: Sequence[None]) -> list[Moment | None]:
+    def enter(self, connection: sqlite3.Connection, calls: Sequence[None]) -> list[JournalTime | None]:
         """Find the batch, adding it where it is new; return the last moment witnessed. Comes before all else."""
         self._id = statements.find_batch(connection, self._scope)
         self._next = self._index.open(connection)
         self._found = self._next - 1
-        self._first = untold.next_number(connection, self._id)
+        self._first = outbox.next_number(connection, self._id)
         return [statements.last_moment(connection)] * len(calls)
 
-    def witness(self, connection: sqlite3.Connection, calls: Sequence[Moment]) -> list[None]:
+    def witness(self, connection: sqlite3.Connection, calls: Sequence[JournalTime]) -> list[None]:
         """Remember how far time has come."""
         statements.witness(connection, calls[-1])
         return [None] * len(calls)
@@ -70,7 +70,7 @@ class Batch:
     def admit(self, connection: sqlite3.Connection, calls: Sequence[Admittance]) -> list[list[Admission]]:
         """Judge jobs and write what that changes: nothing, and nothing waits for the disk, where all are done."""
         answers = [self._admit(connection, call) for call in calls]
-        if any(admission.standing is not Standing.DONE for answer in answers for admission in answer):
+        if any(admission.status is not AdmissionStatus.DONE for answer in answers for admission in answer):
             statements.witness(connection, calls[-1].now)
         return answers
 
@@ -78,7 +78,7 @@ class Batch:
         hashes = [hash_of(self._id, job.key) for job in call.jobs]
         rows = statements.find_rows(connection, self._id, call.jobs, hashes)
         admissions = [judge(job, rows.get(job.key), stamped=call.stamped, now=call.now) for job in call.jobs]
-        again = [(it, rows[it.job.key]) for it in admissions if it.standing in _MAY_END]
+        again = [(it, rows[it.job.key]) for it in admissions if it.status in _MAY_END]
         moves = [moved for admission, row in again if (moved := move(admission, row)) is not None]
         statements.move(connection, moves, now=call.now.time)
         if len(rows) < len(call.jobs):
@@ -105,7 +105,7 @@ class Batch:
         ended = [(number, result) for number, result in zip(numbers, results, strict=True) if number is not None]
         statements.settle(connection, ended, now=calls[-1].now.time)
         self._forget(connection, calls[-1].told)
-        untold.add(connection, self._id, ended, first=self._first + self._settled)
+        outbox.add(connection, self._id, ended, first=self._first + self._settled)
         self._settled += len(results)
         return [None] * len(calls)
 
@@ -135,11 +135,11 @@ class Batch:
 
     def untold(self, connection: sqlite3.Connection, calls: Sequence[None]) -> list[list[Result]]:
         """Find the outcomes that may not be told yet."""
-        return [untold.find(connection, self._id) for _ in calls]
+        return [outbox.find(connection, self._id) for _ in calls]
 
     def _forget(self, connection: sqlite3.Connection, told: int | None) -> None:
         if told is not None:
-            untold.forget(connection, self._id, before=self._first + told)
+            outbox.forget(connection, self._id, before=self._first + told)
 
     def release(self, connection: sqlite3.Connection, calls: Sequence[Sequence[str]]) -> list[None]:
         """Take back the intents of these keys."""
@@ -147,15 +147,15 @@ class Batch:
         statements.release(connection, [number for number in numbers if number is not None], after=self._found)
         return [None] * len(calls)
 
-    def start_pass(self, connection: sqlite3.Connection, calls: Sequence[Beginning]) -> list[None]:
+    def start_execution(self, connection: sqlite3.Connection, calls: Sequence[ExecutionStart]) -> list[None]:
         """Write that a pass begins."""
         for beginning in calls:
-            self._pass = statements.start_pass(connection, self._id, beginning)
+            self._pass = statements.start_execution(connection, self._id, beginning)
         return [None] * len(calls)
 
-    def finish_pass(self, connection: sqlite3.Connection, calls: Sequence[Ending]) -> list[None]:
+    def finish_execution(self, connection: sqlite3.Connection, calls: Sequence[ExecutionEnd]) -> list[None]:
         """Write how the pass ended."""
         for ending in calls:
-            statements.finish_pass(connection, self._pass, ending)
+            statements.finish_execution(connection, self._pass, ending)
             self._forget(connection, ending.told)
         return [None] * len(calls)

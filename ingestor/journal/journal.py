@@ -25,17 +25,17 @@ from contextlib import asynccontextmanager
 from typing import Self
 
 from ingestor.journal.batch import Admittance, Batch, Settlement
+from ingestor.journal.clock_checkpoint import ClockCheckpoint
 from ingestor.journal.database import NAME
 from ingestor.journal.index import MERGE_AFTER
 from ingestor.journal.lock import StateDirectory
 from ingestor.journal.schema import State
-from ingestor.journal.statements import Beginning, Ending
+from ingestor.journal.statements import ExecutionEnd, ExecutionStart
 from ingestor.journal.unsettled import Page
-from ingestor.journal.witness import Witness
 from ingestor.journal.writer import Writer
-from ingestor.model.job import Job
 from ingestor.model.outcome import Result
 from ingestor.model.ports import Admission, Timekeeper, Unsettled
+from ingestor.model.record import Job
 from ingestor.model.source import Source
 from ingestor.policy.identity import Scope
 
@@ -74,7 +74,7 @@ class SqliteJournal:
             last = await writer.do(batch.enter, None)
             if last is not None:
                 clock.resume(last)
-            async with Witness(writer, batch, clock).watching(watch_every):
+            async with ClockCheckpoint(writer, batch, clock).watching(watch_every):
                 yield cls(writer, batch, clock)
         finally:
             await writer.close()
@@ -118,15 +118,15 @@ class SqliteJournal:
         """
         self._told = count
 
-    async def start_pass(self, *, rehearsal: bool | None = None, sources: Sequence[Source] = ()) -> None:
+    async def start_execution(self, *, rehearsal: bool | None = None, sources: Sequence[Source] = ()) -> None:
         """Record that a pass over the batch begins, whether it is a rehearsal, and what it is to read.
 
         Raises JournalError.
         """
-        beginning = Beginning(self._clock.moment().wall, rehearsal, sources)
-        await self._writer.do(self._batch.start_pass, beginning)
+        beginning = ExecutionStart(self._clock.moment().wall, rehearsal, sources)
+        await self._writer.do(self._batch.start_execution, beginning)
 
-    async def finish_pass(self, counts: Mapping[str, int], *, left: int, exit_code: int) -> None:
+    async def finish_execution(self, counts: Mapping[str, int], *, left: int, exit_code: int) -> None:
         """Record how the pass ended: records per outcome, jobs left without one. Raises JournalError."""
         now = self._clock.moment().wall
-        await self._writer.do(self._batch.finish_pass, Ending(counts, left, exit_code, now, self._told))
+        await self._writer.do(self._batch.finish_execution, ExecutionEnd(counts, left, exit_code, now, self._told))

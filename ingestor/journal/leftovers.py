@@ -9,7 +9,7 @@ from typing import TypeVar
 from ingestor.journal import inputs
 from ingestor.journal.database import NAME, explained, open_read_only
 from ingestor.journal.inputs import KnownInput
-from ingestor.journal.reader import Pass, find_last_pass, journal_of
+from ingestor.journal.reader import Execution, find_last_execution, journal_of
 from ingestor.journal.schema import version
 from ingestor.policy.identity import Scope
 
@@ -26,9 +26,9 @@ def batches(state_path: Path, *, platform: str, workspace: str) -> list[str]:
     return [name for (name,) in rows]
 
 
-def last_pass(state_path: Path, scope: Scope) -> Pass | None:
+def last_execution(state_path: Path, scope: Scope) -> Execution | None:
     """Return the last pass over a batch; None where there is none."""
-    return _in_batch(state_path, scope, find_last_pass)
+    return _in_batch(state_path, scope, find_last_execution)
 
 
 def unfinished_sources(state_path: Path, scope: Scope) -> list[str]:

@@ -18,7 +18,7 @@ _PAGE = 2000  # row ids in one read
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
+class Execution:
     """One `ingestor run` over a batch. Times are seconds since the epoch; what follows is None until it ended.
 
     `counts` is records per outcome, `left` the jobs without one. A pass that never ended is under way or was killed.
@@ -48,7 +48,7 @@ class BatchStatus:
     scope: Scope
     counts: Mapping[State, int]
     oldest: Waiting | None
-    last_pass: Pass | None
+    last_execution: Execution | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ def _batch_status(connection: sqlite3.Connection, batch: int, scope: Scope, now:
     (total,) = connection.execute("SELECT count(*) FROM job WHERE batch = ?", (batch,)).fetchone()
     counts = dict.fromkeys(State, 0) | {State(state): count for state, count in rest}
     counts[State.CREATED] = total - sum(counts.values())
-    return BatchStatus(scope, counts, _oldest(connection, batch, now), find_last_pass(connection, batch))
+    return BatchStatus(scope, counts, _oldest(connection, batch, now), find_last_execution(connection, batch))
 
 
 def _oldest(connection: sqlite3.Connection, batch: int, now: float) -> Waiting | None:
@@ -173,7 +173,7 @@ def _oldest(connection: sqlite3.Connection, batch: int, now: float) -> Waiting |
     return Waiting(row[0], State(row[1]), row[2], now - row[2]) if row else None
 
 
-def find_last_pass(connection: sqlite3.Connection, batch: int) -> Pass | None:
+def find_last_execution(connection: sqlite3.Connection, batch: int) -> Execution | None:
     """Return the last pass over the batch with this id; None where there is none."""
     row = connection.execute(
         "SELECT started_at, ended_at, exit_code, counts, remaining FROM pass WHERE batch = ? ORDER BY id DESC LIMIT 1",
@@ -182,7 +182,7 @@ def find_last_pass(connection: sqlite3.Connection, batch: int) -> Pass | None:
     if row is None:
         return None
     started_at, ended_at, exit_code, counts, left = row
-    return Pass(started_at, ended_at, exit_code, json.loads(counts) if counts else None, left)
+    return Execution(started_at, ended_at, exit_code, json.loads(counts) if counts else None, left)
 
 
 def journal_of(state_path: Path) -> Path:

@@ -80,7 +80,7 @@ MIGRATIONS = (
         id INTEGER PRIMARY KEY CHECK (id = 1),
         time REAL NOT NULL,
         wall REAL NOT NULL,
-        sure_since REAL NOT NULL
+        trusted_since REAL NOT NULL
     );
     INSERT INTO moment SELECT 1, latest, latest, 0.0 FROM (SELECT max(updated_at) AS latest FROM job)
     WHERE latest IS NOT NULL;

@@ -17,9 +17,9 @@ from ingestor.journal import inputs
 from ingestor.journal.index import FIND, hash_of
 from ingestor.journal.schema import State
 from ingestor.journal.values import Value, chunks, flat, places, present, storable
-from ingestor.model.job import Job
-from ingestor.model.moment import Moment
+from ingestor.model.journal_time import JournalTime
 from ingestor.model.outcome import Result
+from ingestor.model.record import Job
 from ingestor.model.source import Source
 from ingestor.policy.identity import Scope
 
@@ -44,7 +44,7 @@ _rows = msgspec.json.Decoder(list[Row], strict=False).decode  # SQLite tells tru
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
+class ExecutionStart:
     """When a pass begins, whether its runs go to this machine (None: nobody knows), and what it is to read."""
 
     now: float
@@ -53,7 +53,7 @@ class Beginning:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class ExecutionEnd:
     """How a pass ended: records per outcome, jobs left without one, the exit code, when; `told` as in Settlement."""
 
     counts: Mapping[str, int]
@@ -71,17 +71,17 @@ def find_batch(connection: sqlite3.Connection, scope: Scope) -> int:
     return int(found.fetchone()[0])
 
 
-def last_moment(connection: sqlite3.Connection) -> Moment | None:
+def last_moment(connection: sqlite3.Connection) -> JournalTime | None:
     """Return the last moment that the journal has witnessed, None where it is new."""
-    found = connection.execute("SELECT time, wall, sure_since FROM moment").fetchone()
-    return None if found is None else Moment(*found)
+    found = connection.execute("SELECT time, wall, trusted_since FROM moment").fetchone()
+    return None if found is None else JournalTime(*found)
 
 
-def witness(connection: sqlite3.Connection, now: Moment) -> None:
+def witness(connection: sqlite3.Connection, now: JournalTime) -> None:
     """Remember a moment, which is none before the last one."""
     connection.execute(
-        "INSERT OR REPLACE INTO moment (id, time, wall, sure_since) VALUES (1, ?, ?, ?)",
-        (now.time, now.wall, now.sure_since),
+        "INSERT OR REPLACE INTO moment (id, time, wall, trusted_since) VALUES (1, ?, ?, ?)",
+        (now.time, now.wall, now.trusted_since),
     )
 
 
@@ -204,7 +204,7 @@ def release(connection: sqlite3.Connection, numbers: Sequence[int], *, after: in
         )
 
 
-def start_pass(connection: sqlite3.Connection, batch: int, beginning: Beginning) -> int:
+def start_execution(connection: sqlite3.Connection, batch: int, beginning: ExecutionStart) -> int:
     """Write that a pass over the batch begins; return its id."""
     connection.execute("UPDATE batch SET rehearsal = coalesce(?, rehearsal) WHERE id = ?", (beginning.rehearsal, batch))
     started = connection.execute("INSERT INTO pass (batch, started_at) VALUES (?, ?)", (batch, beginning.now))
@@ -212,7 +212,7 @@ def start_pass(connection: sqlite3.Connection, batch: int, beginning: Beginning)
     return cast("int", started.lastrowid)
 
 
-def finish_pass(connection: sqlite3.Connection, pass_id: int, ending: Ending) -> None:
+def finish_execution(connection: sqlite3.Connection, pass_id: int, ending: ExecutionEnd) -> None:
     """Write how a pass ended."""
     connection.execute(
         "UPDATE pass SET ended_at = ?, exit_code = ?, counts = ?, remaining = ? WHERE id = ?",

@@ -7,8 +7,8 @@ from typing import Any
 
 from ingestor.journal.schema import State
 from ingestor.journal.values import Value, chunks, flat, places
-from ingestor.model.job import Job, Origin
-from ingestor.model.ports import Admission, Standing, Unsettled
+from ingestor.model.ports import Admission, AdmissionStatus, Unsettled
+from ingestor.model.record import Job, Origin
 from ingestor.policy.expiry import NEVER
 from ingestor.policy.identity import Scope, retry_token
 from ingestor.policy.retry import INVALIDATED_TOKEN
@@ -68,5 +68,7 @@ def _unsettled(row: Sequence[Any]) -> Unsettled:
     number, source, line, key, digest, token, experiment_id, stamped, first_sent_at, error_code = row
     job = Job(Origin(source, line), key, b"", digest, token, experiment_id, b"")
     invalidated = error_code == INVALIDATED_TOKEN
-    admission = Admission(job, Standing.AGAIN, bool(stamped), first_sent_at, in_doubt=True, invalidated=invalidated)
+    admission = Admission(
+        job, AdmissionStatus.AGAIN, bool(stamped), first_sent_at, may_exist=True, invalidated=invalidated
+    )
     return Unsettled(number, admission)

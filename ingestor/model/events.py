@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ingestor.model.job import Job, Reject
 from ingestor.model.outcome import Result
+from ingestor.model.record import Job, Reject
 from ingestor.model.reply import Reply
 from ingestor.model.value import value
 
@@ -42,7 +42,7 @@ class RecordsDuplicate:
 
 
 @value(frozen=True, slots=True)
-class RunsSettled:
+class RunsEnded:
     """Jobs ended, and their results are durable."""
 
     results: Sequence[Result]
@@ -118,7 +118,7 @@ Event = (
     | InputRead
     | RecordRejected
     | RecordsDuplicate
-    | RunsSettled
+    | RunsEnded
     | RunRetried
     | AttemptEnded
     | RateChanged

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from ingestor.model.job import Job
+from ingestor.model.record import Job
 from ingestor.model.value import value
 
 

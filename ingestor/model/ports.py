@@ -7,9 +7,9 @@ from typing import Protocol
 
 from ingestor.model.events import Event
 from ingestor.model.finding import Finding
-from ingestor.model.job import Job, Reject
-from ingestor.model.moment import Moment
+from ingestor.model.journal_time import JournalTime
 from ingestor.model.outcome import Result
+from ingestor.model.record import Job, Reject
 from ingestor.model.reply import Reply
 from ingestor.model.value import value
 
@@ -25,11 +25,11 @@ class Clock(Protocol):
 class Timekeeper(Protocol):
     """Time for what must outlive the process: the age of tokens. It goes on from one process to the next."""
 
-    def moment(self) -> Moment:
+    def moment(self) -> JournalTime:
         """Return what is known of the time."""
         ...
 
-    def resume(self, last: Moment) -> None:
+    def resume(self, last: JournalTime) -> None:
         """Go on from the last moment that the journal has witnessed."""
         ...
 
@@ -42,7 +42,7 @@ class EventSink(Protocol):
         ...
 
 
-class Account(EventSink, Protocol):
+class EventLog(EventSink, Protocol):
     """An event sink that writes down what it takes, and may fall behind or fail in that."""
 
     async def ready(self) -> None:
@@ -104,7 +104,7 @@ class Target(Protocol):
         ...
 
 
-class Standing(StrEnum):
+class AdmissionStatus(StrEnum):
     """What the journal makes of a job that is about to be sent."""
 
     NEW = "new"
@@ -124,16 +124,16 @@ class Admission:
     """The journal's word on one job.
 
     `run_id` is set when DONE. `stamped` is whether the job's attempts carry the stamp: as the first one did.
-    `in_doubt` says that an earlier process may have sent it without learning the result. `first_sent_at` is when
-    the token's life began (a `Moment.time`). `invalidated` is set where an earlier process was told that
+    `may_exist` says that an earlier process may have sent it without learning the result. `first_sent_at` is when
+    the token's life began (a `JournalTime.time`). `invalidated` is set where an earlier process was told that
     the token no longer protects, and the job is met by way of `Unsettled`.
     """
 
     job: Job
-    standing: Standing
+    status: AdmissionStatus
     stamped: bool
     first_sent_at: float
-    in_doubt: bool = False
+    may_exist: bool = False
     run_id: str | None = None
     invalidated: bool = False
 

@@ -1,4 +1,4 @@
-"""Telling a service that is down from a job that fails: a circuit breaker without I/O or clock of its own.
+"""OutboxRelay a service that is down from a job that fails: a circuit breaker without I/O or clock of its own.
 
 After a few failures in a row the service is *suspect*, and is asked a harmless question. If that fails too the circuit
 opens: nothing is sent until the question is answered again, asked at growing intervals. Where the question is answered

@@ -1,7 +1,7 @@
 """How long a retry token protects. Unsure is always answered with "no": what may have expired is never sent again.
 
 A token's life is counted from the first attempt that carried it. Wall clocks are stepped, forth and back, so ages are
-told by a time of the journal's own, `Moment.time`, which never runs backwards:
+told by a time of the journal's own, `JournalTime.time`, which never runs backwards:
 
 - Within a process it moves on by the monotonic clock, or by the wall clock where that moved further (`moved_on`): a
   machine that slept has aged too. A wall clock that is set back changes nothing.
@@ -15,7 +15,7 @@ small steps. A clock that is ahead makes tokens seem older than they are: they a
 where their runs were looked for and what was under way has settled.
 """
 
-from ingestor.model.moment import Moment
+from ingestor.model.journal_time import JournalTime
 from ingestor.policy.identity import TOKEN_LIFE
 
 MARGIN = 30 * 60.0
@@ -30,27 +30,27 @@ NEVER = 0.0
 """When a token was first sent that never was: its life begins with its first attempt."""
 
 
-def moved_on(before: Moment, wall: float, elapsed: float) -> Moment:
+def moved_on(before: JournalTime, wall: float, elapsed: float) -> JournalTime:
     """Return the moment `elapsed` monotonic seconds later in the same process, when the wall clock says `wall`."""
-    return Moment(before.time + max(elapsed, wall - before.wall), wall, before.sure_since)
+    return JournalTime(before.time + max(elapsed, wall - before.wall), wall, before.trusted_since)
 
 
-def resumed(last: Moment, wall: float) -> Moment:
+def resumed(last: JournalTime, wall: float) -> JournalTime:
     """Return the moment at which a process begins, after the last one that the journal has witnessed."""
     rest = wall - last.wall
     if rest >= -CLOCK_ERROR:
-        return Moment(last.time + max(0.0, rest), wall, last.sure_since)
+        return JournalTime(last.time + max(0.0, rest), wall, last.trusted_since)
     begun = last.time + _TICK
-    return Moment(begun, wall, sure_since=begun)
+    return JournalTime(begun, wall, trusted_since=begun)
 
 
-def protects(first_sent_at: float, now: Moment) -> bool:
-    """Whether another attempt under the token surely creates no second run (`first_sent_at` is a `Moment.time`)."""
-    return first_sent_at >= now.sure_since and now.time - first_sent_at < TOKEN_LIFE - MARGIN
+def protects(first_sent_at: float, now: JournalTime) -> bool:
+    """Whether another attempt under the token creates no second run (`first_sent_at` is a `JournalTime.time`)."""
+    return first_sent_at >= now.trusted_since and now.time - first_sent_at < TOKEN_LIFE - MARGIN
 
 
-def forgotten(first_sent_at: float, now: Moment) -> bool:
+def forgotten(first_sent_at: float, now: JournalTime) -> bool:
     """Whether the service has surely let go of the token, so that its next use begins a new life."""
     if first_sent_at == NEVER:
         return True
-    return now.time - max(first_sent_at, now.sure_since) > TOKEN_LIFE + MARGIN
+    return now.time - max(first_sent_at, now.trusted_since) > TOKEN_LIFE + MARGIN

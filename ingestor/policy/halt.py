@@ -1,4 +1,4 @@
-"""Telling a setting that is wrong for every record from a record that is wrong.
+"""OutboxRelay a setting that is wrong for every record from a record that is wrong.
 
 Until something has shown that address and credentials are right, the service is *unproven*: only a handful of
 attempts is in flight, and an answer that a wrong setting would cause as well is held against the setting, not
@@ -11,21 +11,21 @@ like one that went down. What the service itself says is held against the settin
 
 from dataclasses import dataclass
 
-from ingestor.model.job import Job
+from ingestor.model.record import Job
 from ingestor.model.reply import Fault, Reply
 from ingestor.policy.advice import address_advice, credentials_advice, fault_advice, told
-from ingestor.policy.retry import Ruling, Verdict
+from ingestor.policy.retry import Classification, ReplyKind
 
-HANDFUL = 5
+MAX_REFUSALS = 5
 """How many attempts may be refused before the batch is halted, where the evidence is clear."""
 
-_MANY = 4 * HANDFUL  # where it is not: one missing experiment, in an API that does not answer questions
-_FAULTS_WITHOUT_AN_ANSWER = 2 * HANDFUL
+_MANY = 4 * MAX_REFUSALS  # where it is not: one missing experiment, in an API that does not answer questions
+_FAULTS_WITHOUT_AN_ANSWER = 2 * MAX_REFUSALS
 _LONGEST_WITHOUT_AN_ANSWER = 25.0  # seconds
 
-SILENCE = 15.0
+FIRST_RESPONSE_TIMEOUT = 15.0
 """Seconds without any answer after which the service is asked a harmless question."""
-HEARKENING = _LONGEST_WITHOUT_AN_ANSWER - SILENCE
+PROBE_TIMEOUT = _LONGEST_WITHOUT_AN_ANSWER - FIRST_RESPONSE_TIMEOUT
 """Seconds that it gets to answer that."""
 
 
@@ -79,27 +79,27 @@ class HaltPolicy:
     @property
     def patience(self) -> int | None:
         """How many attempts may be in flight; None is as many as there are slots."""
-        return None if self.proven else HANDFUL - 1
+        return None if self.proven else MAX_REFUSALS - 1
 
     def renewed(self, now: float) -> None:
         """Take note of fresh credentials: a 401 to an attempt from before says nothing about them."""
         self._renewed_at = now
 
-    def judge(self, job: Job, ruling: Ruling, reply: Reply, *, sent_at: float, now: float) -> Judgement:
+    def judge(self, job: Job, classification: Classification, reply: Reply, *, sent_at: float, now: float) -> Judgement:
         """Say whether a reply concerns its record alone, may concern all, or does."""
         self._begun_at = sent_at if self._begun_at is None else min(sent_at, self._begun_at)
         if reply.status is not None:
             self.answered = True
-        match ruling.verdict:
-            case Verdict.CREATED:
+        match classification.kind:
+            case ReplyKind.CREATED:
                 return self._prove()
-            case Verdict.UNAUTHENTICATED:
+            case ReplyKind.UNAUTHENTICATED:
                 return self._judge_credentials(reply, sent_at)
-            case Verdict.DENIED:
+            case ReplyKind.DENIED:
                 return self._judge_denial(job, reply)
-            case Verdict.REFUSED:
+            case ReplyKind.REFUSED:
                 return self._judge_refusal(reply)
-            case Verdict.TRANSIENT:
+            case ReplyKind.TRANSIENT:
                 return self._judge_transient(job, reply, now - self._begun_at)
         return Proceed()
 
@@ -132,7 +132,7 @@ class HaltPolicy:
     def _judge_credentials(self, reply: Reply, sent_at: float) -> Judgement:
         if sent_at >= self._renewed_at:
             self._unauthenticated += 1
-        if self._unauthenticated < HANDFUL:
+        if self._unauthenticated < MAX_REFUSALS:
             return Hold()
         return Halt(f"The service does not accept the credentials: {told(reply)}.", credentials_advice(reply))
 
@@ -143,17 +143,17 @@ class HaltPolicy:
             self._denials_in_a_row += 1
             if reply.code is not None and self._denials_in_a_row < _MANY:
                 return Proceed()
-            if self._denials_in_a_row < HANDFUL:
+            if self._denials_in_a_row < MAX_REFUSALS:
                 return Hold()  # without a code it is not the service's word on the record
             self.proven = False
         return self._suspect(job, reply)
 
     def _suspect(self, job: Job, reply: Reply) -> Judgement:
         self._suspects += 1
-        if len(self._suspected) < HANDFUL:
+        if len(self._suspected) < MAX_REFUSALS:
             self._suspected.add(job.experiment_id)
-        clear = reply.code is None or self._question_denied or len(self._suspected) >= HANDFUL
-        if self._suspects >= (HANDFUL if clear else _MANY):
+        clear = reply.code is None or self._question_denied or len(self._suspected) >= MAX_REFUSALS
+        if self._suspects >= (MAX_REFUSALS if clear else _MANY):
             return Halt(f"One record after the other was refused: {told(reply)}.", address_advice(reply))
         return Hold(probe=self._ask_once())
 
@@ -164,7 +164,7 @@ class HaltPolicy:
         refusal = (reply.code, reply.message)
         self._same_refusals = self._same_refusals + 1 if refusal == self._refusal else 1
         self._refusal = refusal
-        if self._same_refusals < HANDFUL:
+        if self._same_refusals < MAX_REFUSALS:
             return Proceed()
         if self._question_denied:
             return Halt(f"One record after the other was refused: {told(reply)}.", address_advice(reply))
@@ -186,7 +186,7 @@ class HaltPolicy:
             return Proceed()
         self._faults += 1
         self._unsent += fault.sent_nothing
-        enough = self._unsent >= HANDFUL or self._faults >= _FAULTS_WITHOUT_AN_ANSWER
+        enough = self._unsent >= MAX_REFUSALS or self._faults >= _FAULTS_WITHOUT_AN_ANSWER
         if enough or seconds >= _LONGEST_WITHOUT_AN_ANSWER:
             return Halt(f"The service was never reached: {told(reply)}.", fault_advice(fault))
         return Proceed()

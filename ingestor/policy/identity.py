@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from ingestor.model.job import Job, Line, RunDetails
+from ingestor.model.record import Job, Line, RunDetails
 
 STAMP = "ingestor.token"
 """The tag that carries a job's retry token on its run, so that the run can be found again."""

@@ -13,16 +13,16 @@ from enum import StrEnum
 from math import inf
 
 from ingestor.model.finding import Finding, Presence
-from ingestor.model.moment import Moment
+from ingestor.model.journal_time import JournalTime
 from ingestor.model.outcome import Outcome
 from ingestor.model.reply import Reply
 from ingestor.policy.expiry import forgotten, protects
 from ingestor.policy.retry import (
     History,
+    ReplyKind,
     Retry,
     RetryBudget,
     Settle,
-    Verdict,
     backoff,
     classify,
     exhausted,
@@ -83,30 +83,30 @@ def decide_lookup(
 
 
 def _after_absence(history: History, asked_at: float, now: float) -> Retry | Absent:
-    if asked_at >= history.settled_at:
-        history.in_doubt = False
+    if asked_at >= history.quiescent_at:
+        history.may_exist = False
         return Absent()
-    if history.settled_at == inf:
-        history.settled_at = now + LOOKUP_DELAY
-    return Retry(history.settled_at - now)
+    if history.quiescent_at == inf:
+        history.quiescent_at = now + LOOKUP_DELAY
+    return Retry(history.quiescent_at - now)
 
 
 def _after_failure(
     history: History, reply: Reply, budget: RetryBudget, uptime: float, uniform: Callable[[float, float], float]
 ) -> Settle | Retry:
-    match classify(reply).verdict:
-        case Verdict.THROTTLED | Verdict.UNAUTHENTICATED:
+    match classify(reply).kind:
+        case ReplyKind.THROTTLED | ReplyKind.UNAUTHENTICATED:
             return Retry(waiting(reply, budget, backoff(1, budget, uniform)))
-        case Verdict.TRANSIENT:
+        case ReplyKind.TRANSIENT:
             history.counted += 1
-            history.settled_at = inf
+            history.quiescent_at = inf
             delay = waiting(reply, budget, backoff(history.counted, budget, uniform))
             return Settle(Outcome.UNRESOLVED) if exhausted(history, budget, uptime + delay) else Retry(delay)
         case _:
             return Settle(Outcome.UNRESOLVED)
 
 
-class Prospect(StrEnum):
+class Resend(StrEnum):
     """What may become of a job that surely has no run."""
 
     FREE = "free"
@@ -117,11 +117,11 @@ class Prospect(StrEnum):
     """Its token may just be about to expire, or its age is not known: neither is safe."""
 
 
-def prospect(first_sent_at: float, now: Moment, *, idempotent: bool, invalidated: bool) -> Prospect:
+def decide_resend(first_sent_at: float, now: JournalTime, *, idempotent: bool, invalidated: bool) -> Resend:
     """Say what may become of a job that surely has no run.
 
     `invalidated` says that the service let go of its token (409 InvalidatedRetryToken).
     """
     if not idempotent or invalidated or forgotten(first_sent_at, now):
-        return Prospect.FREE
-    return Prospect.PROTECTED if protects(first_sent_at, now) else Prospect.EXPIRING
+        return Resend.FREE
+    return Resend.PROTECTED if protects(first_sent_at, now) else Resend.EXPIRING

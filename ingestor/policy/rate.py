@@ -14,8 +14,8 @@ that the service refuses (`rate_concurrency`).
 from math import inf
 
 from ingestor.policy.rate_concurrency import ConcurrencyWindow
-from ingestor.policy.rate_course import CAUTION, Climb, Hover, hover
-from ingestor.policy.rate_evidence import SendLog, Stretch
+from ingestor.policy.rate_course import CAUTION, Probe, SlowStart, hover
+from ingestor.policy.rate_evidence import SampleWindow, SendLog
 from ingestor.policy.rate_latency import LatencyWindow
 
 FLOOR = 0.5
@@ -55,8 +55,8 @@ class RateController:
         self._latency_window = LatencyWindow(now)
         self._concurrency_window = ConcurrencyWindow()
         self._latency: float | None = None
-        self._course: Climb | Hover = Climb(from_rest=False)
-        self._stretch: Stretch | None = None
+        self._course: SlowStart | Probe = SlowStart(from_rest=False)
+        self._stretch: SampleWindow | None = None
         self._upper = inf
         self._in_epoch = False
         self._heard_at = self._course_since = self._step_at = now
@@ -100,7 +100,7 @@ class RateController:
         The rate is as it was. Where a refusal costs a pause, the next look waits in proportion.
         """
         self._pause = max(self._pause, pause)
-        if isinstance(self._course, Hover) and not self._in_epoch:
+        if isinstance(self._course, Probe) and not self._in_epoch:
             self._hover(self._course, now)
 
     def _begin_epoch(self, now: float, sent_at: float) -> None:
@@ -112,8 +112,8 @@ class RateController:
             return
         sent, rate = self._log.until(sent_at), self._effective_rate(sent_at)
         guess = _FALLEN * rate if relapsed else self._expect(rate, sent_at, sent)
-        weight = _WEIGHT if isinstance(self._course, Climb) else max(_WEIGHT, _WEIGHT_SECONDS * rate)
-        self._stretch = Stretch(sent_at, sent, guess, weight, ended=sent_at, last=sent)
+        weight = _WEIGHT if isinstance(self._course, SlowStart) else max(_WEIGHT, _WEIGHT_SECONDS * rate)
+        self._stretch = SampleWindow(sent_at, sent, guess, weight, ended=sent_at, last=sent)
         self._in_epoch, self._heard_at, self._upper = True, now, rate
         self._estimate, self._seen, self._relapses = guess, 0, 0
         self._set(CAUTION * guess)
@@ -122,10 +122,10 @@ class RateController:
         """Return what the limit may be, where a rate was just refused: between what is proven and that rate."""
         if self._stretch is None:
             return _OVERSHOT * rate
-        if isinstance(self._course, Climb) and self._stretch.full:
+        if isinstance(self._course, SlowStart) and self._stretch.full:
             return max(_OVERSHOT * rate, self._stretch.guess)
         proven = self._stretch.estimate(sent_at, self._stretch.accepted(sent - 1))
-        if isinstance(self._course, Hover) or proven > _SURE * rate:
+        if isinstance(self._course, Probe) or proven > _SURE * rate:
             return max(proven + _BETWEEN * (rate - proven), _FALLEN * rate)
         return max(_PASSED * rate, proven) if sent_at - self._stretch.began > _LONG else _PASSED * rate
 
@@ -144,18 +144,18 @@ class RateController:
         self._in_epoch, self._heard_at, self._sent_at_end = False, now, self._log.count
         if self._estimate < FLOOR:  # it refused everything for a while, which tells nothing of how it is now
             self._stretch = None
-            self._follow(Climb(from_rest=False), now)
+            self._follow(SlowStart(from_rest=False), now)
         else:
             self._hover(hover(self._estimate, self._doubt(), self._latency or _UNKNOWN_LATENCY), now)
 
     def _doubt(self) -> float:
         """Return by what share of it the estimate may be too low."""
         doubt = min(self._upper / self._estimate - 1, _DOUBT_ATTEMPTS / max(1, self._seen), _MOST_DOUBT)
-        if isinstance(self._course, Hover) and self._estimate >= _FALLEN * self._course.limit:
+        if isinstance(self._course, Probe) and self._estimate >= _FALLEN * self._course.limit:
             return min(doubt, self._course.reach / 2)  # it lies between what it rested at and what was refused
         return doubt
 
-    def _hover(self, course: Hover, now: float) -> None:
+    def _hover(self, course: Probe, now: float) -> None:
         if self._pause:
             course = course.rest_at_least(min(_LONGEST_PAUSES_REST, _PAUSES_REST * self._pause))
             self._begin_stretch(course.limit, now)
@@ -164,12 +164,12 @@ class RateController:
 
     def _begin_stretch(self, limit: float, now: float) -> None:
         """Measure from now on: what could have been sent before, and was not, says nothing of the limit."""
-        self._stretch = Stretch(now, self._log.count, limit, _WEIGHT, ended=now, last=self._log.count, full=True)
+        self._stretch = SampleWindow(now, self._log.count, limit, _WEIGHT, ended=now, last=self._log.count, full=True)
 
     def _is_relapse(self, now: float) -> bool:
         """Whether the epoch ended a few attempts ago, so that its stretch goes on."""
         few = self._log.count - self._sent_at_end < _RELAPSE
-        return few and isinstance(self._course, Hover) and now - self._course_since < self._course.rest
+        return few and isinstance(self._course, Probe) and now - self._course_since < self._course.rest
 
     def _effective_rate(self, moment: float) -> float:
         """Return the rate at which attempts went out lately, where that is less than what was allowed."""
@@ -179,7 +179,7 @@ class RateController:
         window = max(_SPEED_WINDOW, _SPEED_ATTEMPTS / self.rate)
         return self._log.speed(moment, min(window, max(_STEP, moment - self._started)))
 
-    def _follow(self, course: Climb | Hover, now: float) -> None:
+    def _follow(self, course: SlowStart | Probe, now: float) -> None:
         self._course, self._course_since = course, now
 
     def _advance(self, now: float) -> None:
@@ -191,14 +191,14 @@ class RateController:
         if self._in_epoch:
             return
         match self._course:
-            case Climb() as climb if self._speed(now) >= _USED * self.rate:
+            case SlowStart() as climb if self._speed(now) >= _USED * self.rate:
                 latency = max(_LEAST_LATENCY, self._latency or _UNKNOWN_LATENCY)
                 self._set(climb.rate_after(self.rate, seconds, latency))
-            case Hover() as hovering:
+            case Probe() as hovering:
                 self._set(hovering.rate_at(now - self._course_since))
                 self._compare(hovering, now)
 
-    def _compare(self, hovering: Hover, now: float) -> None:
+    def _compare(self, hovering: Probe, now: float) -> None:
         """Compare what is accepted with the estimate: climb where it is more, which is looked for beyond the rest."""
         if self._stretch is None:
             return
@@ -207,7 +207,7 @@ class RateController:
             self._begin_stretch(hovering.limit, now)
             self._follow(hovering, now)
         elif now - self._course_since >= hovering.rest and hovering.is_outrun(seconds, accepted):
-            self._follow(Climb(from_rest=True), now)
+            self._follow(SlowStart(from_rest=True), now)
 
     def _set(self, rate: float) -> None:
         self.rate = min(self._ceiling, max(FLOOR, rate))

@@ -35,7 +35,7 @@ CAUTION = 1 - _BELOW
 """What of an estimated limit is used at first."""
 
 
-class Climb:
+class SlowStart:
     """Grows without bound: at once where nothing is known yet, and gathering speed where a limit was left behind."""
 
     def __init__(self, *, from_rest: bool) -> None:
@@ -51,7 +51,7 @@ class Climb:
 
 
 @dataclass(frozen=True, slots=True)
-class Hover:
+class Probe:
     """Rests a little under an estimated limit, then reaches a little over it to see whether it still holds.
 
     Attributes:
@@ -73,7 +73,7 @@ class Hover:
         over = min(1.0, (seconds - self.rest) / self.ramp)
         return self.limit * (1 - _JUST_BELOW + (self.reach + _JUST_BELOW) * over)
 
-    def rest_at_least(self, seconds: float) -> "Hover":
+    def rest_at_least(self, seconds: float) -> "Probe":
         """Return the same with so long a rest."""
         return replace(self, rest=max(self.rest, seconds))
 
@@ -87,7 +87,7 @@ class Hover:
         return self.limit * seconds - accepted > (resting + _SLACK) * self.limit + _SLACK_ATTEMPTS
 
 
-def hover(limit: float, doubt: float, latency: float) -> Hover:
+def hover(limit: float, doubt: float, latency: float) -> Probe:
     """Choose how to go on from an estimate that may be too low by `doubt`, a share of it, where answers take `latency`.
 
     Where the doubt is small the rest is long: each look costs a refusal. The reach is larger at low rates, where a
@@ -98,6 +98,6 @@ def hover(limit: float, doubt: float, latency: float) -> Hover:
     if doubt <= _WIDE * reach:
         refusals = 1 + reach * latency * limit  # the first, and what is in flight until it is heard of
         rest = min(_LONGEST_REST, max(_REST, refusals * _REST_ATTEMPTS / limit))
-        return Hover(limit, reach, rest, _RAMP * rest)
+        return Probe(limit, reach, rest, _RAMP * rest)
     rest = max(_QUICK_REST, _QUICK_ATTEMPTS / limit)
-    return Hover(limit, doubt, rest, rest)
+    return Probe(limit, doubt, rest, rest)

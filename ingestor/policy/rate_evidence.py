@@ -52,7 +52,7 @@ class SendLog:
 
 
 @dataclass(slots=True)
-class Stretch:
+class SampleWindow:
     """Time from a refusal on, at which the service had nothing left to give.
 
     Since it began empty, what was accepted divided by the time is never above the limit; and where it ends in another
@@ -90,12 +90,12 @@ class Stretch:
         self.recent.append((sent_at, sent))
         self.ended, self.last = max((self.ended, self.last), (sent_at, sent))
 
-    def lately(self) -> "Stretch | None":
+    def lately(self) -> "SampleWindow | None":
         """Return the time of the last few refusals as a stretch of its own, where it tells of a limit far lower."""
         if len(self.recent) < _FEW:
             return None
         (began, first), (ended, last) = min(self.recent), max(self.recent)
-        recent = Stretch(began, first, self.guess, 1.0, refused=_FEW - 1, ended=ended, last=last)
+        recent = SampleWindow(began, first, self.guess, 1.0, refused=_FEW - 1, ended=ended, last=last)
         accepted = max(1, recent.accepted(last))
         if ended - began < _LEAST_SECONDS or accepted >= _FAR_LOWER * (ended - began) * self.limit:
             return None

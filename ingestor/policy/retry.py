@@ -1,4 +1,4 @@
-"""What an attempt's reply means, and what to do next: classify(reply) -> ruling, decide(history, ruling) -> decision.
+"""What a reply to an attempt means, and what to do next: classify(reply), then decide(history, classification).
 
 The statuses and codes follow the API page, Oracle's table of API errors and the OCI SDK's default retry strategy.
 """
@@ -13,7 +13,7 @@ from ingestor.model.outcome import Outcome
 from ingestor.model.reply import Fault, Reply
 
 
-class Verdict(StrEnum):
+class ReplyKind(StrEnum):
     """What a reply says of its job."""
 
     CREATED = "created"
@@ -32,7 +32,7 @@ class Verdict(StrEnum):
     """Worth another attempt."""
 
 
-class Effect(StrEnum):
+class SideEffect(StrEnum):
     """Whether the attempt may have created the run."""
 
     NONE = "none"
@@ -42,29 +42,29 @@ class Effect(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Ruling:
-    """A verdict, and what it proves."""
+class Classification:
+    """A kind, and what it proves."""
 
-    verdict: Verdict
-    effect: Effect
+    kind: ReplyKind
+    effect: SideEffect
 
 
 INVALIDATED_TOKEN = "InvalidatedRetryToken"  # noqa: S105 - an error code
 """The error code of a 409 that says so."""
 
-_CREATED = Ruling(Verdict.CREATED, Effect.NONE)
-_NOT_DONE = Ruling(Verdict.TRANSIENT, Effect.NONE)
-_PERHAPS_DONE = Ruling(Verdict.TRANSIENT, Effect.UNKNOWN)
-_UNAUTHENTICATED = Ruling(Verdict.UNAUTHENTICATED, Effect.NONE)
-_DENIED = Ruling(Verdict.DENIED, Effect.NONE)
-_REFUSED = Ruling(Verdict.REFUSED, Effect.NONE)
+_CREATED = Classification(ReplyKind.CREATED, SideEffect.NONE)
+_NOT_DONE = Classification(ReplyKind.TRANSIENT, SideEffect.NONE)
+_PERHAPS_DONE = Classification(ReplyKind.TRANSIENT, SideEffect.UNKNOWN)
+_UNAUTHENTICATED = Classification(ReplyKind.UNAUTHENTICATED, SideEffect.NONE)
+_DENIED = Classification(ReplyKind.DENIED, SideEffect.NONE)
+_REFUSED = Classification(ReplyKind.REFUSED, SideEffect.NONE)
 
 _BY_CODE = {
     (404, "RESOURCE_DOES_NOT_EXIST"): _REFUSED,  # MLflow's word for a missing experiment
     (409, "IncorrectState"): _NOT_DONE,
     (409, "LockConflict"): _NOT_DONE,
     (409, "ExternalServerIncorrectState"): _NOT_DONE,
-    (409, INVALIDATED_TOKEN): Ruling(Verdict.INVALIDATED, Effect.UNKNOWN),
+    (409, INVALIDATED_TOKEN): Classification(ReplyKind.INVALIDATED, SideEffect.UNKNOWN),
 }
 _BY_STATUS = {
     401: _UNAUTHENTICATED,
@@ -76,13 +76,13 @@ _BY_STATUS = {
     413: _REFUSED,  # proxies say it too, without a code, and it is about the request all the same
     414: _REFUSED,
     425: _NOT_DONE,
-    429: Ruling(Verdict.THROTTLED, Effect.NONE),
+    429: Classification(ReplyKind.THROTTLED, SideEffect.NONE),
     431: _REFUSED,
     501: _DENIED,
 }
 
 
-def classify(reply: Reply) -> Ruling:
+def classify(reply: Reply) -> Classification:
     """Say what a reply means."""
     if reply.fault is Fault.UNSIGNED:
         return _UNAUTHENTICATED
@@ -105,7 +105,7 @@ def is_our_own_failure(reply: Reply) -> bool:
     return reply.fault in {Fault.UNSIGNED, Fault.LOST}
 
 
-def _classify_refusal(status: int, code: str | None) -> Ruling:
+def _classify_refusal(status: int, code: str | None) -> Classification:
     known = _BY_CODE.get((status, code or "")) or _BY_STATUS.get(status)
     if known is not None:
         return known
@@ -149,32 +149,32 @@ class History:
     """What is known of a job that is being delivered.
 
     Attributes:
-        in_doubt: an attempt may have created the run without our knowing.
+        may_exist: an attempt may have created the run without our knowing.
         attempts: all attempts of this process.
         counted: those that count against the budget.
         first_at: when the first of them, or of the look-ups, began, on the clock of `now` below.
-        settled_at: from when on a look-up shows whether the run exists (see `policy.lookup`), by a monotonic clock
+        quiescent_at: from when on a look-up shows whether the run exists (see `policy.lookup`), by a monotonic clock
             that does not stop while the service is down.
     """
 
-    in_doubt: bool = False
+    may_exist: bool = False
     attempts: int = 0
     counted: int = 0
     first_at: float = inf
-    settled_at: float = -inf
+    quiescent_at: float = -inf
 
     @contextmanager
     def doubt_while_under_way(self) -> Iterator[None]:
         """Be in doubt while an attempt is under way, and stay so where it is torn off without a reply."""
-        before, self.in_doubt = self.in_doubt, True
+        before, self.may_exist = self.may_exist, True
         yield
-        self.in_doubt = before
+        self.may_exist = before
 
-    def learn(self, ruling: Ruling, *, settled_at: float) -> None:
-        """Take what a reply proves of its attempt, whatever is decided about the job; `settled_at` as above."""
-        if ruling.effect is Effect.UNKNOWN:
-            self.in_doubt = True
-            self.settled_at = settled_at
+    def learn(self, classification: Classification, *, quiescent_at: float) -> None:
+        """Take what a reply proves of its attempt, whatever is decided about the job; `quiescent_at` as above."""
+        if classification.effect is SideEffect.UNKNOWN:
+            self.may_exist = True
+            self.quiescent_at = quiescent_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +201,7 @@ Decision = Settle | Retry | LookUp
 
 def decide(
     history: History,
-    ruling: Ruling,
+    classification: Classification,
     reply: Reply,
     budget: RetryBudget,
     *,
@@ -214,16 +214,16 @@ def decide(
     `now` and `history.first_at` share one monotonic clock. `recovery` says what may be done where the effect of
     an attempt is not known. `uniform` is the random source.
     """
-    match ruling.verdict:
-        case Verdict.CREATED:
+    match classification.kind:
+        case ReplyKind.CREATED:
             return Settle(Outcome.CREATED)
-        case Verdict.REFUSED | Verdict.DENIED:
-            return Settle(Outcome.UNRESOLVED if history.in_doubt else Outcome.FAILED)
-        case Verdict.INVALIDATED:
+        case ReplyKind.REFUSED | ReplyKind.DENIED:
+            return Settle(Outcome.UNRESOLVED if history.may_exist else Outcome.FAILED)
+        case ReplyKind.INVALIDATED:
             return Settle(Outcome.UNRESOLVED)
-        case Verdict.THROTTLED | Verdict.UNAUTHENTICATED:
+        case ReplyKind.THROTTLED | ReplyKind.UNAUTHENTICATED:
             return Retry(waiting(reply, budget, backoff(1, budget, uniform)))
-        case Verdict.TRANSIENT:
+        case ReplyKind.TRANSIENT:
             return _after_transient(history, reply, budget, now=now, recovery=recovery, uniform=uniform)
 
 
@@ -242,11 +242,11 @@ def _after_transient(
     uniform: Callable[[float, float], float],
 ) -> Decision:
     history.counted += 1
-    if history.in_doubt and recovery is not Recovery.TOKEN:
+    if history.may_exist and recovery is not Recovery.TOKEN:
         return LookUp() if recovery is Recovery.LOOKUP else Settle(Outcome.UNRESOLVED)
     delay = waiting(reply, budget, backoff(history.counted, budget, uniform))
     if exhausted(history, budget, now + delay):
-        return Settle(Outcome.UNRESOLVED if history.in_doubt else Outcome.FAILED)
+        return Settle(Outcome.UNRESOLVED if history.may_exist else Outcome.FAILED)
     return Retry(delay)
 
 

@@ -27,11 +27,11 @@ from ingestor.model.events import (
     RecordRejected,
     RecordsDuplicate,
     RunRetried,
-    RunsSettled,
+    RunsEnded,
 )
-from ingestor.model.job import Job, Reject
 from ingestor.model.outcome import Outcome, Result
 from ingestor.model.ports import Clock
+from ingestor.model.record import Job, Reject
 from ingestor.report.appender import LINGER, Appender, open_to_append
 from ingestor.report.text import json_line, json_lines, printable
 
@@ -90,7 +90,7 @@ class StructuredLog:
         match event:
             case AttemptEnded() | InputRead():
                 pass
-            case RunsSettled():
+            case RunsEnded():
                 self._tell_settled(event.results)
             case RunRetried():
                 self._tell_retried(event)

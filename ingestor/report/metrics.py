@@ -17,7 +17,7 @@ from ingestor.model.events import (
     RecordRejected,
     RecordsDuplicate,
     RunRetried,
-    RunsSettled,
+    RunsEnded,
 )
 from ingestor.model.outcome import Outcome, Result
 from ingestor.report.latency import Histogram
@@ -58,7 +58,7 @@ class Metrics:
         match event:
             case AttemptEnded():
                 self._count_attempt(event)
-            case RunsSettled(results):
+            case RunsEnded(results):
                 self._count_settled(results)
             case RecordsDuplicate(duplicates):
                 self._count_done(Outcome.DUPLICATE, len(duplicates))

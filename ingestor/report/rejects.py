@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ingestor.model.errors import UsageError
 from ingestor.model.events import Event, RecordRejected
-from ingestor.model.job import Reject
+from ingestor.model.record import Reject
 from ingestor.report.appender import Appender, ReportError, open_to_append
 from ingestor.report.text import json_line, printable
 

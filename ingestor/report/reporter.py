@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 
 from ingestor.model.events import Event
-from ingestor.model.ports import Account, EventSink
+from ingestor.model.ports import EventLog, EventSink
 
 
 class Reporter:
-    """An Account that hands every event to all of its `files`, then to all of its `views`, in the order given.
+    """An EventLog that hands every event to all of its `files`, then to all of its `views`, in the order given.
 
     `files` may fall behind or fail, and are waited for; `views` only look.
     """
 
-    def __init__(self, *, files: Sequence[Account], views: Sequence[EventSink]) -> None:
+    def __init__(self, *, files: Sequence[EventLog], views: Sequence[EventSink]) -> None:
         self._files = files
         self._sinks = [*files, *views]
 

@@ -3,7 +3,7 @@
 import re
 from secrets import token_hex
 
-from ingestor.model.job import RunDetails
+from ingestor.model.record import RunDetails
 from ingestor.simulator.exchange import invalid_parameter
 from ingestor.simulator.runs import DEFAULT_EXPERIMENT
 

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from itertools import islice
 
-from ingestor.simulator.account import Account
 from ingestor.simulator.answers import check_request_id, experiment_document, run_document
 from ingestor.simulator.bodies import parse_create, parse_list, parse_search
 from ingestor.simulator.exchange import Answer, ApiError, Call, invalid_parameter, json_answer, not_found
 from ingestor.simulator.options import SimulatorOptions
 from ingestor.simulator.runs import DEFAULT_EXPERIMENT, RunStore
+from ingestor.simulator.statistics import Statistics
 
 LONGEST_TOKEN = 64
 """Characters in a retry token, at most (API page)."""
@@ -20,7 +20,7 @@ _Operation = tuple[str, Callable[[Call], Answer]]
 class Api:
     """Answers one request at a time, at once: what an answer tells of is done when it is returned."""
 
-    def __init__(self, options: SimulatorOptions, store: RunStore, account: Account) -> None:
+    def __init__(self, options: SimulatorOptions, store: RunStore, account: Statistics) -> None:
         platform, workspace = options.platform_id, options.workspace_key
         self._prefix = f"/20260430/aiDataPlatforms/{platform}/workspaces/{workspace}/mlops/api/2.0/mlflow/"
         self._options = options

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ingestor.model.job import RunDetails
+from ingestor.model.record import RunDetails
 from ingestor.simulator.exchange import invalid_parameter, unreadable
 
 MOST_RESULTS = 50_000

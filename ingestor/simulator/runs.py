@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from secrets import token_hex
 
-from ingestor.model.job import RunDetails
+from ingestor.model.record import RunDetails
 from ingestor.simulator.bodies import Search, parse_create
 from ingestor.simulator.exchange import ApiError
 

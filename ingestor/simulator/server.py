@@ -13,7 +13,6 @@ from typing import Self
 from aiohttp import web
 
 from ingestor.model.errors import UsageError
-from ingestor.simulator.account import Account
 from ingestor.simulator.answers import RequestIds
 from ingestor.simulator.api import Api
 from ingestor.simulator.exchange import HTML, Answer, ApiError, Call, json_answer
@@ -21,7 +20,8 @@ from ingestor.simulator.faults import FaultDice, InjectedFault
 from ingestor.simulator.limits import Throttle, TokenBucket
 from ingestor.simulator.options import SimulatorOptions
 from ingestor.simulator.runs import RunStore
-from ingestor.simulator.signature import Doorkeeper
+from ingestor.simulator.signature import SignatureVerifier
+from ingestor.simulator.statistics import Statistics
 from ingestor.simulator.wire import LARGEST_BODY, break_off, headers_of, read_call, reset, wait_to_be_cancelled
 
 _BACKLOG = 1024
@@ -55,9 +55,9 @@ class Simulator:
         self._host, self._port = host, port
         self._now = now
         store = RunStore(honour_tokens=options.retry_tokens, token_life=options.token_life, now=now)
-        self.account = Account(store)
+        self.account = Statistics(store)
         self._api = Api(options, store, self.account)
-        self._doorkeeper = Doorkeeper(options, now)
+        self._doorkeeper = SignatureVerifier(options, now)
         self._bucket = TokenBucket(options.rate, options.burst, now)
         self._throttle = Throttle(self._bucket, options.concurrency, options.retry_after, now)
         self._dice = FaultDice(options.faults, options.seed)
@@ -92,7 +92,7 @@ class Simulator:
         """Stop answering every request with 503, or begin to."""
         self._available = available
 
-    def be_well(self) -> None:
+    def clear_faults(self) -> None:
         """Let no more requests suffer a fault."""
         self._dice = FaultDice({}, self._options.seed)
 
@@ -183,7 +183,7 @@ class Simulator:
         return response
 
 
-async def serve(options: SimulatorOptions, host: str, port: int, ready: Callable[[str], None]) -> Account:
+async def serve(options: SimulatorOptions, host: str, port: int, ready: Callable[[str], None]) -> Statistics:
     """Run a simulator until cancelled, SIGINT or SIGTERM, and return its account; `ready` is told its URL.
 
     Belongs in the main thread, for the signals. Raises UsageError where the port can't be had.

@@ -26,7 +26,7 @@ _GENERAL_HEADERS = frozenset({"date", "(request-target)", "host"})
 _BODY_HEADERS = frozenset({"content-length", "content-type", "x-content-sha256"})
 
 
-class Doorkeeper:
+class SignatureVerifier:
     """Lets in who proves to be the caller that the options name; everyone where they name none."""
 
     def __init__(self, options: SimulatorOptions, now: Callable[[], float]) -> None:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from ingestor.model.job import Line, Origin, Reject
-from ingestor.sources.stored import BrokenSourceError, Stored
+from ingestor.model.record import Line, Origin, Reject
+from ingestor.sources.byte_source import ByteSource, DamagedSourceError
 
 LONGEST = 16 * 1024 * 1024
 """Bytes of a line that are kept; what a longer one has beyond is skipped."""
@@ -14,7 +14,7 @@ _BOM = b"\xef\xbb\xbf"
 _KEPT = len(_BOM) + LONGEST + 2  # of a line's beginning: enough to tell one that is too long from one that ends in \r
 
 
-def lines(stored: Stored, *, is_part: bool = False) -> Iterator[list[Line | Reject]]:
+def lines(stored: ByteSource, *, is_part: bool = False) -> Iterator[list[Line | Reject]]:
     r"""Yield the lines of an input that are not blank, numbered from 1, without their end (`\n` or `\r\n`) and BOM.
 
     They come in portions, each as soon as it is read. An input that breaks off ends in a Reject, which says why and
@@ -33,7 +33,7 @@ def lines(stored: Stored, *, is_part: bool = False) -> Iterator[list[Line | Reje
                 yield _lines(stored.name, number + start, texts, is_part=is_part)
             number += len(ends)
             begun += rest[: _KEPT - len(begun)]
-    except BrokenSourceError as error:
+    except DamagedSourceError as error:
         reason = f"reading ended here: {error}; the lines before were taken in"
         yield [Reject(Origin(stored.name, number), reason, begun.decode(errors="backslashreplace"))]
     else:

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator, Sequence
 
 from ingestor.model.errors import UsageError
-from ingestor.sources.outputs import Outputs
+from ingestor.sources.reserved_paths import ReservedPaths
 
 STDIN = "-"
 
@@ -17,10 +17,10 @@ SUFFIXES = (".jsonl", ".ndjson", ".json")
 _RECORD_FILES = tuple(suffix + packed for suffix in SUFFIXES for packed in ("", ".gz", ".zst"))
 
 
-_NO_OUTPUTS = Outputs()
+_NO_OUTPUTS = ReservedPaths()
 
 
-def locate(sources: Sequence[str], outputs: Outputs = _NO_OUTPUTS) -> list[str]:
+def locate(sources: Sequence[str], outputs: ReservedPaths = _NO_OUTPUTS) -> list[str]:
     """Return the inputs that `sources` mean, each once, in order; none at all means standard input.
 
     A source is a file, `-`, a directory (its record files at any depth and through links, sorted, hidden ones left out)
@@ -50,7 +50,7 @@ def require_file(path: str) -> None:
     _check_readable(path)
 
 
-def _expand(source: str, outputs: Outputs) -> Iterator[str]:
+def _expand(source: str, outputs: ReservedPaths) -> Iterator[str]:
     if source == STDIN:
         yield source
     elif os.path.isdir(source):
@@ -76,7 +76,7 @@ def _lack(source: str) -> str:
     return f"{_shown(source)}: there is no such file or directory."
 
 
-def _files_in(directory: str, outputs: Outputs) -> list[str]:
+def _files_in(directory: str, outputs: ReservedPaths) -> list[str]:
     files, seen = [], set()
     for folder, folders, names in os.walk(directory, onerror=_raise_unreadable, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -92,7 +92,7 @@ def _files_in(directory: str, outputs: Outputs) -> list[str]:
     return sorted(files)
 
 
-def _matches(pattern: str, outputs: Outputs) -> list[str]:
+def _matches(pattern: str, outputs: ReservedPaths) -> list[str]:
     files = (match for match in glob.glob(pattern, recursive=True) if not os.path.isdir(match))
     matches = sorted(_as_file(name) for name in files if outputs.writer(name) is None)
     if not matches:

@@ -4,16 +4,16 @@ import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
-from ingestor.model.job import Job, Line, Reject
+from ingestor.model.record import Job, Line, Reject
 from ingestor.model.source import Source
 from ingestor.policy.identity import Scope
-from ingestor.sources.handover import Handover
+from ingestor.sources.byte_source import ByteSource
 from ingestor.sources.locate import STDIN, locate
-from ingestor.sources.outputs import Outputs
 from ingestor.sources.record import parse_line
+from ingestor.sources.reserved_paths import ReservedPaths
 from ingestor.sources.seams import whole_lines
 from ingestor.sources.spool import Spool
-from ingestor.sources.stored import Stored
+from ingestor.sources.thread_channel import ThreadChannel
 
 _AS_THEY_ARE: Mapping[str, str] = MappingProxyType({})
 
@@ -38,7 +38,7 @@ class Reader:
         self._inputs = [] if spool is None else spool.leftovers(self._count)
         self._inputs += [self._input(name, spool) for name in names]
         self._scope = scope
-        self._handover: Handover | None = None
+        self._handover: ThreadChannel | None = None
         self._stopped = False
         self.read_bytes = 0
         sizes = [stored.size for stored in self._inputs]
@@ -53,13 +53,13 @@ class Reader:
         """See the port `Input`."""
         if self._stopped:
             return
-        self._handover = handover = Handover()
-        threading.Thread(target=self._read, args=(handover,), name="reader", daemon=True).start()
+        self._handover = channel = ThreadChannel()
+        threading.Thread(target=self._read, args=(channel,), name="reader", daemon=True).start()
         try:
-            while records := await handover.take():
+            while records := await channel.take():
                 yield records
         finally:
-            handover.stop()
+            channel.stop()
 
     def stop(self) -> None:
         """See the port `Input`."""
@@ -67,15 +67,15 @@ class Reader:
         if self._handover is not None:
             self._handover.stop()
 
-    def _read(self, handover: Handover) -> None:
+    def _read(self, channel: ThreadChannel) -> None:
         try:
             for records, size in self._records():
-                if not handover.put(records, size):
+                if not channel.put(records, size):
                     return
         except BaseException as error:  # noqa: BLE001 - it is raised where it can be handled: on the loop
-            handover.end(error)
+            channel.end(error)
         else:
-            handover.end()
+            channel.end()
 
     def _records(self) -> Iterator[tuple[list[Job | Reject], int]]:
         """Yield records in portions, each with the size of its text."""
@@ -87,17 +87,17 @@ class Reader:
     def _is_record(self, line: Line) -> bool:
         return isinstance(parse_line(line, self._scope), Job)
 
-    def _input(self, name: str, spool: Spool | None) -> Stored:
+    def _input(self, name: str, spool: Spool | None) -> ByteSource:
         if spool is not None and name == STDIN:
             return spool.standard_input(self._count)
-        return Stored(self._called.get(name, name), self._count, path=name)
+        return ByteSource(self._called.get(name, name), self._count, path=name)
 
     def _count(self, count: int) -> None:
         self.read_bytes += count
 
 
 def open_sources(
-    sources: Sequence[str], scope: Scope, spool: Spool | None = None, outputs: Outputs | None = None
+    sources: Sequence[str], scope: Scope, spool: Spool | None = None, outputs: ReservedPaths | None = None
 ) -> Reader:
     """Make the input that SOURCE arguments mean, for the jobs of `scope`. Raises UsageError (see `locate`)."""
-    return Reader(locate(sources, outputs or Outputs()), scope, spool)
+    return Reader(locate(sources, outputs or ReservedPaths()), scope, spool)

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 
-from ingestor.model.job import Line, Reject
+from ingestor.model.record import Line, Reject
+from ingestor.sources.byte_source import ByteSource
 from ingestor.sources.lines import LONGEST, lines, seeming
 from ingestor.sources.locate import STDIN
-from ingestor.sources.stored import Stored
 
 
-def whole_lines(inputs: Sequence[Stored], is_record: Callable[[Line], bool]) -> Iterator[Sequence[Line | Reject]]:
+def whole_lines(inputs: Sequence[ByteSource], is_record: Callable[[Line], bool]) -> Iterator[Sequence[Line | Reject]]:
     """Yield the lines of all inputs in portions, and as one line what is a record only together.
 
     A new producer begins with a line of its own, and one that pipes on with the rest of a line: a line that is a
@@ -33,7 +33,7 @@ class _Seam:
         self._is_record = is_record
         self._pieces: list[Line] = []
 
-    def across(self, stored: Stored) -> Iterator[Sequence[Line | Reject]]:
+    def across(self, stored: ByteSource) -> Iterator[Sequence[Line | Reject]]:
         """Yield the lines of an input, but for the beginning of one at its end."""
         if stored.is_torn:
             yield from self._torn(chain.from_iterable(lines(stored, is_part=True)))

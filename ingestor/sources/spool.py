@@ -11,8 +11,8 @@ from pathlib import Path
 
 from ingestor.model.errors import SpoolError
 from ingestor.policy.identity import Scope
+from ingestor.sources.byte_source import ByteSource
 from ingestor.sources.locate import STDIN
-from ingestor.sources.stored import Stored
 
 _Counted = Callable[[int], None]
 
@@ -43,13 +43,13 @@ class Spool:
         """Whether something is left of a standard input whose end was not seen."""
         return any(path != _whole(path) for path in self._files())
 
-    def leftovers(self, counted: _Counted) -> list[Stored]:
+    def leftovers(self, counted: _Counted) -> list[ByteSource]:
         """Return what earlier processes read and did not finish, oldest first, as the inputs they were."""
         files = self._files()
         self._taken += files
         return [_Left(STDIN, counted, path=str(path)) for path in files]
 
-    def standard_input(self, counted: _Counted) -> Stored:
+    def standard_input(self, counted: _Counted) -> ByteSource:
         """Return the standard input of this process, kept as it is read."""
         now = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
         file = self._folder / f"stdin-n{self._next_number():012}-{now}-{os.getpid()}.jsonl"
@@ -70,7 +70,7 @@ class Spool:
         return sorted(self._folder.glob("stdin-*.jsonl"))
 
 
-class _Left(Stored):
+class _Left(ByteSource):
     """Standard input as an earlier process left it."""
 
     @property
@@ -80,7 +80,7 @@ class _Left(Stored):
             return size > 0 and os.pread(file.fileno(), 1, size - 1) != b"\n"
 
 
-class _Kept(Stored):
+class _Kept(ByteSource):
     """Standard input, which goes to a file (0600) first and is read from there."""
 
     def __init__(self, file: Path, counted: _Counted) -> None:

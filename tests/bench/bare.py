@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from yarl import URL
 
+from ingestor.api.endpoint import aidp
 from ingestor.simulator.options import PLATFORM_ID, WORKSPACE_KEY
-from ingestor.target.endpoint import aidp
 from tests.bench.credentials import profile
 from tests.bench.records import Request, requests
 from tests.bench.task import Task, given, timed

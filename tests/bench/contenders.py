@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 
 from tests.bench import records
-from tests.bench.program import Pass, Program
+from tests.bench.program import Execution, Program
 from tests.bench.task import Task, carry_out
 
 CONCURRENCY = 64
@@ -140,7 +140,7 @@ class _Ours:
         cpu = (made.ended.cpu - self._idle) / (number - 1)
         return Turn(number / made.requesting, cpu * 1e6, made.first_request - made.ended.began)
 
-    def _bring_in(self, file: Path, number: int) -> Pass:
+    def _bring_in(self, file: Path, number: int) -> Execution:
         state = next(self._states)
         try:
             return self._program.bring_in(file, number, state)

@@ -20,7 +20,7 @@ Event = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
+class Execution:
     """One `ingestor run` over a file, with everything at its default beside what `flags` say.
 
     Attributes:
@@ -44,7 +44,7 @@ class Program:
     folder: Path
     flags: tuple[str, ...] = ("--auth", "none")
 
-    def bring_in(self, records: Path, count: int, state: Path, *, again: bool = False) -> Pass:
+    def bring_in(self, records: Path, count: int, state: Path, *, again: bool = False) -> Execution:
         """Run over a file of `count` records into a state directory; `again` where it has them all.
 
         Raises SystemExit where not every record came to be `created`, or `duplicate` where it is done again.
@@ -63,7 +63,7 @@ class Program:
         return made
 
 
-def read_log(log: Path, ended: Ended) -> Pass:
+def read_log(log: Path, ended: Ended) -> Execution:
     """Tell the times of a run by its log.
 
     A request was sent `latency_ms` before its outcome was told, or a little earlier: telling waits for the disk. So
@@ -75,7 +75,7 @@ def read_log(log: Path, ended: Ended) -> Pass:
     started = next(moment(event) for event in first if event["event"] == "batch.started")
     finished = next(moment(event) for event in last if event["event"] == "batch.finished")
     begun = min(sent, default=0.0)
-    return Pass(ended, begun, max(told) - begun if sent else 0.0, finished - started)
+    return Execution(ended, begun, max(told) - begun if sent else 0.0, finished - started)
 
 
 def moment(event: Event) -> float:

@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from ingestor.model.job import RunDetails
+from ingestor.model.record import RunDetails
 from ingestor.policy.identity import Scope, canonical_body, retry_token, stamped_body
 from ingestor.simulator.options import PLATFORM_ID, WORKSPACE_KEY
 

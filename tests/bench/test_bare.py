@@ -4,7 +4,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from yarl import URL
 
-from ingestor.target.signing import Identity, signed_headers
+from ingestor.api.signing import Identity, signed_headers
 from tests.bench import credentials
 from tests.bench.bare import _HEADERS, signing
 

@@ -1,7 +1,7 @@
 import json
 from pathlib import Path
 
-from ingestor.model.job import Job, Line, Origin
+from ingestor.model.record import Job, Line, Origin
 from ingestor.policy.identity import Scope, stamped_body
 from ingestor.simulator.options import PLATFORM_ID, WORKSPACE_KEY
 from ingestor.sources.record import parse_line

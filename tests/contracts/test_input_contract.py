@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ingestor.model.job import Job, Line, Origin, Reject
 from ingestor.model.ports import Input
+from ingestor.model.record import Job, Line, Origin, Reject
 from ingestor.sources.reader import Reader
 from ingestor.sources.record import parse_line
 from tests.support.memory import MemoryInput

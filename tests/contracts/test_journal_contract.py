@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from ingestor.model.errors import JournalError
-from ingestor.model.job import Job
 from ingestor.model.outcome import Result
-from ingestor.model.ports import Admission, Journal, Standing
+from ingestor.model.ports import Admission, AdmissionStatus, Journal
+from ingestor.model.record import Job
 from ingestor.policy.identity import retry_token
 from tests.journal import support
 from tests.journal.support import HOUR, HandClock, created, failed, unresolved
@@ -66,7 +66,7 @@ async def admitted_once(opened: Open, ends: Sequence[Result], *, stamped: bool =
 async def test_a_job_never_seen_is_new_from_now_on(opened: Open, clock: HandClock, stamped: bool) -> None:
     async with opened() as journal:
         admission = await admit(journal, job(1), stamped=stamped)
-    assert admission == Admission(job(1), Standing.NEW, stamped, clock.time)
+    assert admission == Admission(job(1), AdmissionStatus.NEW, stamped, clock.time)
 
 
 @open_ends
@@ -78,7 +78,7 @@ async def test_an_open_job_is_sent_again_in_doubt_and_stamped_as_at_first(
     begun, clock.time = clock.time, clock.time + HOUR
     async with opened() as journal:
         admission = await admit(journal, job(1), stamped=not stamped)
-    assert admission == Admission(job(1), Standing.AGAIN, stamped, begun, in_doubt=True)
+    assert admission == Admission(job(1), AdmissionStatus.AGAIN, stamped, begun, may_exist=True)
 
 
 @open_ends
@@ -90,7 +90,7 @@ async def test_an_open_job_is_expired_once_its_token_may_not_protect(
     begun, clock.time = clock.time, clock.time + later
     async with opened() as journal:
         admission = await admit(journal, job(1))
-    assert admission == Admission(job(1), Standing.EXPIRED, True, begun, in_doubt=True)
+    assert admission == Admission(job(1), AdmissionStatus.EXPIRED, True, begun, may_exist=True)
 
 
 @open_ends
@@ -106,11 +106,11 @@ async def test_a_clock_that_is_set_back_at_work_makes_no_token_younger(
         await admit(journal, job(2))
     clock.time += 3.4 * HOUR
     async with opened() as journal:
-        assert (await admit(journal, job(1))).standing is Standing.AGAIN
+        assert (await admit(journal, job(1))).status is AdmissionStatus.AGAIN
     clock.time += 0.2 * HOUR
     async with opened() as journal:
-        assert (await admit(journal, job(1))).standing is Standing.EXPIRED
-        assert (await admit(journal, job(2))).standing is Standing.AGAIN
+        assert (await admit(journal, job(1))).status is AdmissionStatus.EXPIRED
+        assert (await admit(journal, job(2))).status is AdmissionStatus.AGAIN
 
 
 async def test_what_comes_after_a_clock_was_set_back_is_as_safe_as_ever(opened: Open, clock: HandClock) -> None:
@@ -120,8 +120,8 @@ async def test_what_comes_after_a_clock_was_set_back_is_as_safe_as_ever(opened: 
         await admit(journal, job(2))
     clock.time += TOKEN_GONE - HOUR
     async with opened() as journal:
-        assert (await admit(journal, job(1))).standing is Standing.EXPIRED
-        assert (await admit(journal, job(2))).standing is Standing.AGAIN
+        assert (await admit(journal, job(1))).status is AdmissionStatus.EXPIRED
+        assert (await admit(journal, job(2))).status is AdmissionStatus.AGAIN
 
 
 async def test_a_created_job_is_done_for_ever_and_names_its_run(opened: Open, clock: HandClock) -> None:
@@ -129,7 +129,7 @@ async def test_a_created_job_is_done_for_ever_and_names_its_run(opened: Open, cl
     begun, clock.time = clock.time, clock.time + 1000 * FORGOTTEN
     async with opened() as journal:
         admission = await admit(journal, job(1))
-    assert admission == Admission(job(1), Standing.DONE, True, begun, run_id="run of job-1")
+    assert admission == Admission(job(1), AdmissionStatus.DONE, True, begun, run_id="run of job-1")
 
 
 @pytest.mark.parametrize(("later", "begins"), [(HOUR, 0.0), (TOKEN_GONE, 0.0), (FORGOTTEN, FORGOTTEN)])
@@ -140,14 +140,14 @@ async def test_a_failed_job_is_sent_again_without_doubt_under_a_token_as_old_as_
     begun, clock.time = clock.time, clock.time + later
     async with opened() as journal:
         admission = await admit(journal, job(1))
-    assert admission == Admission(job(1), Standing.AGAIN, True, begun + begins)
+    assert admission == Admission(job(1), AdmissionStatus.AGAIN, True, begun + begins)
 
 
 async def test_a_failed_job_that_is_sent_again_is_in_doubt_for_the_next_process(opened: Open) -> None:
     await admitted_once(opened, [failed(job(1))])
     await admitted_once(opened, [])
     async with opened() as journal:
-        assert (await admit(journal, job(1))).in_doubt
+        assert (await admit(journal, job(1))).may_exist
 
 
 @pytest.mark.parametrize("ends", [[], [created(job(1))], [failed(job(1))], [unresolved(job(1))]])
@@ -158,8 +158,8 @@ async def test_another_body_under_a_known_key_is_a_conflict_and_changes_nothing(
     async with opened() as journal:
         conflict = await admit(journal, job(1, name="another"))
         as_before = await admit(journal, job(1))
-    assert conflict == Admission(job(1, name="another"), Standing.CONFLICT, True, clock.time)
-    assert as_before.standing in {Standing.AGAIN, Standing.DONE}
+    assert conflict == Admission(job(1, name="another"), AdmissionStatus.CONFLICT, True, clock.time)
+    assert as_before.status in {AdmissionStatus.AGAIN, AdmissionStatus.DONE}
 
 
 async def test_a_job_is_sent_under_the_token_of_its_first_attempt(opened: Open) -> None:
@@ -173,7 +173,7 @@ async def test_a_job_is_sent_under_the_token_of_its_first_attempt(opened: Open) 
 async def test_the_last_result_of_a_job_is_the_one_that_counts(opened: Open) -> None:
     await admitted_once(opened, [unresolved(job(1)), created(job(1))])
     async with opened() as journal:
-        assert (await admit(journal, job(1))).standing is Standing.DONE
+        assert (await admit(journal, job(1))).status is AdmissionStatus.DONE
 
 
 async def test_answers_come_in_the_order_of_the_jobs(opened: Open) -> None:
@@ -183,7 +183,7 @@ async def test_answers_come_in_the_order_of_the_jobs(opened: Open) -> None:
         asked = jobs(40)[::-1]
         admissions = await journal.admit(asked, stamped=True)
     assert [admission.job for admission in admissions] == asked
-    assert [admission.standing for admission in admissions] == [Standing.NEW] * 20 + [Standing.DONE] * 20
+    assert [admission.status for admission in admissions] == [AdmissionStatus.NEW] * 20 + [AdmissionStatus.DONE] * 20
 
 
 async def test_no_jobs_are_no_question(opened: Open) -> None:
@@ -200,8 +200,8 @@ async def test_a_released_job_was_never_there(opened: Open, clock: HandClock) ->
     clock.time += HOUR
     async with opened() as journal:
         released, kept = await journal.admit(jobs(2), stamped=False)
-    assert released == Admission(job(1), Standing.NEW, False, clock.time)
-    assert (kept.standing, kept.in_doubt) == (Standing.AGAIN, True)
+    assert released == Admission(job(1), AdmissionStatus.NEW, False, clock.time)
+    assert (kept.status, kept.may_exist) == (AdmissionStatus.AGAIN, True)
 
 
 async def test_the_intent_of_an_earlier_process_is_not_released(opened: Open) -> None:
@@ -209,7 +209,7 @@ async def test_the_intent_of_an_earlier_process_is_not_released(opened: Open) ->
     async with opened() as journal:
         await admit(journal, job(1))
         await journal.release([job(1)])
-        assert (await admit(journal, job(1))).in_doubt
+        assert (await admit(journal, job(1))).may_exist
 
 
 async def test_a_job_that_had_failed_and_is_released_has_failed_again(opened: Open) -> None:
@@ -219,7 +219,7 @@ async def test_a_job_that_had_failed_and_is_released_has_failed_again(opened: Op
         await journal.release([job(1)])
     async with opened() as journal:
         admission = await admit(journal, job(1))
-    assert (admission.standing, admission.in_doubt) == (Standing.AGAIN, False)
+    assert (admission.status, admission.may_exist) == (AdmissionStatus.AGAIN, False)
 
 
 @pytest.mark.parametrize("end", [created, unresolved])
@@ -234,7 +234,7 @@ async def test_a_settled_job_is_not_released(opened: Open, end: Callable[[Job], 
 async def test_releasing_a_job_never_admitted_does_nothing(opened: Open) -> None:
     async with opened() as journal:
         await journal.release([job(1)])
-        assert (await admit(journal, job(1))).standing is Standing.NEW
+        assert (await admit(journal, job(1))).status is AdmissionStatus.NEW
 
 
 async def test_settling_a_job_never_admitted_is_an_error_and_settles_none_of_the_others(opened: Open) -> None:
@@ -243,8 +243,8 @@ async def test_settling_a_job_never_admitted_is_an_error_and_settles_none_of_the
         with pytest.raises(JournalError, match="misses the intents"):
             await journal.settle([created(job(1)), created(job(2))])
     async with opened() as journal:
-        assert (await admit(journal, job(1))).standing is Standing.AGAIN
-        assert (await admit(journal, job(2))).standing is Standing.NEW
+        assert (await admit(journal, job(1))).status is AdmissionStatus.AGAIN
+        assert (await admit(journal, job(2))).status is AdmissionStatus.NEW
 
 
 async def test_a_journal_that_has_failed_is_never_believed_again(opened: Open) -> None:
@@ -259,7 +259,7 @@ async def test_a_journal_that_has_failed_is_never_believed_again(opened: Open) -
         with pytest.raises(JournalError):
             await journal.release([job(1)])
     async with opened() as journal:
-        assert (await admit(journal, job(1))).in_doubt
+        assert (await admit(journal, job(1))).may_exist
 
 
 async def test_a_caller_that_is_cancelled_does_not_undo_its_call(opened: Open) -> None:
@@ -270,7 +270,7 @@ async def test_a_caller_that_is_cancelled_does_not_undo_its_call(opened: Open) -
         settling.cancel()
         with pytest.raises(asyncio.CancelledError):
             await settling
-        assert (await admit(journal, job(1))).standing is Standing.DONE
+        assert (await admit(journal, job(1))).status is AdmissionStatus.DONE
 
 
 async def test_calls_at_once_are_carried_out_in_their_order(opened: Open) -> None:
@@ -280,7 +280,7 @@ async def test_calls_at_once_are_carried_out_in_their_order(opened: Open) -> Non
             journal.settle([created(one) for one in jobs(50)]),
             journal.admit(jobs(50), stamped=True),
         )
-    assert [admission.standing for admission in again] == [Standing.DONE] * 50
+    assert [admission.status for admission in again] == [AdmissionStatus.DONE] * 50
 
 
 def test_the_stand_in_keeps_their_order_where_all_happens_at_one_moment() -> None:

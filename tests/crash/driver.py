@@ -11,18 +11,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ingestor.app.ingest import Ports
+from ingestor.app.reconcile import Ports as ReconciliationPorts
+from ingestor.app.reconcile import reconcile
+from ingestor.app.resume import resume
+from ingestor.app.run import run
 from ingestor.commands import parser_of
-from ingestor.model.events import Event, RunsSettled
+from ingestor.model.events import Event, RunsEnded
 from ingestor.model.finding import Finding
-from ingestor.model.job import Job
 from ingestor.model.outcome import Result
-from ingestor.model.ports import Account, Admission, Journal, Pace, Target, Unsettled, UnsettledJobs
+from ingestor.model.ports import Admission, EventLog, Journal, Pace, Target, Unsettled, UnsettledJobs
+from ingestor.model.record import Job
 from ingestor.model.reply import Reply
-from ingestor.service.ingest import Ports
-from ingestor.service.reconcile import Ports as ReconciliationPorts
-from ingestor.service.reconcile import reconcile
-from ingestor.service.resume import resume
-from ingestor.service.run import run
 from ingestor.settings.load import load
 from ingestor.settings.options import Settings
 from ingestor.settings.pages import COMMANDS
@@ -137,14 +137,14 @@ class FusedTarget:
 
 @dataclass(frozen=True)
 class FusedAccount:
-    """The port Account with a point behind outcomes that are told together."""
+    """The port EventLog with a point behind outcomes that are told together."""
 
-    inner: Account
+    inner: EventLog
     reach: Reach
 
     def emit(self, event: Event) -> None:
         self.inner.emit(event)
-        if isinstance(event, RunsSettled):
+        if isinstance(event, RunsEnded):
             self.reach(Point.OUTCOME_TOLD)
 
     async def ready(self) -> None:

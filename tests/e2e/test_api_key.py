@@ -15,7 +15,7 @@ from ingestor.simulator.sample import records
 from ingestor.simulator.server import Simulator
 from tests.e2e.accounts import assert_each_is_one_run
 from tests.e2e.program import Program, at
-from tests.e2e.test_halt import HANDFUL, assert_nothing_is_burnt
+from tests.e2e.test_halt import MAX_REFUSALS, assert_nothing_is_burnt
 
 TENANCY, USER = "ocid1.tenancy.oc1..aaaatenancy", "ocid1.user.oc1..aaaauser"
 FINGERPRINT = ":".join(["ab"] * 16)
@@ -65,7 +65,7 @@ async def test_a_key_signs_what_the_service_accepts_and_a_wrong_one_costs_nothin
         ended = await program.ingest(*command)
 
         await assert_nothing_is_burnt(program, ended)
-        assert simulator.account.requests <= HANDFUL
+        assert simulator.account.requests <= MAX_REFUSALS
         assert simulator.account.statuses.keys() == {401}
         assert "401 NotAuthenticated" in ended.summary["halted"]["reason"]
         assert "--oci-profile" in ended.summary["halted"]["advice"]

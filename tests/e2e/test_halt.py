@@ -10,7 +10,7 @@ from ingestor.simulator.server import Simulator
 from tests.e2e.accounts import assert_each_is_one_run
 from tests.e2e.program import Document, Ended, Program, aim, at, to_lines
 
-HANDFUL = 10
+MAX_REFUSALS = 10
 """The most requests that a wrong setting may cost, the harmless question included."""
 
 WANTED = list(records(30))
@@ -47,7 +47,7 @@ async def test_a_wrong_place_halts_the_batch(
     ended = await program.ingest(*at(simulator, **wrong), "--auth", "none", source)
 
     await assert_nothing_is_burnt(program, ended)
-    assert simulator.account.requests <= HANDFUL
+    assert simulator.account.requests <= MAX_REFUSALS
     assert "404 NotAuthorizedOrNotFound" in ended.summary["halted"]["reason"]
     assert advice in ended.summary["halted"]["advice"]
     await assert_mended(program, simulator, *aim(simulator), source)
@@ -61,7 +61,7 @@ async def test_a_wrong_token_halts_the_batch_and_never_shows(program: Program) -
         ended = await program.ingest(*command)
 
         await assert_nothing_is_burnt(program, ended)
-        assert simulator.account.requests <= HANDFUL
+        assert simulator.account.requests <= MAX_REFUSALS
         assert simulator.account.statuses.keys() == {401}
         assert "--auth" in ended.summary["halted"]["advice"]
         program.write("token", b"the-right-token\n")
@@ -78,7 +78,7 @@ async def test_a_closed_port_halts_the_batch(program: Program) -> None:
     ended = await program.ingest(*aim(gone), source)
 
     await assert_nothing_is_burnt(program, ended)
-    assert ended.summary["attempts"] <= HANDFUL
+    assert ended.summary["attempts"] <= MAX_REFUSALS
     assert "refused" in ended.summary["halted"]["reason"]
     assert "--endpoint" in ended.summary["halted"]["advice"]
     async with Simulator(port=int(gone.url.rpartition(":")[2])) as simulator:
@@ -92,7 +92,7 @@ async def test_a_host_that_does_not_exist_halts_the_batch(program: Program, simu
     ended = await program.ingest("--endpoint", "http://aidp.invalid", *place, "--auth", "none", source)
 
     await assert_nothing_is_burnt(program, ended)
-    assert ended.summary["attempts"] <= HANDFUL
+    assert ended.summary["attempts"] <= MAX_REFUSALS
     assert "does not resolve" in ended.summary["halted"]["advice"]
     await assert_mended(program, simulator, *aim(simulator), source)
 

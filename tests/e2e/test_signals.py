@@ -166,7 +166,7 @@ sys.exit(main(sys.argv[3:]))
 
 @pytest.mark.parametrize("command", ["run", "resume", "reconcile"])
 @pytest.mark.parametrize("number", [SIGINT, SIGTERM])
-@pytest.mark.parametrize("module", ["ingestor.commands", "ingestor.service"])
+@pytest.mark.parametrize("module", ["ingestor.commands", "ingestor.app"])
 async def test_a_signal_to_a_process_that_still_imports_ends_it_resumable(
     program: Program, simulator: Simulator, command: str, number: int, module: str
 ) -> None:

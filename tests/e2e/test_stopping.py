@@ -48,12 +48,12 @@ STATES = {
     "backing off": State(
         SimulatorOptions(faults={InjectedFault.ERROR_409: 1.0}),
         lambda simulator, log: "run.retried" in log,
-        lambda simulator: simulator.be_well(),
+        lambda simulator: simulator.clear_faults(),
     ),
     "waiting for slow answers": State(
         SimulatorOptions(faults={InjectedFault.HANG: 1.0}),
         lambda simulator, log: simulator.account.in_flight > 0,
-        lambda simulator: simulator.be_well(),
+        lambda simulator: simulator.clear_faults(),
         ("--timeout", "600", "--drain-timeout", "0.1"),
     ),
     "reading a silent standard input": State(

@@ -33,7 +33,7 @@ async def write(path: Path, start: int) -> None:
             for number in numbers:
                 mine = job(number)
                 (admission,) = await journal.admit([mine], stamped=True)
-                say(f"{admission.standing} {mine.key}")
+                say(f"{admission.status} {mine.key}")
                 if number % 7:
                     await journal.settle([created(mine)])
                     say(f"created {mine.key}")

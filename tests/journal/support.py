@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from ingestor.app.clock import SteadyClock
 from ingestor.journal.index import MERGE_AFTER
 from ingestor.journal.journal import WATCH_EVERY, SqliteJournal
 from ingestor.journal.lock import StateDirectory
-from ingestor.model.job import Job
 from ingestor.model.outcome import Outcome, Result
-from ingestor.service.clock import SteadyClock
+from ingestor.model.record import Job
 from tests.support.records import SCOPE
 
 ROOT = Path(__file__).parents[2]

@@ -8,9 +8,9 @@ from ingestor.journal.journal import SqliteJournal
 from ingestor.journal.lock import StateDirectory
 from ingestor.journal.reader import results
 from ingestor.journal.schema import State
-from ingestor.model.job import Job
 from ingestor.model.outcome import Result
-from ingestor.model.ports import Admission, Standing
+from ingestor.model.ports import Admission, AdmissionStatus
+from ingestor.model.record import Job
 from ingestor.policy.identity import retry_token
 from tests.journal.support import HOUR, HandClock, created, failed, opened, unresolved
 from tests.support.records import SCOPE, job, jobs
@@ -32,34 +32,36 @@ async def admit_after(path: Path, hours: float, *results: Result, stamped: bool 
 async def test_a_job_never_seen_is_new_from_now_on(tmp_path: Path) -> None:
     clock = HandClock()
     async with opened(tmp_path, clock) as journal:
-        assert await journal.admit([job(1)], stamped=False) == [Admission(job(1), Standing.NEW, False, clock.time)]
+        assert await journal.admit([job(1)], stamped=False) == [
+            Admission(job(1), AdmissionStatus.NEW, False, clock.time)
+        ]
 
 
 async def test_a_created_job_is_done_for_ever_and_its_run_is_known(tmp_path: Path) -> None:
     admission = await admit_after(tmp_path, 9000, created(job(1)))
-    assert (admission.standing, admission.run_id) == (Standing.DONE, "run of job-1")
+    assert (admission.status, admission.run_id) == (AdmissionStatus.DONE, "run of job-1")
 
 
 @pytest.mark.parametrize("ends", [(), (unresolved(job(1)),)], ids=["pending", "unresolved"])
 async def test_an_open_job_is_sent_again_in_doubt_while_its_token_lives(tmp_path: Path, ends: tuple[Result]) -> None:
     admission = await admit_after(tmp_path, 23, *ends, stamped=False)
-    assert admission == Admission(job(1), Standing.AGAIN, False, HandClock().time, in_doubt=True)
+    assert admission == Admission(job(1), AdmissionStatus.AGAIN, False, HandClock().time, may_exist=True)
 
 
 @pytest.mark.parametrize("ends", [(), (unresolved(job(1)),)], ids=["pending", "unresolved"])
 async def test_an_open_job_is_never_sent_once_its_token_may_have_expired(tmp_path: Path, ends: tuple[Result]) -> None:
     admission = await admit_after(tmp_path, 23.6, *ends)
-    assert admission.standing is Standing.EXPIRED
+    assert admission.status is AdmissionStatus.EXPIRED
     assert [row.outcome for row in results(tmp_path)] == [State.UNRESOLVED]
 
 
 async def test_an_open_job_from_the_future_is_never_sent(tmp_path: Path) -> None:
-    assert (await admit_after(tmp_path, -1)).standing is Standing.EXPIRED
+    assert (await admit_after(tmp_path, -1)).status is AdmissionStatus.EXPIRED
 
 
 async def test_a_failed_job_is_sent_again_without_doubt(tmp_path: Path) -> None:
     admission = await admit_after(tmp_path, 1, failed(job(1)))
-    assert (admission.standing, admission.in_doubt) == (Standing.AGAIN, False)
+    assert (admission.status, admission.may_exist) == (AdmissionStatus.AGAIN, False)
     assert [row.outcome for row in results(tmp_path)] == [State.PENDING]
 
 
@@ -78,8 +80,8 @@ async def test_another_body_under_a_known_key_is_a_conflict(tmp_path: Path, end:
         await journal.settle([end(job(1))])
         (admission,) = await journal.admit([job(1, name="another")], stamped=True)
         (as_before,) = await journal.admit([job(1)], stamped=True)
-    assert (admission.standing, admission.in_doubt, admission.run_id) == (Standing.CONFLICT, False, None)
-    assert as_before.standing is not Standing.CONFLICT
+    assert (admission.status, admission.may_exist, admission.run_id) == (AdmissionStatus.CONFLICT, False, None)
+    assert as_before.status is not AdmissionStatus.CONFLICT
 
 
 async def test_the_same_key_in_another_batch_is_another_job(tmp_path: Path) -> None:
@@ -87,7 +89,7 @@ async def test_the_same_key_in_another_batch_is_another_job(tmp_path: Path) -> N
         for name in ("one", "two"):
             async with SqliteJournal.open(state, replace(SCOPE, batch=name), HandClock()) as journal:
                 (admission,) = await journal.admit([job(1)], stamped=True)
-                assert admission.standing is Standing.NEW
+                assert admission.status is AdmissionStatus.NEW
                 await journal.settle([created(job(1))])
 
 
@@ -106,7 +108,7 @@ async def test_the_word_on_many_jobs_comes_in_their_order(tmp_path: Path) -> Non
         await journal.settle([created(job) for job in many[::4]])
         admissions = await journal.admit(many[1::2] + many[::4], stamped=True)
     assert [admission.job.key for admission in admissions] == [job.key for job in many[1::2] + many[::4]]
-    assert [admission.standing for admission in admissions] == [Standing.NEW] * 850 + [Standing.DONE] * 425
+    assert [admission.status for admission in admissions] == [AdmissionStatus.NEW] * 850 + [AdmissionStatus.DONE] * 425
 
 
 async def test_no_jobs_are_no_question(tmp_path: Path) -> None:
@@ -149,7 +151,7 @@ async def test_a_released_job_was_never_there(tmp_path: Path) -> None:
         await journal.admit(jobs(2), stamped=True)
         await journal.release([job(1)])
         assert outcomes(tmp_path) == {"job-2": State.PENDING}
-        assert (await journal.admit([job(1)], stamped=True))[0].standing is Standing.NEW
+        assert (await journal.admit([job(1)], stamped=True))[0].status is AdmissionStatus.NEW
 
 
 async def test_the_intent_of_an_earlier_process_is_never_released(tmp_path: Path) -> None:

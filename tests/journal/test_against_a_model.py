@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from ingestor.journal.reader import results
-from ingestor.model.job import Job
 from ingestor.model.outcome import Outcome, Result
-from ingestor.model.ports import Admission, Standing
+from ingestor.model.ports import Admission, AdmissionStatus
+from ingestor.model.record import Job
 from tests.journal.support import HOUR, HandClock, created, failed, opened, unresolved
 from tests.support.memory import MemoryJournal
 from tests.support.records import job
@@ -57,7 +57,7 @@ class JournalMachine(RuleBasedStateMachine):
         asked = self.not_in_hand(numbers, body)
         admissions = self.runner.run(self.journal.admit(asked, stamped=stamped))
         assert admissions == self.runner.run(self.model.admit(asked, stamped=stamped))
-        sendable = [it for it in admissions if it.standing in {Standing.NEW, Standing.AGAIN}]
+        sendable = [it for it in admissions if it.status in {AdmissionStatus.NEW, AdmissionStatus.AGAIN}]
         self.in_hand |= {admission.job.key: admission for admission in sendable}
 
     @rule(data=st.data(), end=st.sampled_from([created, created, failed, unresolved]))
@@ -86,7 +86,7 @@ class JournalMachine(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def release(self, data: st.DataObject) -> None:
-        never_sent = [key for key, admission in self.in_hand.items() if admission.standing is Standing.NEW]
+        never_sent = [key for key, admission in self.in_hand.items() if admission.status is AdmissionStatus.NEW]
         released = self.take(data, never_sent)
         self.runner.run(self.journal.release(released))
         self.runner.run(self.model.release(released))

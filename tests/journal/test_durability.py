@@ -17,7 +17,7 @@ from ingestor.journal.database import open_owned
 from ingestor.journal.reader import ResultRow, results, status
 from ingestor.journal.schema import State
 from ingestor.model.errors import JournalError
-from ingestor.model.ports import Standing
+from ingestor.model.ports import AdmissionStatus
 from tests.journal.support import child, commits, created, opened
 from tests.support.records import job, jobs
 
@@ -198,7 +198,7 @@ async def test_jobs_that_are_done_wait_for_no_commit(tmp_path: Path) -> None:
         await journal.settle([created(job) for job in jobs(3)])
         before = commits(tmp_path)
         admissions = await journal.admit(jobs(3), stamped=True)
-        assert [admission.standing for admission in admissions] == [Standing.DONE] * 3
+        assert [admission.status for admission in admissions] == [AdmissionStatus.DONE] * 3
         assert commits(tmp_path) == before
         await journal.admit(jobs(4), stamped=True)
         assert commits(tmp_path) == before + 1

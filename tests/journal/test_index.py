@@ -12,7 +12,7 @@ from ingestor.journal.index import hash_of
 from ingestor.journal.leftovers import batches, known_inputs, unfinished_sources
 from ingestor.journal.reader import is_rehearsal, results, status
 from ingestor.journal.schema import State
-from ingestor.model.ports import Standing
+from ingestor.model.ports import AdmissionStatus
 from tests.journal.support import created, opened
 from tests.support.records import SCOPE, job, jobs
 
@@ -34,7 +34,7 @@ async def test_every_job_is_known_again_in_this_process_and_the_next(tmp_path: P
         again = await journal.admit(jobs(31), stamped=True)
     async with opened(tmp_path, merge_after=merge_after) as journal:
         later = await journal.admit(jobs(31)[:30], stamped=True)
-    assert [it.standing for it in again] == [Standing.DONE] * 30 + [Standing.NEW]
+    assert [it.status for it in again] == [AdmissionStatus.DONE] * 30 + [AdmissionStatus.NEW]
     assert [it.run_id for it in later] == [f"run of {one.key}" for one in jobs(30)]
 
 
@@ -57,7 +57,7 @@ async def test_a_row_that_takes_the_number_of_a_released_one_is_found(tmp_path: 
         await journal.admit([job(4)], stamped=True)
     async with opened(tmp_path, merge_after=2) as journal:
         found = await journal.admit([job(4), job(2), job(3)], stamped=True)
-    assert [it.standing for it in found] == [Standing.AGAIN, Standing.NEW, Standing.NEW]
+    assert [it.status for it in found] == [AdmissionStatus.AGAIN, AdmissionStatus.NEW, AdmissionStatus.NEW]
     assert sorted(row.job_id for row in results(tmp_path)) == ["job-1", "job-2", "job-3", "job-4"]
 
 
@@ -69,7 +69,7 @@ async def test_a_key_whose_hash_is_that_of_another_is_another_job(tmp_path: Path
     async with opened(tmp_path) as journal:
         (other,) = await journal.admit([job(2)], stamped=True)
         await journal.settle([created(job(2))])
-    assert other.standing is Standing.NEW
+    assert other.status is AdmissionStatus.NEW
     assert {row.job_id: row.outcome for row in results(tmp_path)} == {"job-1": State.PENDING, "job-2": State.CREATED}
 
 

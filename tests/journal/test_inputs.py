@@ -22,9 +22,9 @@ PIPE = Source("-", None)
 async def passed(folder: Path, *sources: Source, exit_code: ExitCode | None) -> None:
     """Let a pass over the sources come to an end, or be killed."""
     async with opened(folder) as journal:
-        await journal.start_pass(sources=sources)
+        await journal.start_execution(sources=sources)
         if exit_code is not None:
-            await journal.finish_pass({}, left=0, exit_code=exit_code)
+            await journal.finish_execution({}, left=0, exit_code=exit_code)
 
 
 def unread(folder: Path) -> list[Source]:
@@ -101,10 +101,10 @@ async def test_what_was_read_to_its_end_is_kept_until_the_next_pass_only(tmp_pat
 async def test_what_has_a_job_that_is_to_be_read_again_is_known_until_it_is_settled(tmp_path: Path) -> None:
     runs, doubtful = Source("runs.jsonl", "/d/runs.jsonl"), job()
     async with opened(tmp_path) as journal:
-        await journal.start_pass(sources=[runs])
+        await journal.start_execution(sources=[runs])
         await journal.admit([doubtful], stamped=True)
         await journal.settle([unresolved(doubtful)])
-        await journal.finish_pass({}, left=0, exit_code=ExitCode.INCOMPLETE)
+        await journal.finish_execution({}, left=0, exit_code=ExitCode.INCOMPLETE)
     for _ in range(2):
         await passed(tmp_path, B, exit_code=ExitCode.OK)
         assert known_inputs(tmp_path, SCOPE) == [KnownInput(runs, False), KnownInput(B, False)]

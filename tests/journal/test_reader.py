@@ -9,7 +9,7 @@ import pytest
 
 from ingestor.journal.journal import SqliteJournal
 from ingestor.journal.lock import StateDirectory
-from ingestor.journal.reader import Pass, ResultRow, Waiting, results, status
+from ingestor.journal.reader import Execution, ResultRow, Waiting, results, status
 from ingestor.journal.schema import State
 from ingestor.model.errors import UsageError
 from tests.journal.support import HOUR, HandClock, child, created, failed, opened, unresolved
@@ -19,12 +19,12 @@ from tests.support.records import SCOPE, job, jobs
 async def one_of_each(path: Path, batch: str = "default") -> None:
     with StateDirectory.open(path) as state:
         async with SqliteJournal.open(state, replace(SCOPE, batch=batch), clock := HandClock()) as journal:
-            await journal.start_pass()
+            await journal.start_execution()
             await journal.admit(jobs(3), stamped=True)
             clock.time += HOUR
             await journal.admit([job(4)], stamped=True)
             await journal.settle([created(job(1)), failed(job(2)), unresolved(job(3))])
-            await journal.finish_pass({"created": 1, "rejected": 7}, left=1, exit_code=3)
+            await journal.finish_execution({"created": 1, "rejected": 7}, left=1, exit_code=3)
 
 
 async def test_status_counts_every_state_and_names_the_oldest_open_job_and_the_last_pass(tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ async def test_status_counts_every_state_and_names_the_oldest_open_job_and_the_l
     assert batch.scope == SCOPE
     assert batch.counts == {State.PENDING: 1, State.CREATED: 1, State.FAILED: 1, State.UNRESOLVED: 1}
     assert batch.oldest == Waiting("job-3", State.UNRESOLVED, start, 2 * HOUR)
-    assert batch.last_pass == Pass(start, start + HOUR, 3, {"created": 1, "rejected": 7}, 1)
+    assert batch.last_execution == Execution(start, start + HOUR, 3, {"created": 1, "rejected": 7}, 1)
 
 
 async def test_status_tells_batches_apart(tmp_path: Path) -> None:
@@ -45,14 +45,14 @@ async def test_status_tells_batches_apart(tmp_path: Path) -> None:
         await journal.admit([job(1)], stamped=True)
     assert [batch.scope.batch for batch in status(tmp_path, now=0).batches] == ["second", "default"]
     (batch,) = status(tmp_path, now=0, scope=SCOPE).batches
-    assert (batch.scope, batch.counts[State.PENDING], batch.last_pass) == (SCOPE, 1, None)
+    assert (batch.scope, batch.counts[State.PENDING], batch.last_execution) == (SCOPE, 1, None)
 
 
 async def test_a_pass_that_was_killed_has_no_end(tmp_path: Path) -> None:
     async with opened(tmp_path) as journal:
-        await journal.start_pass()
+        await journal.start_execution()
     (batch,) = status(tmp_path, now=0).batches
-    assert batch.last_pass == Pass(HandClock().time, None, None, None, None)
+    assert batch.last_execution == Execution(HandClock().time, None, None, None, None)
     assert batch.oldest is None
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from ingestor.journal.journal import SqliteJournal
 from ingestor.journal.reader import results
 from ingestor.model.outcome import Outcome, Result
-from ingestor.model.ports import Standing
+from ingestor.model.ports import AdmissionStatus
 from ingestor.policy.identity import retry_token
 from tests.journal.support import HOUR, HandClock, created, failed, opened, unresolved
 from tests.support.records import SCOPE, job, jobs
@@ -38,7 +38,7 @@ async def test_it_is_found_with_all_that_is_needed_to_look_for_it(tmp_path: Path
     one, two = first.admission, second.admission
     wanted = job(1, experiment_id="7")
     assert (one.job.origin, one.job.token, one.job.experiment_id) == (wanted.origin, wanted.token, "7")
-    assert (one.stamped, one.first_sent_at, one.in_doubt, one.invalidated) == (True, clock.time, True, False)
+    assert (one.stamped, one.first_sent_at, one.may_exist, one.invalidated) == (True, clock.time, True, False)
     assert (two.stamped, two.invalidated) == (False, True)
 
 
@@ -54,7 +54,7 @@ async def test_a_job_that_surely_has_no_run_is_sent_again_under_a_new_token_whos
     clock.time += HOUR
     async with opened(tmp_path, clock) as journal:
         (admission,) = await journal.admit([job(1)], stamped=True)
-    assert (admission.standing, admission.in_doubt) == (Standing.AGAIN, False)
+    assert (admission.status, admission.may_exist) == (AdmissionStatus.AGAIN, False)
     assert admission.job.token == retry_token(SCOPE, "job-1", 1)
     assert admission.first_sent_at == clock.time
 

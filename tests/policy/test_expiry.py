@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ingestor.model.moment import Moment
+from ingestor.app.clock import SteadyClock
+from ingestor.model.journal_time import JournalTime
 from ingestor.policy.expiry import CLOCK_ERROR, MARGIN, NEVER, forgotten, protects
 from ingestor.policy.identity import TOKEN_LIFE
-from ingestor.service.clock import SteadyClock
 
 FIRST = 1_700_000_000.0
 HOUR = 3600.0
@@ -17,8 +17,8 @@ CALM = TOKEN_LIFE + MARGIN + 1.0
 ROUNDING = 1e-3
 
 
-def at(time: float, sure_since: float = 0.0) -> Moment:
-    return Moment(time, time, sure_since)
+def at(time: float, trusted_since: float = 0.0) -> JournalTime:
+    return JournalTime(time, time, trusted_since)
 
 
 def test_a_token_protects_until_half_an_hour_before_its_end() -> None:
@@ -50,7 +50,7 @@ class Machine:
 
     real: float = FIRST
     offset: float = 0.0
-    last: Moment | None = None
+    last: JournalTime | None = None
     hidden: float = 0.0
     """Seconds by which a clock was set back unseen: between two processes, by less than the time that passed."""
     ahead: float = 0.0
@@ -59,7 +59,7 @@ class Machine:
     def __post_init__(self) -> None:
         self.clock = SteadyClock(lambda: self.real + self.offset, lambda: self.real)
 
-    def now(self) -> Moment:
+    def now(self) -> JournalTime:
         """Return the moment that a process sees, and the journal witnesses."""
         self.last = self.clock.moment()
         return self.last

@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestor.model.job import Line, Origin, RunDetails
+from ingestor.model.record import Line, Origin, RunDetails
 from ingestor.policy.identity import STAMP, Scope, canonical_body, make_job, retry_token, stamped_body
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))

@@ -9,94 +9,94 @@ from hypothesis import strategies as st
 from ingestor.model.outcome import Outcome
 from ingestor.model.reply import Fault, Reply
 from ingestor.policy.retry import (
-    Effect,
+    Classification,
     History,
     LookUp,
     Recovery,
+    ReplyKind,
     Retry,
     RetryBudget,
-    Ruling,
     Settle,
-    Verdict,
+    SideEffect,
     backoff,
     classify,
     decide,
 )
 
-NONE, UNKNOWN = Effect.NONE, Effect.UNKNOWN
+NONE, UNKNOWN = SideEffect.NONE, SideEffect.UNKNOWN
 
 TABLE = [
-    (Reply(status=200, run_id="r"), Verdict.CREATED, NONE),
-    (Reply(status=201, run_id="r"), Verdict.CREATED, NONE),
-    (Reply(status=200, message="<html>"), Verdict.TRANSIENT, UNKNOWN),
-    (Reply(status=204), Verdict.TRANSIENT, UNKNOWN),
-    (Reply(status=301), Verdict.DENIED, NONE),
-    (Reply(status=302, message="login"), Verdict.DENIED, NONE),
-    (Reply(status=400, code="InvalidParameter"), Verdict.REFUSED, NONE),
-    (Reply(status=400, code="CannotParseRequest"), Verdict.REFUSED, NONE),
-    (Reply(status=400, code="MissingParameter"), Verdict.REFUSED, NONE),
-    (Reply(status=400, code="INVALID_PARAMETER_VALUE"), Verdict.REFUSED, NONE),
-    (Reply(status=400, code="LimitExceeded"), Verdict.REFUSED, NONE),
-    (Reply(status=400, code="QuotaExceeded"), Verdict.REFUSED, NONE),
-    (Reply(status=400, message="plain HTTP sent to an HTTPS port"), Verdict.DENIED, NONE),
-    (Reply(status=401, code="NotAuthenticated"), Verdict.UNAUTHENTICATED, NONE),
-    (Reply(status=401), Verdict.UNAUTHENTICATED, NONE),
-    (Reply(status=403, code="NotAllowed"), Verdict.DENIED, NONE),
-    (Reply(status=403, code="NotAuthorized"), Verdict.DENIED, NONE),
-    (Reply(status=404, code="NotAuthorizedOrNotFound"), Verdict.DENIED, NONE),
-    (Reply(status=404, code="RESOURCE_DOES_NOT_EXIST"), Verdict.REFUSED, NONE),
-    (Reply(status=404, message="<html>"), Verdict.DENIED, NONE),
-    (Reply(status=405), Verdict.DENIED, NONE),
-    (Reply(status=407), Verdict.DENIED, NONE),
-    (Reply(status=408), Verdict.TRANSIENT, UNKNOWN),
-    (Reply(status=409, code="IncorrectState"), Verdict.TRANSIENT, NONE),
-    (Reply(status=409, code="LockConflict"), Verdict.TRANSIENT, NONE),
-    (Reply(status=409, code="ExternalServerIncorrectState"), Verdict.TRANSIENT, NONE),
-    (Reply(status=409, code="InvalidatedRetryToken"), Verdict.INVALIDATED, UNKNOWN),
-    (Reply(status=409, code="Conflict"), Verdict.REFUSED, NONE),
-    (Reply(status=409, code="ResourceLocked"), Verdict.REFUSED, NONE),
-    (Reply(status=412, code="NoEtagMatch"), Verdict.REFUSED, NONE),
-    (Reply(status=413), Verdict.REFUSED, NONE),
-    (Reply(status=422, code="UnprocessableEntity"), Verdict.REFUSED, NONE),
-    (Reply(status=425), Verdict.TRANSIENT, NONE),
-    (Reply(status=429, code="TooManyRequests"), Verdict.THROTTLED, NONE),
-    (Reply(status=429), Verdict.THROTTLED, NONE),
-    (Reply(status=431), Verdict.REFUSED, NONE),
-    (Reply(status=500, code="InternalServerError"), Verdict.TRANSIENT, UNKNOWN),
-    (Reply(status=501), Verdict.DENIED, NONE),
-    (Reply(status=502, message="<html>"), Verdict.TRANSIENT, UNKNOWN),
-    (Reply(status=503), Verdict.TRANSIENT, UNKNOWN),
-    (Reply(status=504), Verdict.TRANSIENT, UNKNOWN),
-    (Reply(status=599), Verdict.TRANSIENT, UNKNOWN),
-    (Reply(fault=Fault.DNS), Verdict.TRANSIENT, NONE),
-    (Reply(fault=Fault.REFUSED), Verdict.TRANSIENT, NONE),
-    (Reply(fault=Fault.TLS), Verdict.TRANSIENT, NONE),
-    (Reply(fault=Fault.TIMEOUT), Verdict.TRANSIENT, UNKNOWN),
-    (Reply(fault=Fault.RESET), Verdict.TRANSIENT, UNKNOWN),
-    (Reply(fault=Fault.GARBLED), Verdict.TRANSIENT, UNKNOWN),
-    (Reply(fault=Fault.LOST), Verdict.TRANSIENT, UNKNOWN),
-    (Reply(fault=Fault.UNSIGNED), Verdict.UNAUTHENTICATED, NONE),
+    (Reply(status=200, run_id="r"), ReplyKind.CREATED, NONE),
+    (Reply(status=201, run_id="r"), ReplyKind.CREATED, NONE),
+    (Reply(status=200, message="<html>"), ReplyKind.TRANSIENT, UNKNOWN),
+    (Reply(status=204), ReplyKind.TRANSIENT, UNKNOWN),
+    (Reply(status=301), ReplyKind.DENIED, NONE),
+    (Reply(status=302, message="login"), ReplyKind.DENIED, NONE),
+    (Reply(status=400, code="InvalidParameter"), ReplyKind.REFUSED, NONE),
+    (Reply(status=400, code="CannotParseRequest"), ReplyKind.REFUSED, NONE),
+    (Reply(status=400, code="MissingParameter"), ReplyKind.REFUSED, NONE),
+    (Reply(status=400, code="INVALID_PARAMETER_VALUE"), ReplyKind.REFUSED, NONE),
+    (Reply(status=400, code="LimitExceeded"), ReplyKind.REFUSED, NONE),
+    (Reply(status=400, code="QuotaExceeded"), ReplyKind.REFUSED, NONE),
+    (Reply(status=400, message="plain HTTP sent to an HTTPS port"), ReplyKind.DENIED, NONE),
+    (Reply(status=401, code="NotAuthenticated"), ReplyKind.UNAUTHENTICATED, NONE),
+    (Reply(status=401), ReplyKind.UNAUTHENTICATED, NONE),
+    (Reply(status=403, code="NotAllowed"), ReplyKind.DENIED, NONE),
+    (Reply(status=403, code="NotAuthorized"), ReplyKind.DENIED, NONE),
+    (Reply(status=404, code="NotAuthorizedOrNotFound"), ReplyKind.DENIED, NONE),
+    (Reply(status=404, code="RESOURCE_DOES_NOT_EXIST"), ReplyKind.REFUSED, NONE),
+    (Reply(status=404, message="<html>"), ReplyKind.DENIED, NONE),
+    (Reply(status=405), ReplyKind.DENIED, NONE),
+    (Reply(status=407), ReplyKind.DENIED, NONE),
+    (Reply(status=408), ReplyKind.TRANSIENT, UNKNOWN),
+    (Reply(status=409, code="IncorrectState"), ReplyKind.TRANSIENT, NONE),
+    (Reply(status=409, code="LockConflict"), ReplyKind.TRANSIENT, NONE),
+    (Reply(status=409, code="ExternalServerIncorrectState"), ReplyKind.TRANSIENT, NONE),
+    (Reply(status=409, code="InvalidatedRetryToken"), ReplyKind.INVALIDATED, UNKNOWN),
+    (Reply(status=409, code="Conflict"), ReplyKind.REFUSED, NONE),
+    (Reply(status=409, code="ResourceLocked"), ReplyKind.REFUSED, NONE),
+    (Reply(status=412, code="NoEtagMatch"), ReplyKind.REFUSED, NONE),
+    (Reply(status=413), ReplyKind.REFUSED, NONE),
+    (Reply(status=422, code="UnprocessableEntity"), ReplyKind.REFUSED, NONE),
+    (Reply(status=425), ReplyKind.TRANSIENT, NONE),
+    (Reply(status=429, code="TooManyRequests"), ReplyKind.THROTTLED, NONE),
+    (Reply(status=429), ReplyKind.THROTTLED, NONE),
+    (Reply(status=431), ReplyKind.REFUSED, NONE),
+    (Reply(status=500, code="InternalServerError"), ReplyKind.TRANSIENT, UNKNOWN),
+    (Reply(status=501), ReplyKind.DENIED, NONE),
+    (Reply(status=502, message="<html>"), ReplyKind.TRANSIENT, UNKNOWN),
+    (Reply(status=503), ReplyKind.TRANSIENT, UNKNOWN),
+    (Reply(status=504), ReplyKind.TRANSIENT, UNKNOWN),
+    (Reply(status=599), ReplyKind.TRANSIENT, UNKNOWN),
+    (Reply(fault=Fault.DNS), ReplyKind.TRANSIENT, NONE),
+    (Reply(fault=Fault.REFUSED), ReplyKind.TRANSIENT, NONE),
+    (Reply(fault=Fault.TLS), ReplyKind.TRANSIENT, NONE),
+    (Reply(fault=Fault.TIMEOUT), ReplyKind.TRANSIENT, UNKNOWN),
+    (Reply(fault=Fault.RESET), ReplyKind.TRANSIENT, UNKNOWN),
+    (Reply(fault=Fault.GARBLED), ReplyKind.TRANSIENT, UNKNOWN),
+    (Reply(fault=Fault.LOST), ReplyKind.TRANSIENT, UNKNOWN),
+    (Reply(fault=Fault.UNSIGNED), ReplyKind.UNAUTHENTICATED, NONE),
 ]
 
 
-@pytest.mark.parametrize(("reply", "verdict", "effect"), TABLE, ids=lambda value: str(value)[:40])
-def test_a_reply_means(reply: Reply, verdict: Verdict, effect: Effect) -> None:
-    assert classify(reply) == Ruling(verdict, effect)
+@pytest.mark.parametrize(("reply", "kind", "effect"), TABLE, ids=lambda value: str(value)[:40])
+def test_a_reply_means(reply: Reply, kind: ReplyKind, effect: SideEffect) -> None:
+    assert classify(reply) == Classification(kind, effect)
 
 
 @given(st.integers(100, 599), st.none() | st.sampled_from(["X", "IncorrectState", "InvalidatedRetryToken"]))
 def test_only_an_answer_that_names_the_run_is_a_creation(status: int, code: str | None) -> None:
-    assert classify(Reply(status=status, code=code)).verdict is not Verdict.CREATED
+    assert classify(Reply(status=status, code=code)).kind is not ReplyKind.CREATED
 
 
 def after(
     reply: Reply, history: History | None = None, *, recovery: Recovery = Recovery.TOKEN, now: float = 0.0
 ) -> object:
-    history, ruling = history or History(attempts=1), classify(reply)
-    history.learn(ruling, settled_at=now)
+    history, classification = history or History(attempts=1), classify(reply)
+    history.learn(classification, quiescent_at=now)
     return decide(
         history,
-        ruling,
+        classification,
         reply,
         RetryBudget(),
         now=now,
@@ -116,7 +116,7 @@ def after(
 )
 def test_a_refusal_after_a_lost_answer_proves_nothing_of_the_first_attempt(refusal: Reply) -> None:
     """What is refused now may have been taken then: experiments are deleted, quotas run out."""
-    assert after(refusal, History(in_doubt=True)) == Settle(Outcome.UNRESOLVED)
+    assert after(refusal, History(may_exist=True)) == Settle(Outcome.UNRESOLVED)
     assert after(refusal, History()) == Settle(Outcome.FAILED)
 
 

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from ingestor.model.events import AttemptEnded, BatchFinished, InputRead, RecordRejected, RunRetried, RunsSettled
-from ingestor.model.job import Job, Origin, Reject
+from ingestor.model.events import AttemptEnded, BatchFinished, InputRead, RecordRejected, RunRetried, RunsEnded
 from ingestor.model.outcome import Outcome, Result
+from ingestor.model.record import Job, Origin, Reject
 from ingestor.model.reply import Reply
 
 JOB = Job(
@@ -39,8 +39,8 @@ class Watch:
         return self.time
 
 
-def created(latency_ms: float = 12.3456) -> RunsSettled:
-    return RunsSettled(
+def created(latency_ms: float = 12.3456) -> RunsEnded:
+    return RunsEnded(
         [
             Result(
                 job=JOB,
@@ -56,8 +56,8 @@ def created(latency_ms: float = 12.3456) -> RunsSettled:
     )
 
 
-def failed(message: str = "No such experiment.", code: str = "NotAuthorizedOrNotFound") -> RunsSettled:
-    return RunsSettled(
+def failed(message: str = "No such experiment.", code: str = "NotAuthorizedOrNotFound") -> RunsEnded:
+    return RunsEnded(
         [
             Result(
                 job=JOB,
@@ -74,9 +74,9 @@ def failed(message: str = "No such experiment.", code: str = "NotAuthorizedOrNot
     )
 
 
-def unresolved() -> RunsSettled:
+def unresolved() -> RunsEnded:
     message = "The token expired."
-    return RunsSettled([Result(job=JOB, outcome=Outcome.UNRESOLVED, attempts=0, error_message=message)])
+    return RunsEnded([Result(job=JOB, outcome=Outcome.UNRESOLVED, attempts=0, error_message=message)])
 
 
 def retried(reply: Reply = RETRY_LATER) -> RunRetried:

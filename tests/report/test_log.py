@@ -18,7 +18,7 @@ from ingestor.model.events import (
     RecordRejected,
     RecordsDuplicate,
 )
-from ingestor.model.job import Origin, Reject
+from ingestor.model.record import Origin, Reject
 from ingestor.model.reply import Fault, Reply
 from ingestor.report.appender import ReportError
 from ingestor.report.log import StructuredLog

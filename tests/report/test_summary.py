@@ -5,9 +5,9 @@ from textwrap import dedent
 
 import pytest
 
-from ingestor.flow.floor import AFTER_AN_ERROR
 from ingestor.model.events import BatchHalted, Event, RateChanged, RecordsDuplicate
 from ingestor.model.reply import Reply
+from ingestor.pipeline.floor import AFTER_AN_ERROR
 from ingestor.report.metrics import Metrics
 from ingestor.report.summary import Files, as_json, as_text
 from ingestor.report.tally import Cost

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingestor.service.parts import scope_of
+from ingestor.app.parts import scope_of
 from ingestor.settings.options import Settings
 
 

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from ingestor.api.options import AuthKind
 from ingestor.model.errors import ExitCode, UsageError
 from ingestor.settings.load import Loaded, Place, load
 from ingestor.settings.values import Auth
-from ingestor.target.options import AuthKind
 from tests.settings.environment import environment
 
 

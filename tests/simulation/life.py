@@ -4,13 +4,13 @@ import asyncio
 from collections import Counter, defaultdict
 from random import Random
 
-from ingestor.flow.pacer import Pacer
-from ingestor.flow.pipeline import Ending, Pipeline, PipelineOptions
-from ingestor.flow.reconciliation import Reconciliation
-from ingestor.flow.service import Service as Terms
-from ingestor.model.job import Job
 from ingestor.model.outcome import Outcome
 from ingestor.model.ports import Timekeeper
+from ingestor.model.record import Job
+from ingestor.pipeline.pacer import Pacer
+from ingestor.pipeline.pipeline import Pipeline, PipelineOptions, PipelineResult
+from ingestor.pipeline.reconciliation import Reconciliation
+from ingestor.pipeline.service import Service as Terms
 from ingestor.policy.lookup import settling_time_after_a_crash
 from tests.simulation.schedule import HOUR, LONG_ENOUGH, End, Process, Schedule, Work
 from tests.simulation.service import Connection, Service
@@ -61,7 +61,7 @@ class Life:
         assert (ending.halt, ending.stopped, ending.left) == (None, False, 0), f"a calm process ended {ending}"
         await asyncio.sleep(HOUR)
 
-    async def _process(self, process: Process) -> Ending | None:
+    async def _process(self, process: Process) -> PipelineResult | None:
         if self._rows.last is not None:
             self._clock.spare(self._rows.last)
         clock = ProcessClock(self._clock)
@@ -86,7 +86,7 @@ class Life:
             await asyncio.sleep(0.1)
         assert connection.most_in_flight <= self._schedule.concurrency, "more attempts in flight than slots"
         assert not connection.sent or process.work is Work.RUN, "a reconciliation has sent something"
-        self._service.in_doubt |= {key for key, row in self._rows.items() if row.outcome is None}
+        self._service.may_exist |= {key for key, row in self._rows.items() if row.outcome is None}
         return ending
 
     def _task(
@@ -153,7 +153,7 @@ class Life:
                 case Outcome.FAILED:
                     assert not runs[key], f"{key} is said to have failed and is {runs[key]}"
                 case Outcome.UNRESOLVED:
-                    assert key in self._service.in_doubt, f"{key} is unresolved, and was never in doubt"
+                    assert key in self._service.may_exist, f"{key} is unresolved, and was never in doubt"
                     assert not self._must_be_settled(key), f"{key} is unresolved, and could be settled"
                 case _:
                     raise AssertionError(f"{key} has no outcome after a calm process")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
 
-from ingestor.model.job import Job, Origin, Reject
+from ingestor.model.record import Job, Origin, Reject
 from ingestor.policy.retry import RetryBudget
 from tests.support.records import job
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from ingestor.model.finding import Finding, Presence
-from ingestor.model.job import Job
 from ingestor.model.ports import Pace
+from ingestor.model.record import Job
 from ingestor.model.reply import Fault, Reply
 from ingestor.policy.identity import TOKEN_LIFE
 from tests.simulation.schedule import Mishap, Schedule
@@ -55,14 +55,14 @@ class Service:
 
     Attributes:
         runs: all that were created.
-        in_doubt: keys of which some attempt may have been carried out without its sender's knowing.
+        may_exist: keys of which some attempt may have been carried out without its sender's knowing.
         under_way: how many requests of each key and token have not arrived yet.
     """
 
     def __init__(self, schedule: Schedule, random: Random) -> None:
         self.runs: list[Run] = []
         self.bodies: defaultdict[str, set[bytes]] = defaultdict(set)
-        self.in_doubt: set[str] = set()
+        self.may_exist: set[str] = set()
         self.under_way = Counter[tuple[str, str]]()
         self.outage: tuple[float, float, Mishap] | None = None
         self.valid_credentials = 0
@@ -103,7 +103,7 @@ class Service:
         if job.key in self._schedule.refused:
             return Reply(status=400, code="InvalidParameter", message="this record is odd")
         if job.key in self._schedule.poison:
-            self.in_doubt.add(job.key)
+            self.may_exist.add(job.key)
             return Reply(status=500, code="InternalServerError")
         if mishap is Mishap.INVALIDATED:
             self._let_go.add(job.token)
@@ -165,7 +165,7 @@ class Connection:
         try:
             reply = await self._attempt(job, stamped=stamped)
         except asyncio.CancelledError:
-            self._service.in_doubt.add(job.key)
+            self._service.may_exist.add(job.key)
             raise
         finally:
             self.in_flight -= 1
@@ -174,7 +174,7 @@ class Connection:
     async def _attempt(self, job: Job, *, stamped: bool) -> Reply:
         service, mishap = self._service, self._service.mishap()
         if mishap in LEAVES_DOUBT:
-            service.in_doubt.add(job.key)
+            service.may_exist.add(job.key)
         if mishap is not None and mishap in NEVER_ARRIVES:
             await asyncio.sleep(service.delay())
             return INSTEAD[mishap]
@@ -190,7 +190,7 @@ class Connection:
             async with asyncio.timeout(self._schedule.timeout):
                 return await answer
         except TimeoutError:
-            service.in_doubt.add(job.key)
+            service.may_exist.add(job.key)
             return Reply(fault=Fault.TIMEOUT, message="no answer")
 
     def _arrive(self, job: Job, mishap: Mishap | None, answer: "asyncio.Future[Reply]", stamped: bool) -> None:

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from ingestor.model.events import Event, InputRead, RecordRejected, RecordsDuplicate, RunsSettled
-from ingestor.model.job import Job
-from ingestor.model.moment import Moment
+from ingestor.app.clock import SteadyClock
+from ingestor.model.events import Event, InputRead, RecordRejected, RecordsDuplicate, RunsEnded
+from ingestor.model.journal_time import JournalTime
 from ingestor.model.outcome import Outcome, Result
-from ingestor.model.ports import Admission, Standing, Timekeeper
+from ingestor.model.ports import Admission, AdmissionStatus, Timekeeper
+from ingestor.model.record import Job
 from ingestor.policy.expiry import CLOCK_ERROR
-from ingestor.service.clock import SteadyClock
 from tests.simulation.schedule import MOST_SET_BACK
 from tests.simulation.service import Service
 from tests.support.memory import MemoryJournal, Rows
@@ -24,17 +24,17 @@ class SteppedClock:
 
     def __init__(self) -> None:
         self.offset = 1_700_000_000.0
-        self._read_at: dict[Moment, float] = {}
+        self._read_at: dict[JournalTime, float] = {}
         self._room = MOST_SET_BACK
 
     def wall(self) -> float:
         return self.offset + loop_time()
 
-    def read(self, moment: Moment) -> None:
+    def read(self, moment: JournalTime) -> None:
         """Take note of when a moment was read."""
         self._read_at[moment] = loop_time()
 
-    def spare(self, last: Moment) -> None:
+    def spare(self, last: JournalTime) -> None:
         """Set the clock right again, before a process resumes, where it was set back unseen by more than may be."""
         passed, seen = loop_time() - self._read_at[last], self.wall() - last.wall
         if seen < -CLOCK_ERROR:
@@ -53,7 +53,7 @@ class ProcessClock(SteadyClock):
         super().__init__(machine.wall, loop_time)
         self._machine = machine
 
-    def moment(self) -> Moment:
+    def moment(self) -> JournalTime:
         moment = super().moment()
         self._machine.read(moment)
         return moment
@@ -88,8 +88,8 @@ class WatchedJournal(MemoryJournal):
     async def admit(self, jobs: Sequence[Job], *, stamped: bool) -> list[Admission]:
         assert not self._in_hand & {job.key for job in jobs}, "a key in hand is admitted again"
         admissions = await super().admit(jobs, stamped=stamped)
-        settled = {Standing.DONE, Standing.CONFLICT}
-        self._in_hand |= {admission.job.key for admission in admissions if admission.standing not in settled}
+        settled = {AdmissionStatus.DONE, AdmissionStatus.CONFLICT}
+        self._in_hand |= {admission.job.key for admission in admissions if admission.status not in settled}
         assert len(self._in_hand) <= self._most_in_hand, "more jobs in hand than memory allows"
         return admissions
 
@@ -121,7 +121,7 @@ class TruthfulSink:
         match event:
             case InputRead(records):
                 self.read += records
-            case RunsSettled(results):
+            case RunsEnded(results):
                 self.told += len(results)
                 for result in results:
                     self._check(result)

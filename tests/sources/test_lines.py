@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestor.model.job import Line, Origin, Reject
+from ingestor.model.record import Line, Origin, Reject
+from ingestor.sources.byte_source import ByteSource, DamagedSourceError
 from ingestor.sources.lines import LONGEST
-from ingestor.sources.stored import BrokenSourceError, Stored
 from tests.sources.reading import lines
 
 BOM = b"\xef\xbb\xbf"
 
 
-class Blocks(Stored):
+class Blocks(ByteSource):
     """An input that comes in the given blocks, and then ends or breaks."""
 
     def __init__(self, blocks: Iterable[bytes], broken: str = "") -> None:
@@ -25,7 +25,7 @@ class Blocks(Stored):
     def blocks(self, size: int) -> Iterator[bytes]:
         yield from self._given
         if self._broken:
-            raise BrokenSourceError(self._broken)
+            raise DamagedSourceError(self._broken)
 
 
 def chop(content: bytes, sizes: list[int]) -> Iterator[bytes]:
@@ -66,7 +66,7 @@ def test_blank_lines_are_skipped_and_counted() -> None:
 def test_an_empty_input_has_no_lines(tmp_path: Path) -> None:
     path = tmp_path / "empty.jsonl"
     path.touch()
-    assert list(lines(Stored(str(path), lambda _: None))) == []
+    assert list(lines(ByteSource(str(path), lambda _: None))) == []
 
 
 def test_a_line_tells_where_it_stood() -> None:

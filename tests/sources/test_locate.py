@@ -8,7 +8,7 @@ import pytest
 
 from ingestor.model.errors import ExitCode, UsageError
 from ingestor.sources.locate import STDIN, locate, may_be_file, require_file
-from ingestor.sources.outputs import Outputs
+from ingestor.sources.reserved_paths import ReservedPaths
 
 NOBODY = 65534
 
@@ -236,7 +236,7 @@ def test_what_the_program_writes_itself_is_never_read_as_records(tmp_path: Path)
     for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("{}\n")
-    outputs = Outputs(
+    outputs = ReservedPaths(
         log=str(tmp_path / "log.jsonl"), rejects=str(tmp_path / "rejects.jsonl"), state=str(tmp_path / "state")
     )
     assert locate([str(tmp_path)], outputs) == [str(tmp_path / "runs.jsonl")]

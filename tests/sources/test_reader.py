@@ -11,10 +11,10 @@ import pytest
 from backports import zstd
 
 from ingestor.model.errors import UsageError
-from ingestor.model.job import Job, Origin, Reject
+from ingestor.model.record import Job, Origin, Reject
 from ingestor.model.source import Source
-from ingestor.sources.handover import MOST_RECORDS
 from ingestor.sources.reader import Reader, open_sources
+from ingestor.sources.thread_channel import MOST_RECORDS
 from tests.support.records import SCOPE
 
 

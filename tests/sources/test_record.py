@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ingestor.model.job import Job, Line, Origin, Reject
+from ingestor.model.record import Job, Line, Origin, Reject
 from ingestor.policy.identity import STAMP
 from ingestor.sources.record import FIELDS, LONGEST_JOB_ID, parse_line
 from tests.support.records import SCOPE

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ingestor.model.job import Job, Line, Reject
+from ingestor.model.record import Job, Line, Reject
+from ingestor.sources.byte_source import ByteSource
 from ingestor.sources.lines import LONGEST
 from ingestor.sources.record import parse_line
 from ingestor.sources.seams import whole_lines
 from ingestor.sources.spool import Spool
-from ingestor.sources.stored import Stored
 from tests.support.records import SCOPE
 
 RECORDS = [json.dumps({"job_id": f"job {number}", "run_name": "x" * number}).encode() for number in range(8)]
@@ -30,7 +30,7 @@ def is_record(line: Line) -> bool:
     return isinstance(parse_line(line, SCOPE), Job)
 
 
-def left(folder: Path, *texts: bytes) -> Sequence[Stored]:
+def left(folder: Path, *texts: bytes) -> Sequence[ByteSource]:
     """Keep standard input as killed processes left it."""
     spool = Spool(folder, SCOPE)
     spool._folder.mkdir(parents=True)
@@ -39,11 +39,11 @@ def left(folder: Path, *texts: bytes) -> Sequence[Stored]:
     return spool.leftovers(ignore)
 
 
-def found(inputs: Sequence[Stored]) -> Iterator[Line | Reject]:
+def found(inputs: Sequence[ByteSource]) -> Iterator[Line | Reject]:
     return itertools.chain.from_iterable(whole_lines(inputs, is_record))
 
 
-def told(inputs: Sequence[Stored]) -> list[bytes]:
+def told(inputs: Sequence[ByteSource]) -> list[bytes]:
     return [it.raw if isinstance(it, Line) else it.text.encode() for it in found(inputs)]
 
 
@@ -74,14 +74,14 @@ def test_a_line_is_told_of_where_it_began(tmp_path: Path) -> None:
 
 def test_the_beginning_of_a_line_is_never_joined_to_a_file(tmp_path: Path) -> None:
     (tmp_path / "runs.jsonl").write_bytes(RECORDS[0][5:] + b"\n")
-    inputs = [*left(tmp_path, RECORDS[0][:5]), Stored(str(tmp_path / "runs.jsonl"), ignore)]
+    inputs = [*left(tmp_path, RECORDS[0][:5]), ByteSource(str(tmp_path / "runs.jsonl"), ignore)]
     assert told(inputs) == [RECORDS[0][:5], RECORDS[0][5:]]
 
 
 def test_a_source_that_is_lost_ends_what_was_begun(tmp_path: Path) -> None:
     inputs = left(tmp_path, RECORDS[0][:5], RECORDS[0][5:] + b"\n")
     (tmp_path / "gone").mkdir()
-    lost = Stored("-", ignore, path=str(tmp_path / "gone"))
+    lost = ByteSource("-", ignore, path=str(tmp_path / "gone"))
     first, reject, *rest = found([inputs[0], lost, inputs[1]])
     assert isinstance(first, Line)
     assert isinstance(reject, Reject)

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from ingestor.model.errors import SpoolError
-from ingestor.model.job import Line
+from ingestor.model.record import Line
 from ingestor.policy.identity import Scope
+from ingestor.sources.byte_source import ByteSource
 from ingestor.sources.spool import Spool
-from ingestor.sources.stored import Stored
 from tests.sources.reading import lines
 from tests.support.records import SCOPE
 
@@ -27,7 +27,7 @@ def ignore(count: int) -> None:
     """Do not count."""
 
 
-def told(stored: Stored) -> list[tuple[str, int, bytes]]:
+def told(stored: ByteSource) -> list[tuple[str, int, bytes]]:
     found = list(lines(stored))
     assert all(isinstance(line, Line) for line in found)
     return [(line.origin.source, line.origin.line, line.raw) for line in found if isinstance(line, Line)]

@@ -10,10 +10,10 @@ from typing import TypeVar
 from ingestor.model.errors import JournalError
 from ingestor.model.events import Event
 from ingestor.model.finding import Finding, Presence
-from ingestor.model.job import Job, Origin, Reject
-from ingestor.model.moment import Moment
+from ingestor.model.journal_time import JournalTime
 from ingestor.model.outcome import Outcome, Result
-from ingestor.model.ports import Admission, Pace, Standing, Timekeeper, Unsettled
+from ingestor.model.ports import Admission, AdmissionStatus, Pace, Timekeeper, Unsettled
+from ingestor.model.record import Job, Origin, Reject
 from ingestor.model.reply import Reply
 from ingestor.policy.expiry import NEVER, forgotten, protects
 from ingestor.policy.identity import STAMP, TOKEN_LIFE, retry_token, stamped_body
@@ -57,7 +57,7 @@ class Row:
 class Rows(dict[str, Row]):
     """What is on disk: a row for each key, and the last moment that was witnessed."""
 
-    last: Moment | None = None
+    last: JournalTime | None = None
 
 
 class MemoryJournal:
@@ -80,25 +80,25 @@ class MemoryJournal:
         now = self._clock.moment()
         return await self._write(lambda: [self._admit(job, now, stamped=stamped) for job in jobs])
 
-    def _admit(self, job: Job, now: Moment, *, stamped: bool) -> Admission:
+    def _admit(self, job: Job, now: JournalTime, *, stamped: bool) -> Admission:
         self.rows.last = now
         row = self.rows.get(job.key)
         if row is None:
             self.rows[job.key] = Row(job.digest, job.token, stamped, now.time)
-            return Admission(job, Standing.NEW, stamped, now.time)
-        known = Admission(replace(job, token=row.token), Standing.AGAIN, row.stamped, row.first_sent_at)
+            return Admission(job, AdmissionStatus.NEW, stamped, now.time)
+        known = Admission(replace(job, token=row.token), AdmissionStatus.AGAIN, row.stamped, row.first_sent_at)
         if row.digest != job.digest:
-            return replace(known, standing=Standing.CONFLICT)
+            return replace(known, status=AdmissionStatus.CONFLICT)
         if row.outcome is Outcome.CREATED:
-            return replace(known, standing=Standing.DONE, run_id=row.run_id)
+            return replace(known, status=AdmissionStatus.DONE, run_id=row.run_id)
         if row.outcome is Outcome.FAILED:
             row.outcome = None
             row.first_sent_at = now.time if forgotten(row.first_sent_at, now) else row.first_sent_at
             return replace(known, first_sent_at=row.first_sent_at)
         if not protects(row.first_sent_at, now):
             row.outcome = Outcome.UNRESOLVED
-            return replace(known, standing=Standing.EXPIRED, in_doubt=True)
-        return replace(known, in_doubt=True)
+            return replace(known, status=AdmissionStatus.EXPIRED, may_exist=True)
+        return replace(known, may_exist=True)
 
     async def settle(self, results: Sequence[Result]) -> None:
         await self._write(lambda: self._settle(results))
@@ -127,7 +127,7 @@ class MemoryJournal:
         now = self._clock.moment()
         await self._write(lambda: self._conclude(results, now))
 
-    def _conclude(self, results: Sequence[Result], now: Moment) -> None:
+    def _conclude(self, results: Sequence[Result], now: JournalTime) -> None:
         self.rows.last = now
         self._settle(results)
         for result in results:
@@ -163,7 +163,9 @@ class MemoryJournal:
 def _in_doubt(number: int, key: str, row: Row) -> Admission:
     job = Job(Origin("journal", number), key, b"", row.digest, row.token, None, b"")
     invalidated = row.error_code == INVALIDATED_TOKEN
-    return Admission(job, Standing.AGAIN, row.stamped, row.first_sent_at, in_doubt=True, invalidated=invalidated)
+    return Admission(
+        job, AdmissionStatus.AGAIN, row.stamped, row.first_sent_at, may_exist=True, invalidated=invalidated
+    )
 
 
 class MemoryInput:
@@ -238,7 +240,7 @@ class Run:
     created_at: float
 
 
-class MemoryTarget:
+class MemoryService:
     """The port Target over a list of runs; `script` says which attempts go otherwise, `lookup` which look-ups.
 
     `script(job, number)` sees the number of the job's attempt from 1, `lookup(token, number)` that of the token's

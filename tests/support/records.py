@@ -2,7 +2,7 @@
 
 import json
 
-from ingestor.model.job import Job, Line, Origin, RunDetails
+from ingestor.model.record import Job, Line, Origin, RunDetails
 from ingestor.policy.identity import Scope, make_job
 
 SCOPE = Scope("ocid1.aidataplatform.oc1.iad.test", "workspace-1", "default")

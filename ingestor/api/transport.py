@@ -1,0 +1,111 @@
+"""The only place where aiohttp's client is at work. No exception of it gets out.
+
+What matters to exactly-once is told here: whether a byte of the request may have left (`Fault.sent_nothing`).
+"""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+from yarl import URL
+
+from ingestor.api.proxy import proxy_for
+from ingestor.api.text import one_line
+from ingestor.api.wire import Answer, TransportFailure, answer_limit
+from ingestor.model.reply import Fault
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds to make a connection, TLS included; half of the attempt's time where that is less."""
+
+_AUTOMATIC = frozenset({"User-Agent", "Accept", "Accept-Encoding", "Content-Type"})
+
+
+class Transport:
+    """A pool of connections to one service.
+
+    Attempts are never repeated, redirects never followed, cookies never kept, certificates always verified (against the
+    system's store, or SSL_CERT_FILE). HTTPS_PROXY, HTTP_PROXY and NO_PROXY are honoured; .netrc is not.
+
+    Args:
+        url: an address of the service; all requests go to its host.
+        connections: the most that are open at once: the number of attempts in flight.
+        timeout: seconds for one attempt, from connecting to the last byte of the answer.
+
+    Raises UsageError for a proxy in the environment that is none.
+    """
+
+    def __init__(self, url: URL, *, connections: int, timeout: float) -> None:
+        self._url = url
+        self._connections = connections
+        self._timeout = aiohttp.ClientTimeout(total=timeout, connect=min(CONNECT_TIMEOUT, timeout / 2))
+        self._proxy = proxy_for(url)
+        self._session: aiohttp.ClientSession
+
+    async def __aenter__(self) -> Self:
+        secure = self._url.scheme == "https"
+        context = await asyncio.to_thread(ssl.create_default_context) if secure else True
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._connections, ssl=context),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=_AUTOMATIC,
+            auto_decompress=False,
+            timeout=self._timeout,
+            proxy=self._proxy,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def post(self, url: URL, headers: Mapping[str, str], body: bytes) -> Answer | TransportFailure:
+        """Send one request and return its answer, or why there is none. Raises nothing but cancellation."""
+        begun, limit = time.perf_counter(), answer_limit(body)
+        try:
+            async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as response:
+                content = await _bounded(response, limit)
+                return Answer(response.status, response.headers, content, _elapsed_ms(begun), limit)
+        except (aiohttp.ClientError, OSError) as error:
+            return TransportFailure(fault_of(error), _detail(error), _elapsed_ms(begun))
+
+
+def fault_of(error: Exception) -> Fault:
+    """Tell how an attempt broke; in doubt, that the request may have been carried out."""
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return Fault.DNS
+        case aiohttp.ClientSSLError():
+            return Fault.TLS
+        case aiohttp.ClientConnectorError() | aiohttp.ConnectionTimeoutError() | aiohttp.ClientHttpProxyError():
+            return Fault.REFUSED
+        case TimeoutError():
+            return Fault.TIMEOUT
+        case aiohttp.ClientPayloadError() | aiohttp.ClientResponseError():
+            return Fault.GARBLED
+        case _:
+            return Fault.RESET
+
+
+async def _bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    """Read a body, or its beginning where it is longer than anyone should send: the connection is closed then."""
+    content = bytearray()
+    while len(content) < limit and (chunk := await response.content.readany()):
+        content += chunk
+    return bytes(content[:limit])
+
+
+def _detail(error: Exception) -> str:
+    if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
+        return "No whole answer came in time."
+    if isinstance(error, aiohttp.ClientResponseError):
+        return one_line(error.message)
+    return one_line(str(error)) or type(error).__name__
+
+
+def _elapsed_ms(begun: float) -> float:
+    return (time.perf_counter() - begun) * 1000

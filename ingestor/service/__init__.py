@@ -1,5 +1,0 @@
-"""Where the parts are put together: a module for each command, and `ingest` for a notebook or another program."""
-
-from ingestor.service.ingest import ingest
-
-__all__ = ["ingest"]
