@@ -1,4 +1,4 @@
-"""What ends a batch. A job's failure is a value (`Result`), never one of these."""
+"""Errors that end a batch. A job's failure is a value (`Result`), never one of these."""
 
 from enum import IntEnum
 
@@ -7,25 +7,36 @@ class ExitCode(IntEnum):
     """How a command ends, for people and schedulers."""
 
     OK = 0
-    """Every record is a run."""
+    """Every record is a complete run."""
     USAGE = 2
     """The command or its settings are wrong."""
     INCOMPLETE = 3
-    """Finished, but some records were rejected, failed or are unresolved."""
+    """Finished, but some records were rejected, failed, partial or unresolved."""
     HALTED = 4
     """Credentials, address or service are wrong for every record."""
     STOPPED = 75
     """Stopped early and resumable (sysexits.h EX_TEMPFAIL)."""
 
+    @property
+    def next_step(self) -> str:
+        """What to do after a batch that ended so, in one sentence; empty where the code alone does not say it."""
+        return _NEXT_STEPS.get(self, "")
+
+
+_NEXT_STEPS = {
+    ExitCode.HALTED: "Fix this and run the same command again; finished records are not sent again.",
+    ExitCode.STOPPED: "Run the same command again; it continues where this one stopped.",
+}
+
 
 class IngestorError(Exception):
-    """An end that a person can act on: `str()` is one or two plain sentences, never a secret."""
+    """An error that a person can act on: `str()` is one or two plain sentences, never a secret."""
 
     exit_code: ExitCode = ExitCode.HALTED
 
 
 class UsageError(IngestorError):
-    """The command line, the settings or a source is not usable as given."""
+    """The command line, the settings or a source can't be used as given."""
 
     exit_code = ExitCode.USAGE
 
@@ -36,6 +47,12 @@ class CredentialsError(IngestorError):
 
 class JournalError(IngestorError):
     """The journal can't be opened, read or written; nothing is sent without it."""
+
+
+class JournalVersionError(JournalError):
+    """The journal has a version that this program can't use."""
+
+    exit_code = ExitCode.USAGE
 
 
 class SpoolError(IngestorError):

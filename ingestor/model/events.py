@@ -1,17 +1,16 @@
-"""What happens, told once. Log, metrics and progress are made from these alone."""
+"""Everything that happens in a batch. Log, metrics and progress are made from these events alone."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ingestor.model.outcome import Result
-from ingestor.model.record import Job, Reject
+from ingestor.model.record import Job, Reject, Result
 from ingestor.model.reply import Reply
 from ingestor.model.value import value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchStarted:
-    """A batch begins. `target` is the address without any credential."""
+    """A batch begins. `target` is the address, without any credential."""
 
     batch: str
     target: str
@@ -20,7 +19,7 @@ class BatchStarted:
 
 @value(frozen=True, slots=True)
 class InputRead:
-    """Records were taken in: how many, and how far reading is. `total_bytes` is None where it can't be known."""
+    """Records were read. `read_bytes` is how far reading is; `total_bytes` is None where it can't be known."""
 
     records: int
     read_bytes: int
@@ -35,17 +34,25 @@ class RecordRejected:
 
 
 @value(frozen=True, slots=True)
+class RecordsAlreadyDone:
+    """Records whose runs an earlier execution completed. They are counted, not logged one by one."""
+
+    count: int
+
+
+@value(frozen=True, slots=True)
 class RecordsDuplicate:
-    """Jobs that were already done in this batch, each with the id of the run that it became."""
+    """Records that were met before in this execution, each with the id of the run that the first one became."""
 
     duplicates: Sequence[tuple[Job, str | None]]
 
 
 @value(frozen=True, slots=True)
 class RunsEnded:
-    """Jobs ended, and their results are durable."""
+    """Jobs ended, and their results are durable. `sequence` is the outbox number of the last one."""
 
     results: Sequence[Result]
+    sequence: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +68,7 @@ class RunRetried:
 
 @value(frozen=True, slots=True, kw_only=True)
 class AttemptEnded:
-    """An attempt came back. `throttled` says that the service asked for less (429)."""
+    """An attempt got its reply. `throttled`: the service asked for less (429)."""
 
     reply: Reply
     throttled: bool
@@ -69,7 +76,7 @@ class AttemptEnded:
 
 @dataclass(frozen=True, slots=True)
 class RateChanged:
-    """The pacer's rate moved: attempts a second."""
+    """The pacer's rate changed: attempts a second."""
 
     rate: float
     reason: str
@@ -90,7 +97,11 @@ class BatchResumed:
 
 @dataclass(frozen=True, slots=True)
 class BatchHalted:
-    """Something is wrong for every record: why, and what to look at."""
+    """Something is wrong for every record: the reason, and what to check.
+
+    `advice` is empty where the reason says what to do. It never says how to go on: log and summary add
+    `ExitCode.HALTED.next_step`.
+    """
 
     reason: str
     advice: str
@@ -100,12 +111,20 @@ class BatchHalted:
 class BatchFinished:
     """The batch is over.
 
-    `counts` is per outcome; `left` is how many records were read and have no outcome yet. `reason` is why it ended
-    early, where it did; `exhausted` whether the input was read to its end.
+    Attributes:
+        batch: its name.
+        counts: records per outcome of this execution.
+        already_done: records whose runs earlier executions completed.
+        left: records that were read and have no outcome yet.
+        exit_code: how the command ends.
+        duration: seconds.
+        reason: why it ended early, where it did.
+        exhausted: whether the input was read to its end.
     """
 
     batch: str
     counts: Mapping[str, int]
+    already_done: int
     left: int
     exit_code: int
     duration: float
@@ -117,6 +136,7 @@ Event = (
     BatchStarted
     | InputRead
     | RecordRejected
+    | RecordsAlreadyDone
     | RecordsDuplicate
     | RunsEnded
     | RunRetried

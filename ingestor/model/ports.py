@@ -1,17 +1,15 @@
-"""The seams between the parts, as their users see them."""
+"""The ports: what the pipeline needs from the world, one protocol for each part."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol
 
+from ingestor.model.admission import Admission, JournalTime, UnsettledJob
 from ingestor.model.events import Event
-from ingestor.model.finding import Finding
-from ingestor.model.journal_time import JournalTime
-from ingestor.model.outcome import Result
-from ingestor.model.record import Job, Reject
-from ingestor.model.reply import Reply
-from ingestor.model.value import value
+from ingestor.model.record import Job, Outcome, Result
+from ingestor.model.reply import Finding, Reply
+from ingestor.model.request import Request
+from ingestor.model.sources import Checkpoint, Chunk, KeptRecord
 
 
 class Clock(Protocol):
@@ -23,19 +21,19 @@ class Clock(Protocol):
 
 
 class Timekeeper(Protocol):
-    """Time for what must outlive the process: the age of tokens. It goes on from one process to the next."""
+    """Time that outlives the process: the age of tokens is measured in it."""
 
-    def moment(self) -> JournalTime:
-        """Return what is known of the time."""
+    def now(self) -> JournalTime:
+        """Return what is known about the time."""
         ...
 
     def resume(self, last: JournalTime) -> None:
-        """Go on from the last moment that the journal has witnessed."""
+        """Go on from the last time that the journal has recorded."""
         ...
 
 
 class EventSink(Protocol):
-    """Takes what happens. Never blocks and never raises for an event."""
+    """Takes events. Never blocks and never raises for an event."""
 
     def emit(self, event: Event) -> None:
         """Take one event."""
@@ -43,10 +41,14 @@ class EventSink(Protocol):
 
 
 class EventLog(EventSink, Protocol):
-    """An event sink that writes down what it takes, and may fall behind or fail in that."""
+    """An event sink that writes files, and may fall behind or fail in that."""
 
     async def ready(self) -> None:
-        """Wait while too much is not written yet. Raises IngestorError where it can't be."""
+        """Wait while too much is unwritten. Raises IngestorError where writing failed."""
+        ...
+
+    async def sync_rejects(self) -> None:
+        """Wait until every rejected record that was emitted is on disk. Raises IngestorError."""
         ...
 
 
@@ -55,7 +57,7 @@ class Input(Protocol):
 
     @property
     def read_bytes(self) -> int:
-        """How many bytes of the sources have been consumed (as stored, so compressed where they are)."""
+        """How many bytes of the sources were read, as stored (so compressed where they are)."""
         ...
 
     @property
@@ -63,40 +65,46 @@ class Input(Protocol):
         """The size of all sources, None where one has no known size."""
         ...
 
-    def batches(self) -> AsyncIterator[Sequence[Job | Reject]]:
-        """Yield what is there, soonest first: never waits to fill a batch. A source that is lost ends in a Reject."""
+    def chunks(self) -> AsyncIterator[Chunk]:
+        """Yield what is there, in the order of each source; never waits to fill a chunk.
+
+        A source that can't be read on ends in a chunk with a Reject and `SourceEnd.DAMAGED`.
+        """
+        ...
+
+    async def acknowledge(self, checkpoints: Sequence[Checkpoint]) -> None:
+        """Take note that these checkpoints are durable: what a source keeps before them may be deleted."""
         ...
 
     def stop(self) -> None:
-        """Read no more: `batches` ends after what it has already taken. Safe to call twice."""
+        """Read no more: `chunks` ends after what was already read. Safe to call twice."""
         ...
 
 
 Pace = Callable[[], Awaitable[None]]
-"""Returns when the next request may go."""
+"""Returns when the next request may be sent."""
 
 
-class Target(Protocol):
+class Service(Protocol):
     """The service: one attempt out, one reply in."""
 
-    async def create(self, job: Job, *, stamped: bool) -> Reply:
-        """Send one attempt for a job and tell what came of it.
+    async def send(self, request: Request) -> Reply:
+        """Send one attempt and return its reply.
 
-        Every fault of the connection is a Reply; only cancellation and bugs raise.
-        `stamped` adds the job's token to the run as the tag `ingestor.token`.
+        Every fault of the connection is a Reply; only cancellation, bugs and IngestorError raise.
         """
         ...
 
     async def find(self, token: str, experiment_id: str | None, pace: Pace) -> Finding:
-        """Look for the run that carries `token` as its stamp, among deleted ones too; creates nothing.
+        """Search for the run that carries `token` as its stamp, among deleted ones too; creates nothing.
 
-        Without an experiment, all that the service tells of are searched. `pace` is awaited before each request but
+        Without an experiment, all experiments of the service are searched. `pace` is awaited before each request but
         the first.
         """
         ...
 
     async def probe(self) -> Reply:
-        """Ask something harmless of the same address with the same credentials; creates nothing."""
+        """Send a harmless request to the same address with the same credentials; creates nothing."""
         ...
 
     async def renew_credentials(self) -> bool:
@@ -104,85 +112,87 @@ class Target(Protocol):
         ...
 
 
-class AdmissionStatus(StrEnum):
-    """What the journal makes of a job that is about to be sent."""
-
-    NEW = "new"
-    """Never seen: its intent is durable now."""
-    AGAIN = "again"
-    """Seen, unsettled or failed, and its token still protects: send it under the same token."""
-    DONE = "done"
-    """Its run exists."""
-    CONFLICT = "conflict"
-    """The key was used with another body."""
-    EXPIRED = "expired"
-    """It may have been carried out, and its token no longer protects: only `reconcile` can settle it."""
-
-
-@value(frozen=True, slots=True)
-class Admission:
-    """The journal's word on one job.
-
-    `run_id` is set when DONE. `stamped` is whether the job's attempts carry the stamp: as the first one did.
-    `may_exist` says that an earlier process may have sent it without learning the result. `first_sent_at` is when
-    the token's life began (a `JournalTime.time`). `invalidated` is set where an earlier process was told that
-    the token no longer protects, and the job is met by way of `Unsettled`.
-    """
-
-    job: Job
-    status: AdmissionStatus
-    stamped: bool
-    first_sent_at: float
-    may_exist: bool = False
-    run_id: str | None = None
-    invalidated: bool = False
-
-
 @dataclass(frozen=True, slots=True)
-class Unsettled:
-    """A job whose end is not known, as the journal has it: in doubt, and without body and text, which are not kept.
+class Changes:
+    """What the journal writes in one transaction.
 
-    `number` grows from job to job.
+    Attributes:
+        results: jobs that ended.
+        begun: jobs whose run exists and whose plan is not finished, each with the run's id.
+        checkpoints: how far sources are done, now that `results` are durable.
     """
 
-    number: int
-    admission: Admission
+    results: Sequence[Result] = ()
+    begun: Sequence[tuple[Job, str]] = ()
+    checkpoints: Sequence[Checkpoint] = ()
 
 
 class Journal(Protocol):
-    """The durable memory of one batch. Every method returns once what it says is on disk."""
+    """The durable memory of one batch. Every method returns once its effect is on disk, and raises JournalError."""
 
     async def admit(self, jobs: Sequence[Job], *, stamped: bool) -> list[Admission]:
-        """Say of each job, in order, whether it may be sent, writing an intent for each that may.
+        """Decide for each job, in order, whether it may be sent, and write an intent for each that may.
 
-        The keys of `jobs` are distinct, and none is admitted by this process and not yet settled or released.
-        `stamped` is for jobs that are NEW; the others keep what their first attempt had. Raises JournalError.
+        The keys of `jobs` are distinct, and none is admitted by this process and not yet ended or released.
+        `stamped` is for jobs that are NEW; the others keep what their first attempt had.
         """
         ...
 
-    async def settle(self, results: Sequence[Result]) -> None:
-        """Record how jobs ended. Raises JournalError."""
+    async def commit(self, changes: Changes) -> int:
+        """Write changes in one transaction; return the outbox number of the last outcome that was ever written.
+
+        The texts of FAILED and UNRESOLVED jobs (`Job.raw`) are kept until their runs are created.
+        """
         ...
 
     async def release(self, jobs: Sequence[Job]) -> None:
-        """Take back the intents of jobs that were surely never sent by anyone. Raises JournalError."""
+        """Take back the intents of jobs that nobody has sent, for certain."""
+        ...
+
+    async def kept_records(self, outcome: Outcome, *, after: int, limit: int) -> Sequence[KeptRecord]:
+        """Return the first `limit` kept records numbered above `after` whose last outcome is FAILED or UNRESOLVED.
+
+        Leaves out what this execution has already tried, and UNRESOLVED ones whose token no longer protects.
+        """
         ...
 
 
 class UnsettledJobs(Protocol):
-    """The jobs of one batch whose end is not known. Every method raises JournalError."""
+    """The jobs of one batch whose outcome is not known, for `reconcile`. Every method raises JournalError."""
 
     async def count_unsettled(self) -> int:
         """Return how many there are."""
         ...
 
-    async def unsettled(self, *, pending: bool, after: int, limit: int) -> Sequence[Unsettled]:
-        """Return the first `limit` of them that are pending (or else unresolved) and numbered above `after`."""
+    async def unsettled(self, *, pending: bool, after: int, limit: int) -> Sequence[UnsettledJob]:
+        """Return the first `limit` of them that are pending (or else unresolved) and numbered above `after`.
+
+        Jobs whose run exists and whose plan is not finished are left out: `run` and `resume` finish them.
+        """
         ...
 
-    async def conclude(self, results: Sequence[Result]) -> None:
-        """Record what became of them, and return once it is on disk.
+    async def conclude(self, results: Sequence[Result]) -> int:
+        """Write what was found out, and return as `Journal.commit` does.
 
-        FAILED says here that a job surely has no run: it gets a new token, under which the next process may send it.
+        FAILED means here that a job has no run, for certain: it gets a new token, under which the next process may
+        send it.
+        """
+        ...
+
+
+class Outbox(Protocol):
+    """Outcomes that are durable in the journal and not yet confirmed in the log."""
+
+    async def unacknowledged(self) -> Sequence[tuple[int, Result]]:
+        """Return the outcomes of earlier processes that may be missing in the log, with their numbers, in order.
+
+        Their jobs have no body and no text.
+        """
+        ...
+
+    def acknowledge(self, sequence: int) -> None:
+        """Take note that the log has every outcome up to this number on disk.
+
+        Costs nothing: it is written with the next commit, or at the end of the execution.
         """
         ...

@@ -1,7 +1,9 @@
-"""What moves through the pipeline: a line of input, and the job a valid one becomes."""
+"""What moves through the pipeline: a line of input, the job that a valid record becomes, and how a record ends."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
+from ingestor.model.request import Step
 from ingestor.model.value import value
 
 
@@ -15,9 +17,9 @@ class Origin:
 
 @value(frozen=True, slots=True)
 class Line:
-    """One line of input, undecoded and without its line end.
+    """One line of input, not decoded and without its line end.
 
-    `cut` says that the line was longer than the reader keeps, and `raw` is only its beginning.
+    `cut` means that the line was longer than the reader keeps, and `raw` is only its beginning.
     """
 
     origin: Origin
@@ -27,10 +29,9 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class RunDetails:
-    """What a record says of its run, in the API's meanings.
+    """What a record says about its run, in the API's meanings. None: the record does not say.
 
-    `start_time` is milliseconds since the epoch; `tags` are (key, value) pairs with distinct keys.
-    None means that the record does not say.
+    `start_time` is milliseconds since the epoch. `tags` are (key, value) pairs with distinct keys.
     """
 
     experiment_id: str | None = None
@@ -41,16 +42,17 @@ class RunDetails:
 
 @value(frozen=True, slots=True)
 class Job:
-    """A valid record on its way to becoming a run.
+    """A valid record: its identity, and its plan of requests.
 
     Attributes:
         origin: where the record was read.
         key: the job's identity in its batch: the record's `job_id`, else the digest of its body.
-        body: the canonical request body, without the stamp (see `policy.identity`).
-        digest: SHA-256 of `body`, 32 bytes: what "the same body" means.
-        token: the retry token, the same in every process that meets this job (1 to 64 characters).
+        body: the canonical body of create, without the stamp (see `policy.identity`).
+        digest: SHA-256 of the record's canonical form, 32 bytes: equal digests mean the same record.
+        token: the retry token of create, the same in every process that meets this job (1 to 64 characters).
         experiment_id: the record's, for log and results.
-        raw: the record as it stood in the input, UTF-8.
+        raw: the record as it stood in the input, UTF-8; empty where only the journal is known.
+        steps: the requests that follow create, in order. A job without steps is one request: the fast path.
     """
 
     origin: Origin
@@ -60,13 +62,51 @@ class Job:
     token: str
     experiment_id: str | None
     raw: bytes
+    steps: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A line that can't become a job: why, and its text as it stood in the input."""
+    """A record that can't become a job: the reason, and its text as it stood in the input."""
 
     origin: Origin
     reason: str
     text: str
     job_id: str | None = None
+
+
+class Outcome(StrEnum):
+    """The ends of a record."""
+
+    CREATED = "created"
+    """The run exists and is complete, and its id is known."""
+    PARTIAL = "partial"
+    """The run exists, and the service refused some of it."""
+    REJECTED = "rejected"
+    """The record is invalid and was never sent."""
+    FAILED = "failed"
+    """The service refused it: it is certain that there is no run."""
+    UNRESOLVED = "unresolved"
+    """It was sent, and the result is not known."""
+    DUPLICATE = "duplicate"
+    """The same record was met before in this execution."""
+
+
+@value(frozen=True, slots=True, kw_only=True)
+class Result:
+    """The end of a job that was sent, as the journal keeps it and the log reports it.
+
+    `outcome` is CREATED, PARTIAL, FAILED or UNRESOLVED. The answer's fields are those of the last attempt.
+    `attempts` counts this process's attempts only; 0 where the end came without one.
+    """
+
+    job: Job
+    outcome: Outcome
+    attempts: int
+    run_id: str | None = None
+    http_status: int | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    opc_request_id: str | None = None
+    opc_client_request_id: str | None = None
+    latency_ms: float | None = None

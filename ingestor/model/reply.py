@@ -1,5 +1,6 @@
-"""What one attempt taught us, whatever became of it."""
+"""The result of one attempt or of one look-up, whatever happened."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 from ingestor.model.value import value
@@ -19,15 +20,15 @@ class Fault(StrEnum):
     RESET = "reset"
     """The connection broke after the request was begun: it may have been carried out."""
     GARBLED = "garbled"
-    """What came back is not HTTP, or broke off: the request may have been carried out."""
+    """The answer is not HTTP, is not the service's, or broke off: the request may have been carried out."""
     LOST = "lost"
-    """The process that made the attempt died, which says nothing of the service: it may have been carried out."""
+    """The process that made the attempt died, which says nothing about the service: it may have been carried out."""
     UNSIGNED = "unsigned"
     """The credentials could not produce a signature: nothing was sent."""
 
     @property
     def sent_nothing(self) -> bool:
-        """Whether the service surely never saw the request."""
+        """Whether it is certain that the service never saw the request."""
         return self in _BEFORE_THE_FIRST_BYTE
 
 
@@ -36,7 +37,7 @@ _BEFORE_THE_FIRST_BYTE = frozenset({Fault.DNS, Fault.REFUSED, Fault.TLS, Fault.U
 
 @value(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """The answer to one attempt, or the fault that stood in its place.
+    """The answer to one attempt, or the fault that stands in its place.
 
     Exactly one of `status` and `fault` is set. Times are seconds unless named otherwise.
 
@@ -44,13 +45,13 @@ class Reply:
         status: the HTTP status.
         fault: why there is no status.
         code: the service's error code (`code`, or MLflow's `error_code`), where the body has one.
-        message: the service's message, the shortened raw text of a body that is no JSON, or the fault's detail.
-        run_id: the created run's id: set only when a 2xx answer names one.
-        experiment_id: the created run's experiment, where the answer tells it.
-        retry_after: how long the service asks us to wait, from Retry-After in either form.
+        message: the service's message, the shortened raw text of a body that is not JSON, or the fault's detail.
+        run_id: the created run's id: set only when a 2xx answer to create names one.
+        experiment_id: the created run's experiment, where the answer has it.
+        retry_after: how long the service asks the client to wait, from Retry-After in either form.
         clock_skew: the service's clock (its Date header) minus ours, where the answer has a Date.
         opc_request_id: as the service answered.
-        opc_client_request_id: as we sent it.
+        opc_client_request_id: as this client sent it.
         latency_ms: from the first byte sent to the end of the answer, or to the fault.
     """
 
@@ -65,3 +66,25 @@ class Reply:
     opc_request_id: str | None = None
     opc_client_request_id: str = ""
     latency_ms: float = 0.0
+
+
+class Presence(StrEnum):
+    """Whether a run carries the token that was searched for."""
+
+    FOUND = "found"
+    ABSENT = "absent"
+    """The service answered, and there was none at that moment. A request that it still works on may create one."""
+    UNDECIDED = "undecided"
+    """The service could not be asked, or its answer can't be relied on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The result of a look-up.
+
+    `reply` is the answer to its last request. FOUND: it names the run, and its message names other runs that carry the
+    same token. UNDECIDED: its status, fault and message say why.
+    """
+
+    presence: Presence
+    reply: Reply

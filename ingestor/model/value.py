@@ -1,8 +1,9 @@
-"""Immutable values at the price of plain ones, for what is made several times for every record."""
+"""What a process pays for the objects that it makes several times for every record."""
 
+import gc
 from typing import TYPE_CHECKING
 
-__all__ = ["value"]
+__all__ = ["collect_rarely", "value"]
 
 if TYPE_CHECKING:
     from dataclasses import dataclass as value
@@ -15,3 +16,13 @@ else:
         At run time a frozen one takes four times as long to make: each field is set by way of `object.__setattr__`.
         """
         return dataclass(slots=slots, kw_only=kw_only, unsafe_hash=frozen)
+
+
+def collect_rarely() -> None:
+    """Search for reference cycles more rarely from now on; all other objects are freed by their reference counts.
+
+    With Python's defaults the search took 7 % of the processor time of a second execution over finished records, and
+    13 % of that of a sender without signatures: a process makes millions of objects and hardly any reference cycle.
+    """
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 100)

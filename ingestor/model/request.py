@@ -1,0 +1,48 @@
+"""The requests that make a run: a job is an ordered plan of them."""
+
+from enum import StrEnum
+
+from ingestor.model.value import value
+
+
+class Operation(StrEnum):
+    """An operation of the service. The value is its path under `…/mlflow/`."""
+
+    CREATE_RUN = "runs/create"
+    LOG_BATCH = "runs/log-batch"
+    LOG_INPUTS = "runs/log-inputs"
+    UPDATE_RUN = "runs/update"
+    DELETE_RUN = "runs/delete"
+    SEARCH_RUNS = "runs/search"
+    SEARCH_EXPERIMENTS = "experiments/search"
+
+
+@value(frozen=True, slots=True)
+class Request:
+    """One HTTP request: a POST with a JSON body.
+
+    Attributes:
+        operation: what it asks for.
+        path: where it goes, under `…/mlflow/`.
+        body: the bytes that are sent.
+        token: the retry token; None sends none.
+        is_repeatable: whether sending it twice does no more than sending it once. Only create is not: without a
+            living token it makes a second run.
+    """
+
+    operation: Operation
+    path: str
+    body: bytes
+    token: str | None = None
+    is_repeatable: bool = False
+
+
+@value(frozen=True, slots=True)
+class Step:
+    """A request of a plan that follows create: complete but for the run's id, which only the answer to create has.
+
+    `members` are the JSON members of its body that follow `run_id`, without braces: `"status":"FINISHED"`.
+    """
+
+    operation: Operation
+    members: bytes = b""

@@ -1,0 +1,31 @@
+"""Text from other people's systems, made safe for one line of a log or a terminal."""
+
+MESSAGE_LIMIT = 500
+"""Characters that are kept of a message of the service."""
+
+
+def one_line(text: str, limit: int = MESSAGE_LIMIT) -> str:
+    """Return `text` as one printable line of at most `limit` characters, with an ellipsis where it was cut.
+
+    Control characters, terminal escapes and lone surrogates become spaces; a run of white space becomes one space.
+    """
+    beginning = text[: 8 * limit]
+    if not beginning.isprintable():
+        beginning = "".join(char if char.isprintable() else " " for char in beginning)
+    line = " ".join(beginning.split())
+    if len(line) <= limit and len(beginning) == len(text):
+        return line
+    return line[: limit - 1] + "…"
+
+
+def printable(text: str, limit: int = 200) -> str:
+    r"""Return `text` as one printable line of at most `limit` characters, with `...` where it was cut.
+
+    Control characters, direction marks and all else that Unicode calls unprintable are shown as `\x1b`, `\u202e`.
+    """
+    shown = "".join(char if char.isprintable() else _escape(char) for char in text[: limit + 1])
+    return shown if len(shown) <= limit else shown[: limit - 3] + "..."
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii")
