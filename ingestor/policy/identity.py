@@ -1,7 +1,7 @@
-"""Who a job is: its canonical body, its key and its retry token.
+"""The identity of a job: its canonical body, its key and its retry tokens.
 
-All three are pure functions of the record and the batch, so that any process on any machine derives the same
-ones. They are frozen: changing any of them would make finished work look new.
+All are pure functions of the record and the batch, so that any process on any machine derives the same ones. They are
+frozen: changing any of them makes finished records look new.
 """
 
 import hashlib
@@ -13,10 +13,10 @@ from msgspec import UNSET, Struct, UnsetType
 from ingestor.model.record import Job, Line, RunDetails
 
 STAMP = "ingestor.token"
-"""The tag that carries a job's retry token on its run, so that the run can be found again."""
+"""The tag that carries a job's retry token on its run. A look-up finds the run by it."""
 
 TOKEN_LIFE = 24 * 3600.0
-"""Seconds a retry token lives (API page, header opc-retry-token)."""
+"""How long a retry token lives, seconds (API page, header opc-retry-token)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +29,16 @@ class Scope:
 
 
 class Tag(Struct, forbid_unknown_fields=True, gc=False):
-    """A tag as it stands in a body."""
+    """A tag of a body."""
 
     key: str
     value: str
 
 
 class RunBody(Struct, gc=False):
-    """A run's details as they stand in the canonical body, in this order; UNSET is left out.
+    """The canonical body of create: its members in this order, without those that are UNSET.
 
-    `tags` is always there, sorted by distinct keys, and always last, which `stamped_body` relies on.
+    `tags` is always present, sorted by distinct keys, and last: `stamped_body` relies on that.
     """
 
     experiment_id: str | UnsetType
@@ -47,55 +47,55 @@ class RunBody(Struct, gc=False):
     tags: list[Tag]
 
 
-def run_body(details: RunDetails) -> RunBody:
-    """Put a run's details in the form of a body."""
-    return RunBody(
-        UNSET if details.experiment_id is None else details.experiment_id,
-        UNSET if details.run_name is None else details.run_name,
-        UNSET if details.start_time is None else details.start_time,
-        [Tag(key, value) for key, value in sorted(details.tags)],
-    )
-
-
-def encoded(run: RunBody) -> bytes:
-    """Encode a body, in its canonical form where its tags are sorted."""
-    return _compact(run)
+encoded = msgspec.json.Encoder().encode
+"""Compact JSON in UTF-8 that escapes only what must be escaped. Sorted tags make a body canonical."""
 
 
 def canonical_body(details: RunDetails) -> bytes:
-    """Encode a run's details as the request body: compact JSON, members and tags sorted, absent fields left out."""
-    return encoded(run_body(details))
+    """Encode a run's details as the body of create: compact JSON, tags sorted, absent members left out."""
+    return encoded(
+        RunBody(
+            UNSET if details.experiment_id is None else details.experiment_id,
+            UNSET if details.run_name is None else details.run_name,
+            UNSET if details.start_time is None else details.start_time,
+            [Tag(key, value) for key, value in sorted(details.tags)],
+        )
+    )
 
 
 def stamped_body(body: bytes, token: str) -> bytes:
     """Return a canonical body with the tag `ingestor.token` added."""
-    stamp = _compact({"key": STAMP, "value": token})
+    stamp = encoded({"key": STAMP, "value": token})
     separator = b"" if body.endswith(b"[]}") else b","
     return body.removesuffix(b"]}") + separator + stamp + b"]}"
 
 
 def make_job(line: Line, job_id: str | None, details: RunDetails, scope: Scope) -> Job:
-    """Give a valid record its identity."""
+    """Return the job of a valid record."""
     return identify(line, job_id, details.experiment_id, canonical_body(details), scope)
 
 
 def identify(line: Line, job_id: str | None, experiment_id: str | None, body: bytes, scope: Scope) -> Job:
-    """Give a valid record its identity, from its canonical body."""
+    """Return the job of a valid record whose canonical body is known."""
     digest = hashlib.sha256(body).digest()
     key = job_id if job_id is not None else f"sha256:{digest.hex()}"
     return Job(line.origin, key, body, digest, retry_token(scope, key), experiment_id, line.raw)
 
 
 def retry_token(scope: Scope, key: str, generation: int = 0) -> str:
-    """Derive a job's retry token: 64 hex digits, the most the API allows.
+    """Derive the retry token of a job's create: 64 hexadecimal digits, the longest that the API allows.
 
-    A new `generation` is for a job whose earlier token has expired and that surely has no run.
+    A new `generation` is for a job whose earlier token no longer protects and that has no run, for certain.
     """
     identity: list[object] = [scope.platform, scope.workspace, scope.batch, key]
     if generation:
         identity.append(generation)
-    return hashlib.sha256(_compact(identity)).hexdigest()
+    return hashlib.sha256(encoded(identity)).hexdigest()
 
 
-_compact = msgspec.json.Encoder().encode
-"""Compact JSON in UTF-8, in which nothing is escaped but what has to be."""
+def step_token(token: str, index: int, body: bytes) -> str:
+    """Derive the retry token of a step from the token of create: 64 hexadecimal digits.
+
+    The body is part of it: what a service does with the same token and another body is not documented.
+    """
+    return hashlib.sha256(encoded([token, index, hashlib.sha256(body).hexdigest()])).hexdigest()

@@ -1,88 +1,80 @@
-"""Looking for a job's run before the job is sent again, where nothing else keeps it from becoming two.
+"""The look-up for a job's run before create is sent again, where no retry token prevents a second run.
 
-A service without retry tokens would create a repeated request's run twice. So a request whose answer was lost is
-looked for by the run's stamp first. What makes this sound is one assumption: *a service that answers has ended a
-request that broke off after it was left alone for the settling time* (it may carry on for a moment after the
-connection is gone). An absence that is seen earlier proves nothing, and neither does one seen by the first look-up
-that is answered after others were not: a service that hung may do what had queued up when it wakes.
+A service without retry tokens creates the run of a repeated request twice. So where the answer was lost, the run is
+looked up by its stamp first. This is sound under one assumption: *a service that answers has ended a request whose
+connection broke, once the quiescence time has passed* (it may carry on for a while after the connection is gone). An
+absence that is seen earlier proves nothing. An absence in the first look-up that is answered after others were not
+proves nothing either: a service that hung may carry out queued requests when it goes on.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
 
-from ingestor.model.finding import Finding, Presence
-from ingestor.model.journal_time import JournalTime
-from ingestor.model.outcome import Outcome
-from ingestor.model.reply import Reply
+from ingestor.model.admission import JournalTime
+from ingestor.model.record import Outcome
+from ingestor.model.reply import Finding, Presence, Reply
 from ingestor.policy.expiry import forgotten, protects
 from ingestor.policy.retry import (
-    History,
+    AttemptHistory,
+    End,
     ReplyKind,
     Retry,
     RetryBudget,
-    Settle,
+    Uniform,
     backoff,
     classify,
-    exhausted,
-    waiting,
+    delay_or_longer,
+    next_delay,
 )
 
 LOOKUP_DELAY = 5.0
-"""The settling time at least, seconds: well above what a server takes for a request that is not stuck."""
+"""The shortest quiescence time, seconds: well above what a server takes for a request that is not stuck."""
 
 
-def settling_time_after_a_crash(timeout: float) -> float:
-    """Return how long a service gets to end what a dead process sent: no attempt took longer than `timeout`."""
+def crash_quiescence(timeout: float) -> float:
+    """Return the seconds until a service has ended what a dead process sent: no attempt took longer than `timeout`."""
     return max(LOOKUP_DELAY, timeout)
 
 
-def settling_time(reply: Reply) -> float:
-    """Return how long a service gets to end a request whose answer was lost: as long again as it took."""
+def quiescence_time(reply: Reply) -> float:
+    """Return the seconds until a service has ended a request whose answer was lost: as long again as it took."""
     return max(LOOKUP_DELAY, reply.latency_ms / 1000)
 
 
-def look_up_after(
-    history: History, reply: Reply, budget: RetryBudget, uniform: Callable[[float, float], float]
-) -> float:
-    """Return the seconds until a lost attempt is looked for: its settling time, or a back-off where that is more.
+def lookup_delay(history: AttemptHistory, reply: Reply, budget: RetryBudget, uniform: Uniform) -> float:
+    """Return the seconds until a lost attempt is looked up: its quiescence time, or a backoff where that is longer.
 
-    That is so whatever the budget says: the look-up may show that all is well. Where it shows that there is no run,
-    the next attempt follows at once, so that this wait is all that keeps a job from hammering.
+    The budget does not limit it: the look-up may find the run. Where it finds none, the next attempt follows at once,
+    so that this delay alone spaces the attempts of a job.
     """
-    return waiting(reply, budget, max(settling_time(reply), backoff(history.counted, budget, uniform)))
+    return delay_or_longer(reply, budget, max(quiescence_time(reply), backoff(history.counted, budget, uniform)))
 
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """There surely is no run, and none is on its way."""
+    """There is no run, for certain, and no request in flight creates one."""
 
 
 def decide_lookup(
-    history: History,
+    history: AttemptHistory,
     finding: Finding,
     budget: RetryBudget,
     *,
     asked_at: float,
     now: float,
     uptime: float,
-    uniform: Callable[[float, float], float],
-) -> Settle | Retry | Absent:
+    uniform: Uniform,
+) -> End | Retry | Absent:
     """Decide what follows a look-up that began at `asked_at`, and bring `history` up to date with it.
 
-    `uptime` is the clock of the job's budget, which look-ups that fail use up as attempts do.
+    `uptime` is the clock of the job's budget, which failed look-ups use up as attempts do.
     """
     match finding.presence:
         case Presence.FOUND:
-            return Settle(Outcome.CREATED)
-        case Presence.ABSENT:
-            return _after_absence(history, asked_at, now)
+            return End(Outcome.CREATED)
         case Presence.UNDECIDED:
             return _after_failure(history, finding.reply, budget, uptime, uniform)
-
-
-def _after_absence(history: History, asked_at: float, now: float) -> Retry | Absent:
     if asked_at >= history.quiescent_at:
         history.may_exist = False
         return Absent()
@@ -92,36 +84,36 @@ def _after_absence(history: History, asked_at: float, now: float) -> Retry | Abs
 
 
 def _after_failure(
-    history: History, reply: Reply, budget: RetryBudget, uptime: float, uniform: Callable[[float, float], float]
-) -> Settle | Retry:
+    history: AttemptHistory, reply: Reply, budget: RetryBudget, uptime: float, uniform: Uniform
+) -> End | Retry:
     match classify(reply).kind:
         case ReplyKind.THROTTLED | ReplyKind.UNAUTHENTICATED:
-            return Retry(waiting(reply, budget, backoff(1, budget, uniform)))
+            return Retry(delay_or_longer(reply, budget, backoff(1, budget, uniform)))
         case ReplyKind.TRANSIENT:
-            history.counted += 1
             history.quiescent_at = inf
-            delay = waiting(reply, budget, backoff(history.counted, budget, uniform))
-            return Settle(Outcome.UNRESOLVED) if exhausted(history, budget, uptime + delay) else Retry(delay)
+            delay = next_delay(history, reply, budget, now=uptime, uniform=uniform)
+            return End(Outcome.UNRESOLVED) if delay is None else Retry(delay)
         case _:
-            return Settle(Outcome.UNRESOLVED)
+            return End(Outcome.UNRESOLVED)
 
 
 class Resend(StrEnum):
-    """What may become of a job that surely has no run."""
+    """How a job that has no run, for certain, may be sent again."""
 
-    FREE = "free"
-    """It may be sent again, under a new token."""
-    PROTECTED = "protected"
-    """It may be sent again, under its own token."""
-    EXPIRING = "expiring"
-    """Its token may just be about to expire, or its age is not known: neither is safe."""
+    NEW_TOKEN = "new token"  # noqa: S105 - a name, not a token
+    """Under a new token."""
+    SAME_TOKEN = "same token"  # noqa: S105
+    """Under its own token."""
+    NOT_YET = "not yet"
+    """Its token may be about to expire, or its age is not known: neither is safe."""
 
 
 def decide_resend(first_sent_at: float, now: JournalTime, *, idempotent: bool, invalidated: bool) -> Resend:
-    """Say what may become of a job that surely has no run.
+    """Decide how a job that has no run, for certain, may be sent again.
 
-    `invalidated` says that the service let go of its token (409 InvalidatedRetryToken).
+    `idempotent`: the service honours retry tokens. `invalidated`: it has withdrawn this one (409
+    InvalidatedRetryToken).
     """
     if not idempotent or invalidated or forgotten(first_sent_at, now):
-        return Resend.FREE
-    return Resend.PROTECTED if protects(first_sent_at, now) else Resend.EXPIRING
+        return Resend.NEW_TOKEN
+    return Resend.SAME_TOKEN if protects(first_sent_at, now) else Resend.NOT_YET

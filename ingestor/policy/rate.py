@@ -1,67 +1,132 @@
-"""Finding the rate that the service takes: a controller fed with attempts and answers, without I/O or clock.
+"""The rate that the service accepts: a controller over attempts and answers, without I/O or clock.
 
-It climbs until something is refused (429). That begins an *epoch*: the limit is estimated from what is accepted and
-refused of what was sent since (`rate_evidence`), and the rate follows the estimate at once, for all attempts. The epoch
-ends with the first acceptance of an attempt that was sent after the last refusal was heard of; refusals of what was
-sent before that say nothing new. Then the rate hovers about the estimate (`rate_course`) until the next epoch, or until
-more is accepted than the estimate allows: then it climbs again. It only climbs while the rate is what binds. Once
-something else held the attempts back (little to send, a pause, a service that was down), it measures and rests anew.
+| phase     | entered when                                   | the rate                        | left when             |
+|-----------|------------------------------------------------|---------------------------------|-----------------------|
+| SlowStart | nothing is known; more is accepted than the    | grows, faster and faster, while | a refusal (429):      |
+|           | estimate allows                                | it is what binds                | recovery              |
+| recovery  | an attempt is refused that was sent after the  | follows the estimate, under it  | an attempt that was   |
+|           | last refusal was received                      |                                 | sent later is         |
+|           |                                                |                                 | accepted: Probe       |
+| Probe     | a recovery ends                                | a hold under the estimate, then | a refusal: recovery;  |
+|           |                                                | a little over it                | a surplus: SlowStart  |
 
-What may be in flight is bounded beside it, where answers are slow (`rate_latency`) and where it is the number in flight
-that the service refuses (`rate_concurrency`).
+A recovery estimates the limit from what was accepted and refused since its first refusal (`SampleWindow`). Refusals of
+attempts that were sent before the last refusal was received refine the estimate; they begin nothing new. The rate holds
+for all attempts. Where something else than the rate held the attempts back (little to send, a pause, a service that was
+down), measuring begins anew.
+
+The attempts in flight are bounded beside it (`rate_measures`). `docs/rate-control.md` explains all of it.
 """
 
-from math import inf
+from dataclasses import dataclass, replace
+from math import exp, inf
 
-from ingestor.policy.rate_concurrency import ConcurrencyWindow
-from ingestor.policy.rate_course import CAUTION, Probe, SlowStart, hover
-from ingestor.policy.rate_evidence import SampleWindow, SendLog
-from ingestor.policy.rate_latency import LatencyWindow
+from ingestor.policy.rate_constants import CONSTANTS, RateConstants
+from ingestor.policy.rate_measures import ConcurrencyWindow, LatencyWindow, SampleWindow, SendLog
 
-FLOOR = 0.5
-"""The lowest rate, attempts per second."""
 
-_START = 30.0
-_STEP, _STEP_ATTEMPTS = 0.05, 2  # the rate moves once in so many seconds, and so many attempts
-_USED = 0.5  # below this share of it, the rate does not hold anything back
-_SMOOTHING = 0.1
-_LEAST_LATENCY, _UNKNOWN_LATENCY = 0.005, 0.1
-_SPEED_WINDOW, _SPEED_ATTEMPTS, _SPARE = 0.25, 8, 1.05
+class SlowStart:
+    """Exponential growth without bound: fast where nothing is known, slow at first where a known limit was exceeded."""
 
-# What is expected of a limit at the first refusal, before there is more to go by. Chosen by search, as `rate_course`'s.
-_OVERSHOT = 0.5  # of the rate, after a climb from nothing: an allowance that was saved up hid the limit
-_PASSED = 0.8  # after a climb from a limit, which left nothing saved up
-_FALLEN = 0.85  # at least so much, where the limit was known
-_BETWEEN = 0.1  # from what is proven to what was refused; little, so that the larger of two clients gives way
-_SURE = 0.8  # where so much of the rate is proven, that is better than a guess
-_LONG = 0.5  # seconds that prove something
-_WEIGHT, _WEIGHT_SECONDS = 3.0, 0.01  # an expectation counts as so many attempts, or as those of so many seconds
-_RELAPSE, _MOST_RELAPSES = 12, 6  # so few attempts after an epoch a refusal belongs to it, but not for ever
-_DOUBT_ATTEMPTS, _MOST_DOUBT = 1.5, 0.5
-_PAUSES_REST, _LONGEST_PAUSES_REST = 15.0, 120.0
+    def __init__(self, *, from_limit: bool, constants: RateConstants = CONSTANTS) -> None:
+        self._constants = constants
+        self._gain = constants.first_gain if from_limit else inf
+
+    def rate_after(self, rate: float, seconds: float, latency: float) -> float:
+        """Return the rate after some seconds, where answers take `latency` seconds.
+
+        The growth until the answer to a refused attempt must stay small. At low rates one refusal is a larger share.
+        """
+        constants = self._constants
+        step = min(seconds, constants.longest_step)
+        share = min(1.0, (rate / constants.full_gain_rate) ** constants.gain_exponent)
+        gain = min(self._gain, share * min(constants.max_gain, constants.gain_per_latency / latency))
+        self._gain *= 2 ** (step / constants.gain_doubling)
+        return rate * exp(gain * step)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Holds the rate a little under an estimated limit, then raises it a little over the limit: does it still hold?
+
+    Attributes:
+        limit: the estimate, attempts a second.
+        reach: how far over it, as a share of it.
+        hold: seconds under it.
+        ramp: seconds on the way over it.
+        constants: the table.
+    """
+
+    limit: float
+    reach: float
+    hold: float
+    ramp: float
+    constants: RateConstants = CONSTANTS
+
+    def rate_at(self, seconds: float) -> float:
+        """Return the rate so many seconds after the estimate was made."""
+        below, end_below = self.constants.hold_below, self.constants.hold_end_below
+        if seconds < self.hold:
+            return self.limit * (1 - below + (below - end_below) * seconds / self.hold)
+        over = min(1.0, (seconds - self.hold) / self.ramp)
+        return self.limit * (1 - end_below + (self.reach + end_below) * over)
+
+    def is_exceeded(self, seconds: float, accepted: int) -> bool:
+        """Whether more was accepted in some seconds, from a refusal on, than an estimate that is right allows."""
+        surplus = self.constants.surplus * self.limit + self.constants.surplus_attempts
+        return accepted - self.limit * seconds > surplus
+
+    def is_underused(self, seconds: float, accepted: int) -> bool:
+        """Whether less was accepted in some seconds than the hold allows: something else than the rate was the limit.
+
+        A smaller difference is no sign: attempts in flight, an event loop that was late.
+        """
+        held = self.constants.hold_below * min(seconds, self.hold)
+        slack = (held + self.constants.slack) * self.limit + self.constants.slack_attempts
+        return self.limit * seconds - accepted > slack
+
+
+def probe(limit: float, doubt: float, latency: float, constants: RateConstants = CONSTANTS) -> Probe:
+    """Return how to go on from an estimate that may be too low by `doubt`, a share of it, where answers take `latency`.
+
+    Where the doubt is small the hold is long: each probe costs refusals, the first and those that are in flight until
+    its answer. The reach is larger at low rates, where a refusal is one of few. So the smaller of two clients on one
+    limit also gains on the larger one.
+    """
+    reach = constants.reach * (constants.reach_rate / limit) ** constants.reach_exponent
+    reach = min(constants.largest_reach, max(constants.smallest_reach, reach))
+    if doubt <= constants.wide * reach:
+        refusals = 1 + reach * latency * limit
+        hold = max(constants.shortest_hold, refusals * constants.hold_attempts / limit)
+        hold = min(constants.longest_hold, hold)
+        return Probe(limit, reach, hold, constants.ramp * hold, constants)
+    hold = max(constants.quick_hold, constants.quick_attempts / limit)
+    return Probe(limit, doubt, hold, hold, constants)
 
 
 class RateController:
-    """The rate of attempts, in attempts per second; times are seconds on the caller's monotonic clock.
+    """The rate of attempts, in attempts a second. Times are seconds on the caller's monotonic clock.
 
-    `ceiling` is never passed; None is no ceiling. `rate` is what is allowed now.
+    `ceiling` is never exceeded; None is no ceiling. `rate` is what is allowed now.
     """
 
-    def __init__(self, ceiling: float | None, now: float) -> None:
+    def __init__(self, ceiling: float | None, now: float, constants: RateConstants = CONSTANTS) -> None:
+        self._constants = constants
         self._ceiling = ceiling if ceiling is not None else inf
-        self.rate = min(_START, self._ceiling)
+        self.rate = min(constants.first_rate, self._ceiling)
         self._started = now
-        self._log = SendLog(now)
-        self._latency_window = LatencyWindow(now)
-        self._concurrency_window = ConcurrencyWindow()
+        self._log = SendLog(now, constants)
+        self._latency_window = LatencyWindow(now, constants)
+        self._concurrency_window = ConcurrencyWindow(constants)
         self._latency: float | None = None
-        self._course: SlowStart | Probe = SlowStart(from_rest=False)
-        self._stretch: SampleWindow | None = None
-        self._upper = inf
-        self._in_epoch = False
-        self._heard_at = self._course_since = self._step_at = now
-        self._sent_at_end = self._seen = self._relapses = 0
-        self._estimate, self._pause = inf, 0.0
+        self._phase: SlowStart | Probe = SlowStart(from_limit=False, constants=constants)
+        self._phase_since = self._step_at = now
+        self._samples: SampleWindow | None = None
+        self._is_recovering = False
+        self._refusal_received_at = now
+        self._refused_rate = self._estimate = inf
+        self._accepted_of_estimate = self._relapses = self._sent_at_end = 0
+        self._pause = 0.0
 
     @property
     def window(self) -> int | None:
@@ -70,144 +135,160 @@ class RateController:
         return min((size for size in sizes if size is not None), default=None)
 
     def sent(self, now: float, in_flight: int = 0) -> None:
-        """Take an attempt that was let go; `in_flight` are those under way, itself included."""
+        """Take an attempt that was sent; `in_flight` attempts are in flight with it."""
         self._log.add(now, in_flight)
         self._advance(now)
 
     def accepted(self, now: float, sent_at: float) -> None:
         """Take an answer that is no 429."""
-        latency = now - sent_at
-        self._latency = latency if self._latency is None else self._latency + _SMOOTHING * (latency - self._latency)
+        latency, weight = now - sent_at, self._constants.latency_smoothing
+        self._latency = latency if self._latency is None else self._latency + weight * (latency - self._latency)
         self._latency_window.answered(now, latency)
         self._concurrency_window.accepted(now, self._log.in_flight(sent_at))
-        if self._in_epoch and sent_at > self._heard_at:
-            self._end_epoch(now)
+        if self._is_recovering and sent_at > self._refusal_received_at:
+            self._end_recovery(now)
         self._advance(now)
 
     def throttled(self, now: float, sent_at: float) -> None:
         """Take a 429."""
-        if self._in_epoch:
-            self._go_on(now, sent_at)
-        elif sent_at > self._heard_at:
+        if self._is_recovering:
+            self._refine(now, sent_at)
+        elif sent_at > self._refusal_received_at:
             if self._concurrency_window.refused(now, self._log.in_flight(sent_at)):
-                self._heard_at = now
+                self._refusal_received_at = now
             else:
-                self._begin_epoch(now, sent_at)
+                self._begin_recovery(now, sent_at)
 
     def resumed(self, now: float, pause: float) -> None:
-        """Take note that nothing was sent for so many seconds: the service may have saved up an allowance meanwhile.
+        """Take note that nothing was sent for `pause` seconds: the service may have saved up an allowance meanwhile.
 
-        The rate is as it was. Where a refusal costs a pause, the next look waits in proportion.
+        The rate stays. Where a refusal costs a pause, the next hold is longer in proportion.
         """
         self._pause = max(self._pause, pause)
-        if isinstance(self._course, Probe) and not self._in_epoch:
-            self._hover(self._course, now)
+        if isinstance(self._phase, Probe) and not self._is_recovering:
+            self._enter_probe(self._phase, now)
 
-    def _begin_epoch(self, now: float, sent_at: float) -> None:
-        relapsed = self._is_relapse(now)
-        if relapsed and self._relapses < _MOST_RELAPSES:
+    def _begin_recovery(self, now: float, sent_at: float) -> None:
+        constants, is_relapse = self._constants, self._is_relapse(now)
+        if is_relapse and self._relapses < constants.max_relapses:
             self._relapses += 1
-            self._in_epoch = True
-            self._go_on(now, sent_at)
+            self._is_recovering = True
+            self._refine(now, sent_at)
             return
-        sent, rate = self._log.until(sent_at), self._effective_rate(sent_at)
-        guess = _FALLEN * rate if relapsed else self._expect(rate, sent_at, sent)
-        weight = _WEIGHT if isinstance(self._course, SlowStart) else max(_WEIGHT, _WEIGHT_SECONDS * rate)
-        self._stretch = SampleWindow(sent_at, sent, guess, weight, ended=sent_at, last=sent)
-        self._in_epoch, self._heard_at, self._upper = True, now, rate
-        self._estimate, self._seen, self._relapses = guess, 0, 0
-        self._set(CAUTION * guess)
+        sent, rate = self._log.until(sent_at), self._actual_rate(sent_at)
+        guess = constants.guess_after_fall * rate if is_relapse else self._guess(rate, sent_at, sent)
+        weight = constants.guess_attempts
+        if isinstance(self._phase, Probe):
+            weight = max(weight, constants.guess_seconds * rate)
+        self._samples = SampleWindow(sent_at, sent, guess, weight, constants)
+        self._is_recovering, self._refusal_received_at, self._refused_rate = True, now, rate
+        self._estimate, self._accepted_of_estimate, self._relapses = guess, 0, 0
+        self._set_below(guess)
 
-    def _expect(self, rate: float, sent_at: float, sent: int) -> float:
-        """Return what the limit may be, where a rate was just refused: between what is proven and that rate."""
-        if self._stretch is None:
-            return _OVERSHOT * rate
-        if isinstance(self._course, SlowStart) and self._stretch.full:
-            return max(_OVERSHOT * rate, self._stretch.guess)
-        proven = self._stretch.estimate(sent_at, self._stretch.accepted(sent - 1))
-        if isinstance(self._course, Probe) or proven > _SURE * rate:
-            return max(proven + _BETWEEN * (rate - proven), _FALLEN * rate)
-        return max(_PASSED * rate, proven) if sent_at - self._stretch.began > _LONG else _PASSED * rate
+    def _guess(self, rate: float, sent_at: float, sent: int) -> float:
+        """Return what the limit may be, where `rate` was just refused: between what is proven and that rate."""
+        constants, samples = self._constants, self._samples
+        if samples is None:  # an allowance that was saved up hid the limit
+            return constants.guess_after_start * rate
+        if isinstance(self._phase, SlowStart) and samples.full:
+            return max(constants.guess_after_start * rate, samples.guess)
+        proven = samples.estimate(sent_at, samples.accepted(sent - 1))
+        if isinstance(self._phase, Probe) or proven > constants.proven_share * rate:
+            # little above the proven rate, so that the larger of two clients gives way
+            return max(proven + constants.guess_between * (rate - proven), constants.guess_after_fall * rate)
+        guess = constants.guess_after_growth * rate
+        return max(guess, proven) if sent_at - samples.began > constants.proven_seconds else guess
 
-    def _go_on(self, now: float, sent_at: float) -> None:
-        """Learn from another refusal in the same epoch."""
-        stretch = self._stretch
-        if stretch is None or sent_at <= stretch.began:
+    def _refine(self, now: float, sent_at: float) -> None:
+        """Learn from another refusal in the same recovery."""
+        samples = self._samples
+        if samples is None or sent_at <= samples.began:
             return
-        self._heard_at = now
-        stretch.refuse(sent_at, self._log.until(sent_at))
-        self._stretch = stretch = stretch.lately() or stretch
-        self._estimate, self._seen = stretch.limit, stretch.accepted(stretch.last)
-        self._set(CAUTION * self._estimate)
+        self._refusal_received_at = now
+        samples.refuse(sent_at, self._log.until(sent_at))
+        self._samples = samples = samples.narrowed()
+        self._estimate, self._accepted_of_estimate = samples.limit, samples.accepted(samples.last)
+        self._set_below(self._estimate)
 
-    def _end_epoch(self, now: float) -> None:
-        self._in_epoch, self._heard_at, self._sent_at_end = False, now, self._log.count
-        if self._estimate < FLOOR:  # it refused everything for a while, which tells nothing of how it is now
-            self._stretch = None
-            self._follow(SlowStart(from_rest=False), now)
+    def _end_recovery(self, now: float) -> None:
+        self._is_recovering, self._refusal_received_at, self._sent_at_end = False, now, self._log.count
+        if self._estimate < self._constants.lowest_rate:  # everything was refused for a while: nothing is known now
+            self._samples = None
+            self._enter(SlowStart(from_limit=False, constants=self._constants), now)
         else:
-            self._hover(hover(self._estimate, self._doubt(), self._latency or _UNKNOWN_LATENCY), now)
+            latency = self._latency or self._constants.unknown_latency
+            self._enter_probe(probe(self._estimate, self._doubt(), latency, self._constants), now)
 
     def _doubt(self) -> float:
         """Return by what share of it the estimate may be too low."""
-        doubt = min(self._upper / self._estimate - 1, _DOUBT_ATTEMPTS / max(1, self._seen), _MOST_DOUBT)
-        if isinstance(self._course, Probe) and self._estimate >= _FALLEN * self._course.limit:
-            return min(doubt, self._course.reach / 2)  # it lies between what it rested at and what was refused
+        constants = self._constants
+        by_count = constants.doubt_attempts / max(1, self._accepted_of_estimate)
+        doubt = min(self._refused_rate / self._estimate - 1, by_count, constants.max_doubt)
+        if isinstance(self._phase, Probe) and self._estimate >= constants.guess_after_fall * self._phase.limit:
+            return min(doubt, self._phase.reach / 2)  # the limit lies between the last hold and what was refused
         return doubt
 
-    def _hover(self, course: Probe, now: float) -> None:
+    def _enter_probe(self, phase: Probe, now: float) -> None:
         if self._pause:
-            course = course.rest_at_least(min(_LONGEST_PAUSES_REST, _PAUSES_REST * self._pause))
-            self._begin_stretch(course.limit, now)
+            hold = min(self._constants.longest_pause_hold, self._constants.pause_hold * self._pause)
+            phase = replace(phase, hold=max(phase.hold, hold))
+            self._measure_anew(phase.limit, now)
             self._pause = 0.0
-        self._follow(course, now)
+        self._enter(phase, now)
 
-    def _begin_stretch(self, limit: float, now: float) -> None:
-        """Measure from now on: what could have been sent before, and was not, says nothing of the limit."""
-        self._stretch = SampleWindow(now, self._log.count, limit, _WEIGHT, ended=now, last=self._log.count, full=True)
+    def _enter(self, phase: SlowStart | Probe, now: float) -> None:
+        self._phase, self._phase_since = phase, now
+
+    def _measure_anew(self, limit: float, now: float) -> None:
+        """Begin samples now: what might have been sent before, and was not, says nothing about the limit."""
+        weight = self._constants.guess_attempts
+        self._samples = SampleWindow(now, self._log.count, limit, weight, self._constants, full=True)
 
     def _is_relapse(self, now: float) -> bool:
-        """Whether the epoch ended a few attempts ago, so that its stretch goes on."""
-        few = self._log.count - self._sent_at_end < _RELAPSE
-        return few and isinstance(self._course, Probe) and now - self._course_since < self._course.rest
+        """Whether a recovery ended a few attempts ago, so that it continues."""
+        few = self._log.count - self._sent_at_end < self._constants.relapse_attempts
+        return few and isinstance(self._phase, Probe) and now - self._phase_since < self._phase.hold
 
-    def _effective_rate(self, moment: float) -> float:
-        """Return the rate at which attempts went out lately, where that is less than what was allowed."""
-        return max(FLOOR, min(self.rate, _SPARE * self._speed(moment)))
+    def _actual_rate(self, time: float) -> float:
+        """Return the rate at which attempts were sent lately, where that is less than what was allowed."""
+        constants = self._constants
+        return max(constants.lowest_rate, min(self.rate, constants.speed_slack * self._speed(time)))
 
-    def _speed(self, moment: float) -> float:
-        window = max(_SPEED_WINDOW, _SPEED_ATTEMPTS / self.rate)
-        return self._log.speed(moment, min(window, max(_STEP, moment - self._started)))
-
-    def _follow(self, course: SlowStart | Probe, now: float) -> None:
-        self._course, self._course_since = course, now
+    def _speed(self, time: float) -> float:
+        constants = self._constants
+        window = max(constants.speed_seconds, constants.speed_attempts / self.rate)
+        return self._log.speed(time, min(window, max(constants.step_seconds, time - self._started)))
 
     def _advance(self, now: float) -> None:
-        """Move the rate along its course, in small steps."""
-        seconds = now - self._step_at
-        if seconds < max(_STEP, _STEP_ATTEMPTS / self.rate):
+        """Move the rate along its phase, in small steps."""
+        seconds, constants = now - self._step_at, self._constants
+        if seconds < max(constants.step_seconds, constants.step_attempts / self.rate):
             return
         self._step_at = now
-        if self._in_epoch:
+        if self._is_recovering:
             return
-        match self._course:
-            case SlowStart() as climb if self._speed(now) >= _USED * self.rate:
-                latency = max(_LEAST_LATENCY, self._latency or _UNKNOWN_LATENCY)
-                self._set(climb.rate_after(self.rate, seconds, latency))
-            case Probe() as hovering:
-                self._set(hovering.rate_at(now - self._course_since))
-                self._compare(hovering, now)
+        match self._phase:
+            case SlowStart() as phase if self._speed(now) >= constants.used_share * self.rate:
+                latency = max(constants.lowest_latency, self._latency or constants.unknown_latency)
+                self._set(phase.rate_after(self.rate, seconds, latency))
+            case Probe() as phase:
+                self._set(phase.rate_at(now - self._phase_since))
+                self._compare(phase, now)
 
-    def _compare(self, hovering: Probe, now: float) -> None:
-        """Compare what is accepted with the estimate: climb where it is more, which is looked for beyond the rest."""
-        if self._stretch is None:
+    def _compare(self, phase: Probe, now: float) -> None:
+        """Compare what is accepted with the estimate. More than it allows, after the hold, begins SlowStart."""
+        if self._samples is None:
             return
-        seconds, accepted = now - self._stretch.began, self._stretch.accepted(self._log.count)
-        if hovering.is_underused(seconds, accepted):
-            self._begin_stretch(hovering.limit, now)
-            self._follow(hovering, now)
-        elif now - self._course_since >= hovering.rest and hovering.is_outrun(seconds, accepted):
-            self._follow(SlowStart(from_rest=True), now)
+        seconds, accepted = now - self._samples.began, self._samples.accepted(self._log.count)
+        if phase.is_underused(seconds, accepted):
+            self._measure_anew(phase.limit, now)
+            self._enter(phase, now)
+        elif now - self._phase_since >= phase.hold and phase.is_exceeded(seconds, accepted):
+            self._enter(SlowStart(from_limit=True, constants=self._constants), now)
+
+    def _set_below(self, limit: float) -> None:
+        """Set the rate to where a hold under this limit begins."""
+        self._set((1 - self._constants.hold_below) * limit)
 
     def _set(self, rate: float) -> None:
-        self.rate = min(self._ceiling, max(FLOOR, rate))
+        self.rate = min(self._ceiling, max(self._constants.lowest_rate, rate))

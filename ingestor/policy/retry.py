@@ -1,108 +1,103 @@
-"""What a reply to an attempt means, and what to do next: classify(reply), then decide(history, classification).
+"""What a reply to an attempt means, and what follows it: classify(reply) -> classification, decide(…) -> decision.
 
 The statuses and codes follow the API page, Oracle's table of API errors and the OCI SDK's default retry strategy.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import inf
 
-from ingestor.model.outcome import Outcome
+from ingestor.model.record import Outcome
 from ingestor.model.reply import Fault, Reply
+from ingestor.model.request import Request
+
+Uniform = Callable[[float, float], float]
+"""A random source: draws a number between two bounds."""
 
 
 class ReplyKind(StrEnum):
-    """What a reply says of its job."""
+    """What a reply says about its request."""
 
-    CREATED = "created"
-    """The run exists."""
+    SUCCEEDED = "succeeded"
+    """The request was carried out; create's answer names the run."""
     THROTTLED = "throttled"
-    """Too many requests (429): slow down. It does not count against the job."""
+    """Too many requests (429): slow down. It costs the job no retry budget."""
     UNAUTHENTICATED = "unauthenticated"
     """The credentials are not accepted (401), or could not sign."""
     DENIED = "denied"
-    """Refused in a way that a wrong address or missing rights would cause too (403, 404, no API at all)."""
+    """A refusal that a wrong address or missing rights cause too (403, 404, no API at all)."""
     REFUSED = "refused"
-    """The service will not take this record."""
+    """The service does not accept this request."""
     INVALIDATED = "invalidated"
     """The retry token no longer protects (409 InvalidatedRetryToken)."""
     TRANSIENT = "transient"
-    """Worth another attempt."""
+    """Another attempt may succeed."""
 
 
 class SideEffect(StrEnum):
-    """Whether the attempt may have created the run."""
+    """Whether the attempt may have created a run whose id is not known."""
 
     NONE = "none"
-    """Surely not."""
+    """It has not, for certain."""
     UNKNOWN = "unknown"
     """It may have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """A kind, and what it proves."""
+    """What a reply says, and what it proves."""
 
     kind: ReplyKind
-    effect: SideEffect
+    side_effect: SideEffect
 
 
 INVALIDATED_TOKEN = "InvalidatedRetryToken"  # noqa: S105 - an error code
-"""The error code of a 409 that says so."""
+"""The error code of a 409 that says: the retry token no longer protects."""
 
-_CREATED = Classification(ReplyKind.CREATED, SideEffect.NONE)
+_SUCCEEDED = Classification(ReplyKind.SUCCEEDED, SideEffect.NONE)
 _NOT_DONE = Classification(ReplyKind.TRANSIENT, SideEffect.NONE)
-_PERHAPS_DONE = Classification(ReplyKind.TRANSIENT, SideEffect.UNKNOWN)
+_MAY_BE_DONE = Classification(ReplyKind.TRANSIENT, SideEffect.UNKNOWN)
 _UNAUTHENTICATED = Classification(ReplyKind.UNAUTHENTICATED, SideEffect.NONE)
 _DENIED = Classification(ReplyKind.DENIED, SideEffect.NONE)
 _REFUSED = Classification(ReplyKind.REFUSED, SideEffect.NONE)
 
 _BY_CODE = {
-    (404, "RESOURCE_DOES_NOT_EXIST"): _REFUSED,  # MLflow's word for a missing experiment
-    (409, "IncorrectState"): _NOT_DONE,
-    (409, "LockConflict"): _NOT_DONE,
-    (409, "ExternalServerIncorrectState"): _NOT_DONE,
+    (404, "RESOURCE_DOES_NOT_EXIST"): _REFUSED,  # MLflow's code for a missing experiment
+    **dict.fromkeys([(409, "IncorrectState"), (409, "LockConflict"), (409, "ExternalServerIncorrectState")], _NOT_DONE),
     (409, INVALIDATED_TOKEN): Classification(ReplyKind.INVALIDATED, SideEffect.UNKNOWN),
 }
 _BY_STATUS = {
+    **dict.fromkeys((403, 404, 405, 407, 501), _DENIED),
+    **dict.fromkeys((413, 414, 431), _REFUSED),  # even without a code, as from a proxy: they concern the request
     401: _UNAUTHENTICATED,
-    403: _DENIED,
-    404: _DENIED,
-    405: _DENIED,
-    407: _DENIED,
-    408: _PERHAPS_DONE,
-    413: _REFUSED,  # proxies say it too, without a code, and it is about the request all the same
-    414: _REFUSED,
+    408: _MAY_BE_DONE,
     425: _NOT_DONE,
     429: Classification(ReplyKind.THROTTLED, SideEffect.NONE),
-    431: _REFUSED,
-    501: _DENIED,
 }
 
 
-def classify(reply: Reply) -> Classification:
-    """Say what a reply means."""
+def classify(reply: Reply, request: Request | None = None) -> Classification:
+    """Return what a reply to `request` means.
+
+    Create succeeds where a 2xx names the run; a repeatable request succeeds with any 2xx, and never has an unknown side
+    effect. Without a request, the reply is that of a look-up that could not be decided: no 2xx of it is a success.
+    """
+    if request is None or not request.is_repeatable:
+        return _classify(reply)
+    if reply.status is not None and reply.status // 100 == 2:
+        return _SUCCEEDED
+    return replace(_classify(reply), side_effect=SideEffect.NONE)
+
+
+def _classify(reply: Reply) -> Classification:
     if reply.fault is Fault.UNSIGNED:
         return _UNAUTHENTICATED
     if reply.fault is not None or reply.status is None:
-        return _NOT_DONE if reply.fault is not None and reply.fault.sent_nothing else _PERHAPS_DONE
+        return _NOT_DONE if reply.fault is not None and reply.fault.sent_nothing else _MAY_BE_DONE
     if reply.status // 100 == 2:
-        return _CREATED if reply.run_id is not None else _PERHAPS_DONE
+        return _SUCCEEDED if reply.run_id is not None else _MAY_BE_DONE
     return _classify_refusal(reply.status, reply.code)
-
-
-def is_failure_of_the_service(reply: Reply) -> bool:
-    """Say whether a reply is what a service that is down would give to anyone: no answer, or a 5xx other than 501."""
-    if reply.status is None:
-        return not is_our_own_failure(reply)
-    return reply.status // 100 == 5 and reply.status != 501
-
-
-def is_our_own_failure(reply: Reply) -> bool:
-    """Say whether there is no answer for a reason of our own, which says nothing of the service."""
-    return reply.fault in {Fault.UNSIGNED, Fault.LOST}
 
 
 def _classify_refusal(status: int, code: str | None) -> Classification:
@@ -110,7 +105,7 @@ def _classify_refusal(status: int, code: str | None) -> Classification:
     if known is not None:
         return known
     if status // 100 == 5:
-        return _PERHAPS_DONE
+        return _MAY_BE_DONE
     return _DENIED if code is None else _REFUSED
 
 
@@ -119,11 +114,11 @@ class RetryBudget:
     """What one job may cost.
 
     Attributes:
-        max_attempts: attempts that count (429s and refused credentials do not), at least 1.
-        max_seconds: from the first attempt to the start of the last.
-        base: the back-off's first ceiling, seconds.
-        cap: the back-off's highest ceiling, seconds.
-        longest_wait: the most of a Retry-After that is honoured, seconds.
+        max_attempts: attempts of one request that count (429s and refused credentials do not), at least 1.
+        max_seconds: from the first attempt of a request to the start of its last, without the service's downtime.
+        base: the first ceiling of the backoff, seconds.
+        cap: the highest ceiling of the backoff, seconds.
+        longest_wait: the longest Retry-After that is honoured, seconds.
     """
 
     max_attempts: int = 8
@@ -134,7 +129,7 @@ class RetryBudget:
 
 
 class Recovery(StrEnum):
-    """What can be done about an attempt of unknown effect."""
+    """What can be done after a create that may have been carried out."""
 
     TOKEN = "token"  # noqa: S105 - a name, not a token
     """Repeat it: the service honours retry tokens."""
@@ -145,15 +140,15 @@ class Recovery(StrEnum):
 
 
 @dataclass(slots=True)
-class History:
-    """What is known of a job that is being delivered.
+class AttemptHistory:
+    """What the attempts of a job in flight have shown. `counted` and `first_at` are those of its current request.
 
     Attributes:
-        may_exist: an attempt may have created the run without our knowing.
+        may_exist: an attempt may have created the run, and its id is not known.
         attempts: all attempts of this process.
         counted: those that count against the budget.
-        first_at: when the first of them, or of the look-ups, began, on the clock of `now` below.
-        quiescent_at: from when on a look-up shows whether the run exists (see `policy.lookup`), by a monotonic clock
+        first_at: when the first of them, or of the look-ups, began, on the clock of `decide`'s `now`.
+        quiescent_at: from when on a look-up shows whether the run exists (see `policy.lookup`), on a monotonic clock
             that does not stop while the service is down.
     """
 
@@ -162,23 +157,34 @@ class History:
     counted: int = 0
     first_at: float = inf
     quiescent_at: float = -inf
+    _may_have_existed: bool = field(default=False, init=False, repr=False)
 
-    @contextmanager
-    def doubt_while_under_way(self) -> Iterator[None]:
-        """Be in doubt while an attempt is under way, and stay so where it is torn off without a reply."""
-        before, self.may_exist = self.may_exist, True
-        yield
-        self.may_exist = before
+    def sending(self, request: Request, now: float) -> None:
+        """Count an attempt that is about to leave. Until `learn` is called, it may have created the run."""
+        self.attempts += 1
+        self.first_at = min(self.first_at, now)
+        self._may_have_existed = self.may_exist
+        self.may_exist = self.may_exist or not request.is_repeatable
 
     def learn(self, classification: Classification, *, quiescent_at: float) -> None:
-        """Take what a reply proves of its attempt, whatever is decided about the job; `quiescent_at` as above."""
-        if classification.effect is SideEffect.UNKNOWN:
+        """Take what the reply to the attempt proves, whatever is decided about the job."""
+        self.may_exist = self._may_have_existed
+        if classification.side_effect is SideEffect.UNKNOWN:
             self.may_exist = True
             self.quiescent_at = quiescent_at
 
+    def looking_up(self, now: float) -> None:
+        """Take note that a look-up is about to begin."""
+        self.first_at = min(self.first_at, now)
+
+    def next_request(self) -> None:
+        """Begin the next request of the plan: the run exists, its id is known, and the budget is new."""
+        self.may_exist = False
+        self.counted, self.first_at = 0, inf
+
 
 @dataclass(frozen=True, slots=True)
-class Settle:
+class End:
     """The job ends."""
 
     outcome: Outcome
@@ -186,77 +192,95 @@ class Settle:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """The job is tried again in `delay` seconds."""
+    """The request is sent again in `delay` seconds."""
 
     delay: float
 
 
 @dataclass(frozen=True, slots=True)
 class LookUp:
-    """The job's run is looked for before anything else (see `policy.lookup`)."""
+    """A look-up for the job's run comes before anything else (see `policy.lookup`)."""
 
 
-Decision = Settle | Retry | LookUp
+Decision = End | Retry | LookUp
 
 
 def decide(
-    history: History,
+    history: AttemptHistory,
     classification: Classification,
     reply: Reply,
     budget: RetryBudget,
     *,
     now: float,
     recovery: Recovery,
-    uniform: Callable[[float, float], float],
+    uniform: Uniform,
 ) -> Decision:
-    """Decide what follows an attempt that `history` has learnt of, and count it.
+    """Decide what follows an attempt of create that `history` has learnt from, and count it.
 
-    `now` and `history.first_at` share one monotonic clock. `recovery` says what may be done where the effect of
-    an attempt is not known. `uniform` is the random source.
+    SUCCEEDED ends a job without steps. `now` and `history.first_at` share one monotonic clock.
     """
     match classification.kind:
-        case ReplyKind.CREATED:
-            return Settle(Outcome.CREATED)
+        case ReplyKind.SUCCEEDED:
+            return End(Outcome.CREATED)
         case ReplyKind.REFUSED | ReplyKind.DENIED:
-            return Settle(Outcome.UNRESOLVED if history.may_exist else Outcome.FAILED)
+            return End(_end_without_run(history))
         case ReplyKind.INVALIDATED:
-            return Settle(Outcome.UNRESOLVED)
+            return End(Outcome.UNRESOLVED)
         case ReplyKind.THROTTLED | ReplyKind.UNAUTHENTICATED:
-            return Retry(waiting(reply, budget, backoff(1, budget, uniform)))
-        case ReplyKind.TRANSIENT:
-            return _after_transient(history, reply, budget, now=now, recovery=recovery, uniform=uniform)
+            return Retry(delay_or_longer(reply, budget, backoff(1, budget, uniform)))
+    if history.may_exist and recovery is not Recovery.TOKEN:
+        history.counted += 1
+        return LookUp() if recovery is Recovery.LOOKUP else End(Outcome.UNRESOLVED)
+    delay = next_delay(history, reply, budget, now=now, uniform=uniform)
+    return End(_end_without_run(history)) if delay is None else Retry(delay)
 
 
-def backoff(attempt: int, budget: RetryBudget, uniform: Callable[[float, float], float]) -> float:
-    """Draw an exponential back-off with full jitter: uniform in 0 .. min(cap, base * 2**(attempt - 1)), seconds."""
-    return uniform(0.0, min(budget.cap, budget.base * 2.0 ** min(attempt - 1, 32)))
-
-
-def _after_transient(
-    history: History,
+def decide_step(
+    history: AttemptHistory,
+    classification: Classification,
     reply: Reply,
     budget: RetryBudget,
     *,
     now: float,
-    recovery: Recovery,
-    uniform: Callable[[float, float], float],
+    uniform: Uniform,
 ) -> Decision:
+    """Decide what follows an attempt of a step, and count it: as `decide` does, but the run exists and its id is known.
+
+    SUCCEEDED ends the job where the step is its last. A refused step leaves it PARTIAL. A step whose budget is used up
+    leaves it UNRESOLVED: the next execution sends it again.
+    """
+    if classification.kind in (ReplyKind.REFUSED, ReplyKind.DENIED, ReplyKind.INVALIDATED):
+        return End(Outcome.PARTIAL)
+    # A repeated step does no harm, as with a token that protects; `may_exist` is False, since the run's id is known.
+    decision = decide(history, classification, reply, budget, now=now, recovery=Recovery.TOKEN, uniform=uniform)
+    return End(Outcome.UNRESOLVED) if decision == End(Outcome.FAILED) else decision
+
+
+def _end_without_run(history: AttemptHistory) -> Outcome:
+    return Outcome.UNRESOLVED if history.may_exist else Outcome.FAILED
+
+
+def next_delay(
+    history: AttemptHistory, reply: Reply, budget: RetryBudget, *, now: float, uniform: Uniform
+) -> float | None:
+    """Count a transient failure; return the seconds until the next attempt, None where the budget allows none."""
     history.counted += 1
-    if history.may_exist and recovery is not Recovery.TOKEN:
-        return LookUp() if recovery is Recovery.LOOKUP else Settle(Outcome.UNRESOLVED)
-    delay = waiting(reply, budget, backoff(history.counted, budget, uniform))
-    if exhausted(history, budget, now + delay):
-        return Settle(Outcome.UNRESOLVED if history.may_exist else Outcome.FAILED)
-    return Retry(delay)
+    delay = delay_or_longer(reply, budget, backoff(history.counted, budget, uniform))
+    return None if is_exhausted(history, budget, now + delay) else delay
 
 
-def exhausted(history: History, budget: RetryBudget, then: float) -> bool:
-    """Whether a job's budget allows no attempt at `then`."""
+def backoff(attempt: int, budget: RetryBudget, uniform: Uniform) -> float:
+    """Draw an exponential backoff with full jitter: uniform in 0 .. min(cap, base * 2**(attempt - 1)), seconds."""
+    return uniform(0.0, min(budget.cap, budget.base * 2.0 ** min(attempt - 1, 32)))
+
+
+def is_exhausted(history: AttemptHistory, budget: RetryBudget, then: float) -> bool:
+    """Whether the budget allows no attempt at `then`."""
     return history.counted >= budget.max_attempts or then - history.first_at > budget.max_seconds
 
 
-def waiting(reply: Reply, budget: RetryBudget, delay: float) -> float:
-    """Return a delay, or what the service asks to wait where that is more, in seconds."""
+def delay_or_longer(reply: Reply, budget: RetryBudget, delay: float) -> float:
+    """Return a delay, or what the service asks the client to wait where that is longer, in seconds."""
     if reply.retry_after is None:
         return delay
     return max(delay, min(reply.retry_after, budget.longest_wait))

@@ -1,4 +1,4 @@
-"""A token that may have expired protects nothing, and one that may live is not let go of, wherever clocks are set."""
+"""A token that may have expired protects nothing, and one that may live is not forgotten, however clocks are set."""
 
 from dataclasses import dataclass
 
@@ -6,14 +6,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ingestor.app.clock import SteadyClock
-from ingestor.model.journal_time import JournalTime
+from ingestor.model.admission import JournalTime
 from ingestor.policy.expiry import CLOCK_ERROR, MARGIN, NEVER, forgotten, protects
 from ingestor.policy.identity import TOKEN_LIFE
 
 FIRST = 1_700_000_000.0
 HOUR = 3600.0
 DAY = 24 * HOUR
-CALM = TOKEN_LIFE + MARGIN + 1.0
+WHOLE_LIFE = TOKEN_LIFE + MARGIN + 1.0
 ROUNDING = 1e-3
 
 
@@ -32,7 +32,7 @@ def test_a_token_is_forgotten_only_half_an_hour_after_its_end() -> None:
     assert forgotten(FIRST, at(FIRST + 24.5 * HOUR + 1))
 
 
-def test_what_was_before_a_rest_of_unknown_length_is_neither_young_nor_old() -> None:
+def test_a_token_from_before_a_break_of_unknown_length_is_neither_young_nor_old() -> None:
     resumed_at = FIRST + 2 * HOUR
     assert not protects(FIRST, at(FIRST + 3 * HOUR, resumed_at))
     assert not forgotten(FIRST, at(FIRST + 26 * HOUR, resumed_at))
@@ -52,7 +52,7 @@ class Machine:
     offset: float = 0.0
     last: JournalTime | None = None
     hidden: float = 0.0
-    """Seconds by which a clock was set back unseen: between two processes, by less than the time that passed."""
+    """Seconds by which a clock was set back undetected: between two processes, by less than the time that passed."""
     ahead: float = 0.0
     """Seconds by which the clock was set forward."""
 
@@ -60,8 +60,8 @@ class Machine:
         self.clock = SteadyClock(lambda: self.real + self.offset, lambda: self.real)
 
     def now(self) -> JournalTime:
-        """Return the moment that a process sees, and the journal witnesses."""
-        self.last = self.clock.moment()
+        """Return the time as a process knows it; the journal records it."""
+        self.last = self.clock.now()
         return self.last
 
     def step(self, seconds: float) -> None:
@@ -71,7 +71,7 @@ class Machine:
         self.ahead += max(0.0, seconds)
         self.now()
 
-    def rest(self, seconds: float, step: float) -> None:
+    def restart(self, seconds: float, step: float) -> None:
         """Let a process end and the next one begin after a while, with the wall clock set in between."""
         last = self.now()
         self.real += seconds
@@ -85,7 +85,7 @@ class Machine:
 
 times = st.one_of(st.floats(0, 60), st.floats(0, 2 * DAY))
 steps = st.one_of(st.just(0.0), st.floats(-60, 60), st.floats(-40 * DAY, 40 * DAY))
-histories = st.lists(st.tuples(st.sampled_from(["work", "step", "rest"]), times, steps), max_size=8)
+histories = st.lists(st.tuples(st.sampled_from(["work", "step", "restart"]), times, steps), max_size=8)
 
 
 def happen(machine: Machine, history: list[tuple[str, float, float]]) -> None:
@@ -96,14 +96,14 @@ def happen(machine: Machine, history: list[tuple[str, float, float]]) -> None:
         elif what == "step":
             machine.step(step)
         else:
-            machine.rest(seconds, step)
+            machine.restart(seconds, step)
 
 
 @given(before=histories, after=histories)
-@example(before=[], after=[("step", 0.0, -20 * HOUR), ("rest", 23.9 * HOUR, 0.0)])
-@example(before=[], after=[("rest", 60.0, -20 * HOUR), ("rest", 23.9 * HOUR, 0.0)])
-@example(before=[("step", 0.0, 30 * DAY)], after=[("rest", 60.0, -30 * DAY), ("rest", 23.9 * HOUR, 0.0)])
-def test_no_token_is_taken_for_younger_than_it_is_but_for_what_nobody_can_see(
+@example(before=[], after=[("step", 0.0, -20 * HOUR), ("restart", 23.9 * HOUR, 0.0)])
+@example(before=[], after=[("restart", 60.0, -20 * HOUR), ("restart", 23.9 * HOUR, 0.0)])
+@example(before=[("step", 0.0, 30 * DAY)], after=[("restart", 60.0, -30 * DAY), ("restart", 23.9 * HOUR, 0.0)])
+def test_no_token_counts_as_younger_than_it_is_but_by_a_clock_that_is_set_back_undetected(
     before: list[tuple[str, float, float]], after: list[tuple[str, float, float]]
 ) -> None:
     machine = Machine()
@@ -115,7 +115,7 @@ def test_no_token_is_taken_for_younger_than_it_is_but_for_what_nobody_can_see(
 
 
 @given(before=histories, after=histories)
-def test_no_token_is_let_go_of_while_it_lives_but_by_a_clock_that_is_ahead(
+def test_no_token_is_forgotten_while_it_lives_but_by_a_clock_that_is_ahead(
     before: list[tuple[str, float, float]], after: list[tuple[str, float, float]]
 ) -> None:
     machine = Machine()
@@ -129,41 +129,41 @@ def test_no_token_is_let_go_of_while_it_lives_but_by_a_clock_that_is_ahead(
 @given(history=histories)
 def test_time_never_runs_backwards(history: list[tuple[str, float, float]]) -> None:
     machine = Machine()
-    moments = [machine.now().time]
+    times = [machine.now().time]
     for event in history:
         happen(machine, [event])
-        moments.append(machine.now().time)
-    assert moments == sorted(moments)
+        times.append(machine.now().time)
+    assert times == sorted(times)
 
 
 @given(before=histories, after=histories)
-def test_nothing_stays_undecided_for_more_than_a_day_of_a_clock_that_runs(
+def test_a_token_is_forgotten_after_a_day_and_an_hour_of_a_clock_that_runs(
     before: list[tuple[str, float, float]], after: list[tuple[str, float, float]]
 ) -> None:
     machine = Machine()
     happen(machine, before)
     first = machine.now().time
     happen(machine, after)
-    machine.rest(CALM, 0.0)
+    machine.restart(WHOLE_LIFE, 0.0)
     assert forgotten(first, machine.now())
     assert protects(machine.now().time, machine.now())
 
 
-def test_a_clock_that_was_far_ahead_and_is_set_right_frees_no_token_that_lives() -> None:
+def test_a_clock_that_was_far_ahead_and_is_set_right_forgets_no_token_that_lives() -> None:
     machine = Machine()
     first = machine.now().time
-    machine.rest(HOUR, 30 * DAY)
+    machine.restart(HOUR, 30 * DAY)
     assert not protects(first, machine.now())
-    machine.rest(HOUR, -30 * DAY)
+    machine.restart(HOUR, -30 * DAY)
     assert not protects(first, machine.now())
     assert not forgotten(first, machine.now())
-    assert protects(machine.now().time, machine.now()), "what is sent from now on is as safe as ever"
-    machine.rest(CALM, 0.0)
+    assert protects(machine.now().time, machine.now()), "a token that is first sent now protects"
+    machine.restart(WHOLE_LIFE, 0.0)
     assert forgotten(first, machine.now())
 
 
-def test_a_machine_that_slept_has_aged() -> None:
-    """A monotonic clock may stand still meanwhile: the wall clock tells."""
+def test_a_token_ages_while_the_machine_sleeps() -> None:
+    """The monotonic clock may stop meanwhile; the wall clock does not."""
     machine = Machine()
     first = machine.now().time
     machine.step(23.6 * HOUR)

@@ -1,12 +1,14 @@
-"""The rate controller against limits that it is not told of, in simulated time: the numbers of promise 2."""
+"""The rate controller against limits that it does not know, in simulated time: the numbers of the documentation."""
 
 from collections.abc import Sequence
 
 import pytest
 
-from ingestor.policy.rate import FLOOR, RateController
+from ingestor.policy.rate import RateController
+from ingestor.policy.rate_constants import CONSTANTS
 from tests.support.limited import ConcurrencyLimit, RateLimit, Traffic, World
 
+LOWEST = CONSTANTS.lowest_rate
 BURSTS = (0.1, 1.0)
 LATENCIES = (0.005, 0.05, 0.2)
 
@@ -56,7 +58,7 @@ def test_it_finds_a_limit_of_thousands(latency: float, burst: float) -> None:
 @pytest.mark.parametrize("burst", BURSTS)
 @pytest.mark.parametrize("latency", LATENCIES)
 @pytest.mark.parametrize(("limit", "goodput"), [(2.0, 0.85), (10.0, 0.85)])
-def test_at_a_few_requests_a_second_a_look_costs_a_refusal_or_two(
+def test_at_a_few_requests_a_second_a_probe_costs_a_refusal_or_two(
     limit: float, goodput: float, latency: float, burst: float
 ) -> None:
     """A percent of a minute is one request here: 24 refusals until the limit is found, then 5 a minute."""
@@ -81,7 +83,7 @@ def test_refusals_may_take_as_long_as_answers() -> None:
 @pytest.mark.parametrize("latency", LATENCIES)
 @pytest.mark.parametrize("limit", [300.0, 1200.0])
 def test_a_limit_that_falls_to_a_sixth_is_found_again(limit: float, latency: float, burst: float) -> None:
-    """What is in flight at the fall can't be called back: five sixths of it are refused, and come on top of 3 %."""
+    """Five sixths of what is in flight at the fall are refused, in addition to 3 %."""
     fallen, fall = limit / 6, 31.3
     traffic = drive([(limit, fall), (fallen, fall + 20)], burst, latency)
     after = traffic.between(fall, fall + 20)
@@ -90,7 +92,7 @@ def test_a_limit_that_falls_to_a_sixth_is_found_again(limit: float, latency: flo
 
 
 @pytest.mark.parametrize("tenth", range(0, 50, 5))
-def test_whenever_a_limit_falls_in_the_middle_of_a_look_as_well(tenth: int) -> None:
+def test_a_limit_may_fall_at_any_time_of_a_probe(tenth: int) -> None:
     fall = 31.0 + tenth / 10
     traffic = drive([(300.0, fall), (50.0, fall + 20)], 1.0, 0.2)
     after = traffic.between(fall, fall + 20)
@@ -98,18 +100,18 @@ def test_whenever_a_limit_falls_in_the_middle_of_a_look_as_well(tenth: int) -> N
     assert traffic.goodput(fall + 5, fall + 20) >= 0.95 * 50
 
 
-def test_a_client_that_is_held_up_now_and_then_makes_up_for_it() -> None:
-    traffic = drive([(300.0, 60.0)], 0.1, 0.02, held_up=0.04)
+def test_a_client_that_loses_time_now_and_then_makes_up_for_it() -> None:
+    traffic = drive([(300.0, 60.0)], 0.1, 0.02, delay=0.04)
     assert traffic.goodput(20.0, 60.0) >= 0.97 * 300
     assert traffic.between(20.0, 60.0).refused_share <= 0.005
 
 
 @pytest.mark.parametrize("burst", BURSTS)
 @pytest.mark.parametrize("latency", LATENCIES)
-@pytest.mark.parametrize("moment", [31.0, 33.0, 35.0])
-def test_a_limit_that_triples_is_found_within_ten_seconds(moment: float, latency: float, burst: float) -> None:
-    traffic = drive([(100.0, moment), (300.0, moment + 16)], burst, latency)
-    assert traffic.goodput(moment + 10, moment + 16) >= 0.95 * 300
+@pytest.mark.parametrize("rise", [31.0, 33.0, 35.0])
+def test_a_limit_that_triples_is_found_within_ten_seconds(rise: float, latency: float, burst: float) -> None:
+    traffic = drive([(100.0, rise), (300.0, rise + 16)], burst, latency)
+    assert traffic.goodput(rise + 10, rise + 16) >= 0.95 * 300
 
 
 @pytest.mark.parametrize("burst", BURSTS)
@@ -123,7 +125,7 @@ def test_two_clients_share_a_limit(latency: float, burst: float, seed: int) -> N
 
 
 def test_at_a_hundred_a_second_two_clients_take_minutes_until_they_share() -> None:
-    """A client learns of the other by refusals alone, and the fewer requests, the fewer looks."""
+    """A client notices the other by refusals alone, and fewer requests mean fewer probes."""
     traffic = drive([(100.0, 360.0)], 1.0, 0.05, clients=2)
     assert jain(*(traffic.goodput(270.0, 360.0, client) for client in (0, 1))) >= 0.95
 
@@ -138,7 +140,7 @@ def test_a_limit_on_what_is_in_flight_is_found_as_well(most: int, jitter: float)
     assert traffic.between(0.0, 60.0).refused_share <= 0.01
 
 
-def test_where_answers_take_now_more_and_now_less_it_is_the_number_in_flight_that_is_bounded() -> None:
+def test_where_latencies_vary_a_limit_on_what_is_in_flight_bounds_the_number_in_flight() -> None:
     [controller] = controllers()
     World([controller], 0.05, jitter=0.05, transit=0.02).run(ConcurrencyLimit(20), 60.0)
     assert controller.window is not None
@@ -146,14 +148,14 @@ def test_where_answers_take_now_more_and_now_less_it_is_the_number_in_flight_tha
 
 
 @pytest.mark.parametrize("jitter", [0.002, 0.05])
-def test_a_limit_on_the_rate_is_not_taken_for_one_on_what_is_in_flight(jitter: float) -> None:
+def test_a_limit_on_the_rate_does_not_count_as_one_on_what_is_in_flight(jitter: float) -> None:
     [controller] = controllers()
     world = World([controller], 0.05, jitter=jitter)
     world.run(RateLimit(300.0, 0.1, world.clock), 60.0)
     assert controller.window is None
 
 
-def test_a_ceiling_is_reached_soon_and_never_passed() -> None:
+def test_a_ceiling_is_reached_soon_and_never_exceeded() -> None:
     controller = RateController(40.0, 0.0)
     world = World([controller], 0.05)
     traffic = world.run(RateLimit(1000.0, 1.0, world.clock), 60.0)
@@ -163,16 +165,16 @@ def test_a_ceiling_is_reached_soon_and_never_passed() -> None:
     assert max(traffic.between(start / 10, start / 10 + 1).accepted for start in range(590)) <= 41
 
 
-def test_a_ceiling_below_the_floor_is_kept_to_as_well() -> None:
-    controller = RateController(FLOOR / 5, 0.0)
+def test_a_ceiling_below_the_lowest_rate_is_kept_to_as_well() -> None:
+    controller = RateController(LOWEST / 5, 0.0)
     controller.sent(0.5)
     controller.throttled(1.0, 0.5)
-    assert controller.rate <= FLOOR / 5
+    assert controller.rate <= LOWEST / 5
 
 
 @pytest.mark.parametrize("ceiling", [0.004, 1e-4, 1e-9])
 @pytest.mark.parametrize("share", [0.5, 100.0])
-def test_a_ceiling_may_be_as_low_as_one_likes(ceiling: float, share: float) -> None:
+def test_a_ceiling_may_be_as_low_as_the_user_likes(ceiling: float, share: float) -> None:
     controller = RateController(ceiling, 0.0)
     world = World([controller], 0.05)
     traffic = world.run(RateLimit(share * ceiling, 1.0, world.clock), 50 / ceiling)
@@ -189,12 +191,12 @@ def test_a_refusal_of_long_ago_changes_nothing() -> None:
     assert controller.rate == rate
 
 
-def test_nothing_but_refusals_never_stops_it_altogether() -> None:
+def test_refusals_alone_never_stop_it_altogether() -> None:
     [controller] = controllers()
     for second in range(1, 1000):
         controller.sent(float(second))
         controller.throttled(second + 0.5, float(second))
-    assert controller.rate == FLOOR
+    assert controller.rate == LOWEST
 
 
 def test_a_rate_that_is_not_used_does_not_grow() -> None:
@@ -207,19 +209,19 @@ def test_a_rate_that_is_not_used_does_not_grow() -> None:
 
 
 @pytest.mark.parametrize("latency", [0.001, 0.005, 0.03])
-def test_where_nothing_is_refused_a_second_is_lost_on_the_way_to_thousands(latency: float) -> None:
+def test_where_nothing_is_refused_the_way_to_thousands_costs_a_second(latency: float) -> None:
     world = World([RateController(3000.0, 0.0)], latency)
     traffic = world.run(ConcurrencyLimit(10**9), 3.0)
     assert traffic.accepted >= 3000 * (3 - 1)
 
 
-def test_an_answer_that_takes_a_minute_is_taken_for_what_it_is() -> None:
+def test_a_refusal_that_arrives_after_a_minute_leaves_a_valid_rate() -> None:
     [controller] = controllers()
     controller.sent(0.0)
     for number in range(100_000):
         controller.sent(0.001 * number)
     controller.throttled(100.0, 1.0)
-    assert FLOOR <= controller.rate <= 30.0
+    assert LOWEST <= controller.rate <= 30.0
 
 
 @pytest.mark.parametrize("pause", [1.0, 30.0])
@@ -234,11 +236,11 @@ def test_a_pause_does_not_make_it_forget(pause: float) -> None:
     assert controller.rate == pytest.approx(rate, rel=0.1)
 
 
-def test_after_an_hour_of_refusals_it_is_back_within_a_minute() -> None:
+def test_after_an_hour_of_refusals_the_limit_is_found_within_a_minute() -> None:
     [controller] = controllers()
     world = World([controller], 0.05)
     world.run(ConcurrencyLimit(0), 3600.0)
-    assert controller.rate == FLOOR
+    assert controller.rate == LOWEST
     world.run(RateLimit(300.0, 0.1, world.clock), 3660.0)
     traffic = world.run(RateLimit(300.0, 0.1, world.clock), 3690.0)
     assert traffic.goodput(3665.0, 3690.0) >= 0.97 * 300

@@ -6,28 +6,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestor.model.outcome import Outcome
+from ingestor.model.record import Outcome
 from ingestor.model.reply import Fault, Reply
+from ingestor.model.request import Operation, Request
 from ingestor.policy.retry import (
+    AttemptHistory,
     Classification,
-    History,
+    End,
     LookUp,
     Recovery,
     ReplyKind,
     Retry,
     RetryBudget,
-    Settle,
     SideEffect,
     backoff,
     classify,
     decide,
+    decide_step,
 )
 
 NONE, UNKNOWN = SideEffect.NONE, SideEffect.UNKNOWN
+CREATE = Request(Operation.CREATE_RUN, "runs/create", b"{}", "token")
+STEP = Request(Operation.LOG_BATCH, "runs/log-batch", b"{}", "token", is_repeatable=True)
 
 TABLE = [
-    (Reply(status=200, run_id="r"), ReplyKind.CREATED, NONE),
-    (Reply(status=201, run_id="r"), ReplyKind.CREATED, NONE),
+    (Reply(status=200, run_id="r"), ReplyKind.SUCCEEDED, NONE),
+    (Reply(status=201, run_id="r"), ReplyKind.SUCCEEDED, NONE),
     (Reply(status=200, message="<html>"), ReplyKind.TRANSIENT, UNKNOWN),
     (Reply(status=204), ReplyKind.TRANSIENT, UNKNOWN),
     (Reply(status=301), ReplyKind.DENIED, NONE),
@@ -79,30 +83,76 @@ TABLE = [
 ]
 
 
-@pytest.mark.parametrize(("reply", "kind", "effect"), TABLE, ids=lambda value: str(value)[:40])
-def test_a_reply_means(reply: Reply, kind: ReplyKind, effect: SideEffect) -> None:
-    assert classify(reply) == Classification(kind, effect)
+@pytest.mark.parametrize(("reply", "kind", "side_effect"), TABLE, ids=lambda value: str(value)[:40])
+def test_a_reply_means(reply: Reply, kind: ReplyKind, side_effect: SideEffect) -> None:
+    assert classify(reply, CREATE) == Classification(kind, side_effect)
+
+
+@pytest.mark.parametrize(("reply", "kind", "side_effect"), TABLE, ids=lambda value: str(value)[:40])
+def test_a_reply_to_a_step_means_the_same_but_any_2xx_is_a_success_and_no_run_is_in_question(
+    reply: Reply, kind: ReplyKind, side_effect: SideEffect
+) -> None:
+    is_success = reply.status is not None and 200 <= reply.status < 300
+    assert classify(reply, STEP) == Classification(ReplyKind.SUCCEEDED if is_success else kind, NONE)
+
+
+@pytest.mark.parametrize("reply", [Reply(status=200, message="<html>"), Reply(status=503), Reply(fault=Fault.RESET)])
+def test_a_look_up_that_could_not_be_decided_never_succeeded(reply: Reply) -> None:
+    assert classify(reply).kind is ReplyKind.TRANSIENT
 
 
 @given(st.integers(100, 599), st.none() | st.sampled_from(["X", "IncorrectState", "InvalidatedRetryToken"]))
-def test_only_an_answer_that_names_the_run_is_a_creation(status: int, code: str | None) -> None:
-    assert classify(Reply(status=status, code=code)).kind is not ReplyKind.CREATED
+def test_create_succeeds_only_where_the_answer_names_the_run(status: int, code: str | None) -> None:
+    assert classify(Reply(status=status, code=code), CREATE).kind is not ReplyKind.SUCCEEDED
 
 
 def after(
-    reply: Reply, history: History | None = None, *, recovery: Recovery = Recovery.TOKEN, now: float = 0.0
+    reply: Reply, history: AttemptHistory | None = None, *, recovery: Recovery = Recovery.TOKEN, now: float = 0.0
 ) -> object:
-    history, classification = history or History(attempts=1), classify(reply)
+    """Decide what follows an attempt of create, with the longest backoff."""
+    history, classification = history or AttemptHistory(), classify(reply, CREATE)
+    history.sending(CREATE, now)
     history.learn(classification, quiescent_at=now)
     return decide(
-        history,
-        classification,
-        reply,
-        RetryBudget(),
-        now=now,
-        recovery=recovery,
-        uniform=lambda low, high: high,
+        history, classification, reply, RetryBudget(), now=now, recovery=recovery, uniform=lambda low, high: high
     )
+
+
+def after_step(reply: Reply, history: AttemptHistory | None = None, *, now: float = 0.0) -> object:
+    """Decide what follows an attempt of a step, with the longest backoff."""
+    history, classification = history or AttemptHistory(), classify(reply, STEP)
+    history.sending(STEP, now)
+    history.learn(classification, quiescent_at=now)
+    return decide_step(history, classification, reply, RetryBudget(), now=now, uniform=lambda low, high: high)
+
+
+def test_an_attempt_in_flight_may_have_created_the_run_until_its_reply_proves_otherwise() -> None:
+    history = AttemptHistory()
+    history.sending(CREATE, 3.0)
+    assert (history.may_exist, history.attempts, history.first_at) == (True, 1, 3.0)
+    history.learn(classify(Reply(fault=Fault.REFUSED), CREATE), quiescent_at=9.0)
+    assert (history.may_exist, history.quiescent_at) == (False, float("-inf"))
+    history.sending(CREATE, 5.0)
+    history.learn(classify(Reply(fault=Fault.RESET), CREATE), quiescent_at=9.0)
+    assert (history.may_exist, history.attempts, history.first_at, history.quiescent_at) == (True, 2, 3.0, 9.0)
+    history.sending(CREATE, 6.0)
+    history.learn(classify(Reply(fault=Fault.REFUSED), CREATE), quiescent_at=20.0)
+    assert (history.may_exist, history.quiescent_at) == (True, 9.0), "a later proof says nothing about the lost attempt"
+
+
+def test_an_attempt_of_a_step_leaves_no_doubt_about_the_run() -> None:
+    history = AttemptHistory()
+    history.sending(STEP, 0.0)
+    assert not history.may_exist
+    history.learn(classify(Reply(fault=Fault.RESET), STEP), quiescent_at=9.0)
+    assert not history.may_exist
+
+
+def test_the_next_request_of_a_plan_has_a_new_budget() -> None:
+    history = AttemptHistory(attempts=8, counted=7, first_at=0.0)
+    history.next_request()
+    assert (history.attempts, history.counted) == (8, 0)
+    assert isinstance(after_step(Reply(status=503), history, now=10_000.0), Retry)
 
 
 @pytest.mark.parametrize(
@@ -114,27 +164,34 @@ def after(
         Reply(status=413),
     ],
 )
-def test_a_refusal_after_a_lost_answer_proves_nothing_of_the_first_attempt(refusal: Reply) -> None:
-    """What is refused now may have been taken then: experiments are deleted, quotas run out."""
-    assert after(refusal, History(may_exist=True)) == Settle(Outcome.UNRESOLVED)
-    assert after(refusal, History()) == Settle(Outcome.FAILED)
+def test_a_refusal_after_a_lost_answer_proves_nothing_about_the_first_attempt(refusal: Reply) -> None:
+    """What is refused now may have been accepted before: experiments are deleted, quotas are used up."""
+    assert after(refusal, AttemptHistory(may_exist=True)) == End(Outcome.UNRESOLVED)
+    assert after(refusal, AttemptHistory()) == End(Outcome.FAILED)
 
 
 def test_an_invalidated_token_is_never_sent_again() -> None:
-    assert after(Reply(status=409, code="InvalidatedRetryToken")) == Settle(Outcome.UNRESOLVED)
+    assert after(Reply(status=409, code="InvalidatedRetryToken")) == End(Outcome.UNRESOLVED)
 
 
-def test_without_tokens_what_may_have_been_done_is_not_repeated_and_what_was_not_is() -> None:
+def test_without_tokens_a_create_that_may_be_done_is_not_repeated_and_one_that_is_not_done_is() -> None:
     assert after(Reply(status=500), recovery=Recovery.LOOKUP) == LookUp()
-    assert after(Reply(status=500), recovery=Recovery.NONE) == Settle(Outcome.UNRESOLVED)
+    assert after(Reply(status=500), recovery=Recovery.NONE) == End(Outcome.UNRESOLVED)
     for recovery in Recovery:
         assert isinstance(after(Reply(fault=Fault.REFUSED), recovery=recovery), Retry)
 
 
+def test_a_lost_attempt_that_is_looked_up_counts_against_the_budget() -> None:
+    history = AttemptHistory()
+    assert after(Reply(status=500), history, recovery=Recovery.LOOKUP) == LookUp()
+    assert history.counted == 1
+
+
 def test_a_429_costs_no_budget_and_waits_as_long_as_it_says() -> None:
-    history = History(counted=7)
-    assert after(Reply(status=429, retry_after=17.0), history) == Retry(17.0)
-    assert history.counted == 7
+    for decide_after in (after, after_step):
+        history = AttemptHistory(counted=7)
+        assert decide_after(Reply(status=429, retry_after=17.0), history) == Retry(17.0)
+        assert history.counted == 7
 
 
 def test_a_retry_after_beyond_the_ceiling_is_cut() -> None:
@@ -142,10 +199,34 @@ def test_a_retry_after_beyond_the_ceiling_is_cut() -> None:
 
 
 def test_a_budget_ends_by_attempts_and_by_time() -> None:
-    assert after(Reply(status=500), History(counted=7)) == Settle(Outcome.UNRESOLVED)
-    assert after(Reply(fault=Fault.DNS), History(counted=7)) == Settle(Outcome.FAILED)
-    assert after(Reply(status=500), History(first_at=0.0), now=599.5) == Settle(Outcome.UNRESOLVED)
-    assert isinstance(after(Reply(status=500), History(first_at=0.0), now=598.0), Retry)
+    assert after(Reply(status=500), AttemptHistory(counted=7)) == End(Outcome.UNRESOLVED)
+    assert after(Reply(fault=Fault.DNS), AttemptHistory(counted=7)) == End(Outcome.FAILED)
+    assert after(Reply(status=500), AttemptHistory(first_at=0.0), now=599.5) == End(Outcome.UNRESOLVED)
+    assert isinstance(after(Reply(status=500), AttemptHistory(first_at=0.0), now=598.0), Retry)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Reply(status=400, code="InvalidParameter"),
+        Reply(status=404, code="NotAuthorizedOrNotFound"),
+        Reply(status=409, code="InvalidatedRetryToken"),
+    ],
+)
+def test_a_refused_step_leaves_a_run_that_is_partial(refusal: Reply) -> None:
+    assert after_step(refusal) == End(Outcome.PARTIAL)
+
+
+@pytest.mark.parametrize("reply", [Reply(status=500), Reply(fault=Fault.RESET), Reply(fault=Fault.DNS)])
+def test_a_step_is_repeated_until_its_budget_is_used_up_and_is_unresolved_then(reply: Reply) -> None:
+    history = AttemptHistory()
+    for _ in range(RetryBudget().max_attempts - 1):
+        assert isinstance(after_step(reply, history), Retry)
+    assert after_step(reply, history) == End(Outcome.UNRESOLVED)
+
+
+def test_the_last_step_of_a_plan_completes_the_run() -> None:
+    assert after_step(Reply(status=200)) == End(Outcome.CREATED)
 
 
 @given(st.integers(1, 10_000), st.integers())

@@ -1,4 +1,4 @@
-"""Clients with a rate controller each, and a service with a limit that it does not tell, in simulated time."""
+"""Clients with a rate controller each, and a service with a limit that they do not know, in simulated time."""
 
 import heapq
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ _BUCKET_SECONDS = 0.05  # as the pacer has it
 
 
 class Limiter(Protocol):
-    """What lets a request in, or not; told again when that is answered."""
+    """Accepts a request or refuses it; an accepted one leaves when it is answered."""
 
     def enters(self) -> bool: ...
     def leaves(self) -> None: ...
@@ -42,7 +42,7 @@ class RateLimit:
 
 @dataclass
 class ConcurrencyLimit:
-    """Lets in while fewer than `most` are in."""
+    """Accepts a request while fewer than `most` are inside."""
 
     most: int
     inside: int = 0
@@ -59,7 +59,7 @@ class ConcurrencyLimit:
 
 @dataclass(frozen=True)
 class Traffic:
-    """What was sent: when, by which client, and whether it was let in."""
+    """What was sent: when, by which client, and whether it was accepted."""
 
     sent: Sequence[tuple[float, int, bool]]
 
@@ -79,11 +79,11 @@ class Traffic:
         return self.refused / max(1, len(self.sent))
 
     def goodput(self, start: float, end: float, client: int | None = None) -> float:
-        """Return how many a second were let in of what was sent between two moments."""
+        """Return how many a second were accepted of what was sent between two times."""
         return self.between(start, end, client).accepted / (end - start)
 
 
-_Event = tuple[float, int, str, int, float, bool]  # when, order, what, whose, sent when, accepted
+_Event = tuple[float, int, str, int, float, bool]  # when, order, kind, client, sent when, accepted
 
 
 @dataclass
@@ -93,8 +93,8 @@ class _Client:
     checked: float = 0.0
     in_flight: int = 0
 
-    def missing(self) -> float:
-        """Return the seconds until the bucket lets another attempt go."""
+    def wait(self) -> float:
+        """Return the seconds until the bucket has room for another attempt."""
         cost = 1.0 / self.controller.rate
         return self.level + cost - max(_BUCKET_SECONDS, cost)
 
@@ -104,10 +104,10 @@ class _Client:
 
 
 class World:
-    """Clients that always have something to send, and what they send it to.
+    """Clients that always have something to send, and the service that they send it to.
 
-    An answer takes `latency`, and up to `jitter` more; `transit` of that is the way of the request. The refusals of a
-    `curt` service need no more than the ways. Clients are held up for as long as `held_up` between attempts.
+    An answer takes `latency`, and up to `jitter` more. The request is on its way for the share `transit` of that. The
+    refusals of a `curt` service take no longer than the two ways. Clients lose up to `delay` seconds between attempts.
     """
 
     def __init__(
@@ -118,13 +118,13 @@ class World:
         jitter: float = 0.002,
         transit: float = 0.4,
         curt: bool = True,
-        held_up: float = 0.001,
+        delay: float = 0.001,
         seed: int = 1,
     ) -> None:
         self.clock = Clock()
         self._clients = [_Client(controller) for controller in clients]
         self._latency, self._jitter, self._transit, self._curt = latency, jitter, transit, curt
-        self._held_up = held_up
+        self._delay = delay
         self._random = Random(seed)
         self._order = count()
         self._events: list[_Event] = []
@@ -133,37 +133,37 @@ class World:
             self._plan(0.0, "send", number)
 
     def run(self, limiter: Limiter, until: float) -> Traffic:
-        """Let time pass; return all that was sent since the beginning."""
+        """Let time pass until `until`; return all that was sent since the beginning."""
         while self._events and self._events[0][0] < until:
-            self.clock.now, _, what, client, sent_at, accepted = heapq.heappop(self._events)
-            if what == "send":
+            self.clock.now, _, kind, client, sent_at, accepted = heapq.heappop(self._events)
+            if kind == "send":
                 self._send(self._clients[client], client)
-            elif what == "arrive":
+            elif kind == "arrive":
                 self._arrive(client, sent_at, limiter)
             else:
                 self._answer(self._clients[client], sent_at, limiter if accepted else None)
         return Traffic(self._sent)
 
-    def _plan(self, at: float, what: str, client: int, sent_at: float = 0.0, *, accepted: bool = False) -> None:
-        heapq.heappush(self._events, (at, next(self._order), what, client, sent_at, accepted))
+    def _plan(self, at: float, kind: str, client: int, sent_at: float = 0.0, *, accepted: bool = False) -> None:
+        heapq.heappush(self._events, (at, next(self._order), kind, client, sent_at, accepted))
 
     def _send(self, client: _Client, number: int) -> None:
         now = self.clock.now
         client.level = max(0.0, client.level - (now - client.checked))
         client.checked = now
-        while (wait := client.missing()) <= 1e-12 and client.has_room():
+        while (wait := client.wait()) <= 1e-12 and client.has_room():
             client.level += 1.0 / client.controller.rate
             client.in_flight += 1
             client.controller.sent(now, client.in_flight)
             late = self._random.uniform(0.0, self._jitter)
             self._plan(now + (self._latency + late) * self._transit, "arrive", number, now)
-        self._plan(now + max(wait, self._random.uniform(0.5, 1.0) * self._held_up), "send", number)
+        self._plan(now + max(wait, self._random.uniform(0.5, 1.0) * self._delay), "send", number)
 
     def _arrive(self, client: int, sent_at: float, limiter: Limiter) -> None:
         accepted = limiter.enters()
         self._sent.append((sent_at, client, accepted))
-        on_its_way = self.clock.now - sent_at
-        back = on_its_way * (1 / self._transit - 1) if accepted or not self._curt else on_its_way
+        way = self.clock.now - sent_at
+        back = way * (1 / self._transit - 1) if accepted or not self._curt else way
         self._plan(self.clock.now + back, "answer", client, sent_at, accepted=accepted)
 
     def _answer(self, client: _Client, sent_at: float, limiter: Limiter | None) -> None:

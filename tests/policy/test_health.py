@@ -1,0 +1,665 @@
+"""The health of the service: each state, what enters it, what may be sent, and what leaves it."""
+
+from dataclasses import dataclass, field, replace
+from math import inf
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingestor.model.reply import Fault, Reply
+from ingestor.policy.evidence import LONGEST_UNANSWERED, MANY_REFUSALS, MAX_FAULTS, MAX_REFUSALS, REQUEUE_DELAY
+from ingestor.policy.health import (
+    BREADTH,
+    FIRST_RESPONSE_TIMEOUT,
+    GIVE_UP_REASON,
+    LONGEST_INTERVAL,
+    SUSPICION,
+    Continue,
+    Decision,
+    GiveUp,
+    Halt,
+    Health,
+    Requeue,
+    ServiceHealth,
+)
+from ingestor.policy.plan import create_request
+from ingestor.policy.retry import classify
+from tests.support.records import job
+
+CREATED = Reply(status=200, run_id="run-1")
+GRANTED = Reply(status=200)
+PAGE = Reply(status=200, message="<html> Sign in")
+BAD_RECORD = Reply(status=400, code="InvalidParameter", message="tags are odd")
+BAD_KEY = Reply(status=401, code="NotAuthenticated", message="no")
+NOT_FOUND = Reply(status=404, code="NotAuthorizedOrNotFound", message="not authorized or not found")
+NO_SUCH_ROUTE = Reply(status=404, message="<html>")
+NO_SUCH_EXPERIMENT = Reply(status=404, code="NotAuthorizedOrNotFound", message="Experiment not found")
+THROTTLED = Reply(status=429)
+BUSY = Reply(status=503)
+NOT_IMPLEMENTED = Reply(status=501, code="NotImplemented")
+CLOSED = Reply(fault=Fault.REFUSED, message="connection refused")
+RESET = Reply(fault=Fault.RESET, message="connection reset")
+TLS = Reply(fault=Fault.TLS, message="certificate verify failed")
+LOST = Reply(fault=Fault.LOST)
+
+CREATE = create_request(job(1), stamped=True)
+GOES_ON = Continue()
+QUEUED_AGAIN = Requeue(REQUEUE_DELAY)
+QUEUED_AND_RENEWED = Requeue(REQUEUE_DELAY, renew_credentials=True)
+
+
+@dataclass
+class Story:
+    """A service's health, and a clock. Each reply takes no time."""
+
+    wait_for_service: bool = False
+    give_up_after: float = inf
+    now: float = 100.0
+    health: ServiceHealth = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.health = ServiceHealth(wait_for_service=self.wait_for_service, give_up_after=self.give_up_after)
+
+    def reply(self, reply: Reply, number: int = 1, *, experiment: str = "1", sent_at: float | None = None) -> Decision:
+        """Give the reply to an attempt of job `number`."""
+        sent_at = self.now if sent_at is None else sent_at
+        subject = replace(job(number), experiment_id=experiment)
+        return self.health.observe(subject, classify(reply, CREATE), reply, sent_at=sent_at, now=self.now)
+
+    def probe(self, reply: Reply) -> Decision:
+        """Give the reply to a probe, which is due."""
+        assert self.health.next_probe(self.now) == 0
+        return self.health.observe_probe(reply, self.now)
+
+    @property
+    def state(self) -> "State":
+        """Return the state, the most attempts in flight, and whether any may leave."""
+        return self.health.health, self.health.max_in_flight, self.health.may_send
+
+
+def up(**options: float) -> Story:
+    story = Story(**options)  # type: ignore[arg-type]
+    story.reply(CREATED)
+    return story
+
+
+def suspect(**options: float) -> Story:
+    story = up(**options)
+    for _ in range(SUSPICION):
+        assert story.reply(BUSY) == GOES_ON
+    return story
+
+
+def down(**options: float) -> Story:
+    story = suspect(**options)
+    story.probe(BUSY)
+    return story
+
+
+def half_open(**options: float) -> Story:
+    story = down(**options)
+    story.now += 1.0
+    story.probe(GRANTED)
+    return story
+
+
+State = tuple[Health, int | None, bool]
+UNPROVEN: State = (Health.UNPROVEN, MAX_REFUSALS - 1, True)
+UP: State = (Health.UP, None, True)
+SUSPECT: State = (Health.SUSPECT, None, True)
+SUSPECT_UNPROVEN: State = (Health.SUSPECT, MAX_REFUSALS - 1, True)
+DOWN: State = (Health.DOWN, None, False)
+DOWN_UNPROVEN: State = (Health.DOWN, MAX_REFUSALS - 1, False)
+HALF_OPEN: State = (Health.HALF_OPEN, 1, True)
+
+
+def test_the_numbers() -> None:
+    assert (MAX_REFUSALS, MANY_REFUSALS, MAX_FAULTS, LONGEST_UNANSWERED, REQUEUE_DELAY) == (5, 20, 10, 25.0, 0.5)
+    assert (SUSPICION, BREADTH, LONGEST_INTERVAL, FIRST_RESPONSE_TIMEOUT) == (3, 10, 60.0, 15.0)
+
+
+# unproven and up
+
+
+def test_a_batch_begins_unproven() -> None:
+    story = Story()
+    assert story.state == UNPROVEN
+    assert (story.health.has_answered, story.health.up_since) == (False, -inf)
+    assert (story.health.next_probe(100.0), story.health.next_check(100.0)) == (None, None)
+
+
+def test_a_created_run_is_proof() -> None:
+    story = Story()
+    assert story.reply(CREATED) == GOES_ON
+    assert story.state == UP
+    assert story.health.has_answered
+
+
+def test_the_answer_to_a_look_up_is_proof() -> None:
+    story = Story()
+    story.health.answered(GRANTED, story.now)
+    assert story.state == UP
+
+
+@pytest.mark.parametrize("reply", [BAD_RECORD, THROTTLED, BUSY, NO_SUCH_EXPERIMENT])
+def test_an_answer_that_is_no_success_proves_nothing(reply: Reply) -> None:
+    story = Story()
+    assert story.reply(reply) == GOES_ON
+    assert story.state == UNPROVEN
+    assert story.health.has_answered
+
+
+def test_a_denial_is_held_against_the_setting_and_asks_for_a_probe_once() -> None:
+    story = Story()
+    assert story.reply(NOT_FOUND) == QUEUED_AGAIN
+    assert story.probe(BUSY) == GOES_ON
+    assert story.reply(NOT_FOUND) == QUEUED_AGAIN
+    assert story.health.next_probe(story.now) is None
+    assert story.state == UNPROVEN
+
+
+def test_a_granted_probe_is_proof_so_that_the_next_denial_concerns_its_record() -> None:
+    story = Story()
+    story.reply(NOT_FOUND)
+    story.probe(GRANTED)
+    assert story.state == UP
+    assert story.reply(NOT_FOUND) == GOES_ON
+
+
+# halted
+
+
+def refusals_until_halt(story: Story, reply: Reply, *, experiments: int = 1, most: int = 100) -> int:
+    for number in range(1, most + 1):
+        decision = story.reply(reply, number, experiment=str(number % experiments))
+        if isinstance(decision, Halt):
+            assert story.health.health is Health.HALTED
+            assert not story.health.may_send
+            assert story.health.check(story.now + 1.0) == decision
+            return number
+        assert isinstance(decision, Requeue)
+    raise AssertionError("it never halts")
+
+
+def test_denials_halt_after_five_where_the_probe_is_denied_too() -> None:
+    story = Story()
+    story.reply(NOT_FOUND)
+    story.probe(NOT_FOUND)
+    assert refusals_until_halt(story, NOT_FOUND) == MAX_REFUSALS - 1
+
+
+def test_denials_without_a_code_halt_after_five() -> None:
+    assert refusals_until_halt(Story(), NO_SUCH_ROUTE) == MAX_REFUSALS
+
+
+def test_denials_of_five_different_experiments_halt_after_five() -> None:
+    assert refusals_until_halt(Story(), NOT_FOUND, experiments=10) == MAX_REFUSALS
+
+
+@pytest.mark.parametrize("probe", [BUSY, THROTTLED, CLOSED, NO_SUCH_ROUTE])
+def test_denials_of_one_experiment_halt_after_twenty_where_no_probe_makes_the_evidence_clear(probe: Reply) -> None:
+    story = Story()
+    story.reply(NOT_FOUND)
+    story.probe(probe)
+    assert refusals_until_halt(story, NOT_FOUND) == MANY_REFUSALS - 1
+
+
+def test_a_page_where_a_run_is_expected_halts_after_five() -> None:
+    assert refusals_until_halt(Story(), PAGE) == MAX_REFUSALS
+
+
+def test_a_page_after_the_proof_is_a_lost_answer() -> None:
+    assert up().reply(PAGE) == GOES_ON
+
+
+def test_an_error_that_names_the_experiment_concerns_its_record_alone() -> None:
+    story = Story()
+    for number in range(100):
+        assert story.reply(NO_SUCH_EXPERIMENT, number) == GOES_ON
+    assert story.state == UNPROVEN
+
+
+def test_twenty_denials_in_a_row_take_the_proof_back() -> None:
+    story = up()
+    for number in range(MANY_REFUSALS - 1):
+        assert story.reply(NOT_FOUND, number) == GOES_ON
+    assert story.state == UP
+    assert story.reply(NOT_FOUND) == QUEUED_AGAIN
+    assert story.state == UNPROVEN
+
+
+def test_a_success_between_denials_begins_the_row_anew() -> None:
+    story = up()
+    for number in range(100):
+        assert story.reply(NOT_FOUND if number % MANY_REFUSALS else CREATED, number) == GOES_ON
+    assert story.state == UP
+
+
+def test_denials_without_a_code_take_the_proof_back_after_five_and_fail_no_record() -> None:
+    story = up()
+    for _ in range(MAX_REFUSALS - 1):
+        assert story.reply(NO_SUCH_ROUTE) == QUEUED_AGAIN
+        assert story.state == UP
+    assert story.reply(NO_SUCH_ROUTE) == QUEUED_AGAIN
+    assert story.state == UNPROVEN
+
+
+def test_the_same_refusal_five_times_asks_for_a_probe_and_halts_where_that_is_denied() -> None:
+    story = Story()
+    for number in range(MAX_REFUSALS - 1):
+        assert story.reply(BAD_RECORD, number) == GOES_ON
+    assert story.reply(BAD_RECORD) == QUEUED_AGAIN
+    story.probe(Reply(status=400, code="InvalidParameter", message="not a valid OCID"))
+    assert isinstance(story.reply(BAD_RECORD), Halt)
+
+
+def test_the_same_refusal_goes_on_concerning_its_records_where_the_probe_says_nothing() -> None:
+    story = Story()
+    for number in range(MAX_REFUSALS):
+        story.reply(BAD_RECORD, number)
+    story.probe(NO_SUCH_ROUTE)
+    for number in range(100):
+        assert story.reply(BAD_RECORD, number) == GOES_ON
+
+
+def test_refusals_for_different_reasons_concern_their_records() -> None:
+    story = Story()
+    for number in range(100):
+        assert story.reply(replace(BAD_RECORD, message=f"reason {number % 2}"), number) == GOES_ON
+    assert story.health.next_probe(story.now) is None
+
+
+def test_refused_credentials_are_renewed_and_halt_after_five() -> None:
+    story = Story()
+    for _ in range(MAX_REFUSALS - 1):
+        assert story.reply(BAD_KEY) == QUEUED_AND_RENEWED
+    decision = story.reply(BAD_KEY)
+    assert isinstance(decision, Halt)
+    assert "NotAuthenticated" in decision.reason
+    assert "--auth" in decision.advice
+
+
+def test_credentials_that_can_not_sign_count_as_refused() -> None:
+    assert Story().reply(Reply(fault=Fault.UNSIGNED)) == QUEUED_AND_RENEWED
+
+
+def test_a_401_to_an_attempt_from_before_the_renewal_says_nothing_about_the_new_credentials() -> None:
+    story = Story()
+    story.now = 110.0
+    story.health.credentials_renewed(story.now)
+    for _ in range(100):
+        assert story.reply(BAD_KEY, sent_at=109.0) == QUEUED_AND_RENEWED
+    assert story.state == UNPROVEN
+
+
+def test_a_success_between_refused_credentials_begins_the_count_anew() -> None:
+    story = Story()
+    for number in range(100):
+        assert not isinstance(story.reply(BAD_KEY if number % MAX_REFUSALS else CREATED), Halt)
+
+
+def test_a_clock_that_is_off_is_what_the_advice_names() -> None:
+    story = Story()
+    for _ in range(MAX_REFUSALS):
+        decision = story.reply(replace(BAD_KEY, clock_skew=-301.0))
+    assert isinstance(decision, Halt)
+    assert "301 seconds" in decision.advice
+
+
+@pytest.mark.parametrize("fault", [Fault.DNS, Fault.REFUSED, Fault.TLS])
+def test_five_attempts_that_reached_nothing_halt_where_nothing_ever_answered(fault: Fault) -> None:
+    story = Story()
+    for _ in range(MAX_REFUSALS - 1):
+        assert story.reply(Reply(fault=fault)) == GOES_ON
+    decision = story.reply(Reply(fault=fault))
+    assert isinstance(decision, Halt)
+    assert "never reached" in decision.reason
+
+
+@pytest.mark.parametrize("fault", [Fault.TIMEOUT, Fault.RESET, Fault.GARBLED])
+def test_ten_attempts_without_an_answer_halt_where_nothing_ever_answered(fault: Fault) -> None:
+    story = Story()
+    for _ in range(MAX_FAULTS - 1):
+        assert story.reply(Reply(fault=fault)) == GOES_ON
+    assert isinstance(story.reply(Reply(fault=fault)), Halt)
+
+
+def test_one_fault_is_enough_twenty_five_seconds_after_the_first_attempt() -> None:
+    story = Story()
+    assert story.reply(RESET) == GOES_ON
+    story.now += LONGEST_UNANSWERED - 0.1
+    assert story.reply(RESET) == GOES_ON
+    story.now += 0.1
+    assert isinstance(story.reply(RESET), Halt)
+
+
+def test_a_lost_sender_process_says_nothing_about_the_service() -> None:
+    story = Story()
+    for number in range(100):
+        assert story.reply(LOST, number) == GOES_ON
+    assert story.state == UNPROVEN
+    proven = up()
+    for number in range(100):
+        assert proven.reply(LOST, number) == GOES_ON
+    assert proven.state == UP
+
+
+def test_replies_after_a_halt_are_still_judged_and_change_no_state() -> None:
+    story = Story()
+    refusals_until_halt(story, NO_SUCH_ROUTE)
+    first = story.health.check(story.now)
+    assert story.reply(replace(NO_SUCH_ROUTE, status=405)) == first
+    assert story.health.check(story.now) == first
+    assert story.reply(CREATED) == GOES_ON
+    assert story.health.health is Health.HALTED
+    assert story.health.next_probe(story.now) is None
+
+
+# the first response
+
+
+def test_without_any_answer_a_probe_is_due_after_fifteen_seconds_and_the_halt_after_twenty_five() -> None:
+    story = Story()
+    story.health.sending(100.0)
+    story.health.sending(109.0)
+    assert (story.health.next_probe(101.0), story.health.next_check(101.0)) == (14.0, 24.0)
+    assert story.health.check(124.9) == GOES_ON
+    story.now = 115.0
+    assert story.probe(CLOSED) == GOES_ON
+    assert story.health.next_probe(116.0) is None, "one probe is enough"
+    assert story.health.next_check(116.0) == 9.0
+    decision = story.health.check(125.0)
+    assert isinstance(decision, Halt)
+    assert "no answer for 25 seconds" in decision.reason
+    assert "--endpoint" in decision.advice
+    assert story.health.health is Health.HALTED
+
+
+@pytest.mark.parametrize("answer", [GRANTED, NOT_FOUND, BUSY])
+def test_any_answer_to_that_probe_ends_the_wait_for_a_first_response(answer: Reply) -> None:
+    story = Story()
+    story.health.sending(100.0)
+    story.now = 115.0
+    story.probe(answer)
+    assert story.health.next_check(116.0) is None
+    assert story.health.check(1e9) == GOES_ON
+
+
+def test_any_answer_to_an_attempt_ends_it_too() -> None:
+    story = Story()
+    story.health.sending(100.0)
+    story.reply(BUSY)
+    assert (story.health.next_probe(101.0), story.health.next_check(101.0)) == (None, None)
+    assert story.health.check(1e9) == GOES_ON
+
+
+def test_a_service_that_is_waited_for_needs_no_first_response() -> None:
+    story = Story(wait_for_service=True)
+    story.health.sending(100.0)
+    assert (story.health.next_probe(1e9), story.health.next_check(1e9)) == (None, None)
+    assert story.health.check(1e9) == GOES_ON
+
+
+# suspect
+
+
+def test_three_failures_in_a_row_make_it_suspect_and_ask_for_a_probe_at_once() -> None:
+    story = up()
+    for reply in (BUSY, CLOSED):
+        story.reply(reply)
+        assert story.state == UP
+        assert story.health.next_probe(story.now) is None
+    story.reply(RESET)
+    assert story.state == SUSPECT
+    assert story.health.next_probe(story.now) == 0
+
+
+@pytest.mark.parametrize("reply", [CREATED, THROTTLED, BAD_RECORD, NOT_IMPLEMENTED])
+def test_a_reply_that_is_no_failure_begins_the_row_anew(reply: Reply) -> None:
+    story = up()
+    for number in range(30):
+        story.reply(BUSY if number % SUSPICION else reply, number)
+    assert story.state == UP
+
+
+def test_a_success_while_suspect_makes_it_up() -> None:
+    story = suspect()
+    story.reply(CREATED)
+    assert story.state == UP
+    assert story.health.next_probe(story.now) is None
+
+
+@pytest.mark.parametrize("answer", [GRANTED, NOT_FOUND, THROTTLED, BAD_KEY])
+def test_any_answer_to_the_probe_makes_it_up(answer: Reply) -> None:
+    story = suspect()
+    assert story.probe(answer) == GOES_ON
+    assert story.state == UP
+
+
+@pytest.mark.parametrize("failure", [BUSY, CLOSED, Reply(fault=Fault.TIMEOUT)])
+def test_a_failed_probe_makes_it_down(failure: Reply) -> None:
+    story = suspect()
+    assert story.probe(failure) == GOES_ON
+    assert story.state == DOWN
+
+
+def test_an_unproven_service_that_answered_becomes_suspect_too_and_stays_unproven_after_it() -> None:
+    story = Story()
+    for _ in range(SUSPICION):
+        story.reply(BUSY)
+    assert story.state == SUSPECT_UNPROVEN
+    story.probe(THROTTLED)
+    assert story.state == UNPROVEN
+
+
+def test_ten_different_jobs_that_fail_in_a_row_make_it_down_whatever_probes_say() -> None:
+    story = up()
+    for number in range(BREADTH):
+        assert story.health.may_send
+        story.reply(BUSY, number)
+        if story.health.health is Health.SUSPECT:
+            story.probe(GRANTED)
+    assert story.state == DOWN
+
+
+def test_one_job_that_fails_again_and_again_is_no_outage_where_probes_are_answered() -> None:
+    story = up()
+    for _ in range(100):
+        story.reply(BUSY)
+        if story.health.health is Health.SUSPECT:
+            story.probe(GRANTED)
+    assert story.state == UP
+
+
+# down and half-open
+
+
+def outage_intervals(story: Story, probe: Reply, count: int) -> list[float]:
+    """Return the intervals after which a service that is down is probed; a job fails after each answer."""
+    intervals = []
+    for _ in range(count):
+        wait = story.health.next_probe(story.now)
+        assert wait is not None
+        assert story.health.probe_at == story.now + wait
+        intervals.append(wait)
+        story.now += wait
+        story.probe(probe)
+        if story.health.health is Health.HALF_OPEN:
+            story.reply(BUSY)
+    return intervals
+
+
+def test_a_service_that_is_down_is_probed_at_intervals_that_double_to_a_minute() -> None:
+    assert outage_intervals(down(), CLOSED, 9) == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]
+
+
+def test_where_probes_are_answered_and_jobs_fail_the_intervals_double_to_eight_seconds() -> None:
+    assert outage_intervals(down(), GRANTED, 6) == [1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
+
+
+def test_failures_of_attempts_in_flight_change_nothing_while_it_is_down() -> None:
+    story = down()
+    probe_at = story.health.probe_at
+    story.now += 0.5
+    for number in range(20):
+        assert story.reply(BUSY, number) == GOES_ON
+    assert (story.state, story.health.probe_at) == (DOWN, probe_at)
+
+
+def test_a_success_of_an_attempt_in_flight_ends_the_outage() -> None:
+    story = down()
+    story.now += 0.5
+    story.reply(CREATED)
+    assert story.state == UP
+    assert (story.health.up_since, story.health.probe_at) == (story.now, None)
+
+
+def test_an_answered_probe_lets_one_job_try() -> None:
+    story = half_open()
+    assert story.state == HALF_OPEN
+    assert story.health.up_since == story.now
+    assert (story.health.probe_at, story.health.next_probe(story.now)) == (None, None)
+
+
+@pytest.mark.parametrize("reply", [CREATED, THROTTLED, BAD_RECORD])
+def test_a_success_of_that_job_makes_it_up_and_the_next_outage_begins_with_short_intervals(reply: Reply) -> None:
+    story = half_open()
+    story.reply(reply)
+    assert story.state == UP
+    for _ in range(SUSPICION):
+        story.reply(CLOSED)
+    story.probe(CLOSED)
+    assert story.health.next_probe(story.now) == 1.0
+
+
+def test_a_failure_of_that_job_makes_it_down_again() -> None:
+    story = half_open()
+    story.reply(BUSY)
+    assert story.state == DOWN
+    assert story.health.next_probe(story.now) == 2.0
+
+
+def test_the_time_that_it_was_down_does_not_count() -> None:
+    story = up()
+    assert story.health.uptime(story.now) == 100.0
+    for _ in range(SUSPICION):
+        story.reply(BUSY)
+    story.now = 200.0
+    story.probe(BUSY)
+    story.now = 500.0
+    assert story.health.uptime(story.now) == 200.0
+    story.probe(GRANTED)
+    story.now = 510.0
+    assert story.health.uptime(story.now) == 200.0, "half-open is still downtime: no job got through"
+    story.reply(CREATED)
+    story.now = 520.0
+    assert story.health.uptime(story.now) == 210.0
+
+
+def test_it_gives_up_after_the_time_to_wait_and_one_last_probe() -> None:
+    story = down(give_up_after=5.0)
+    assert outage_intervals(story, CLOSED, 2) == [1.0, 2.0]
+    assert story.health.next_probe(story.now) == 2.0, "the last interval ends with the time to wait"
+    story.now += 2.0
+    assert story.health.check(story.now) == GOES_ON
+    assert story.probe(CLOSED) == GiveUp(GIVE_UP_REASON)
+    assert story.health.next_probe(story.now) is None
+
+
+def test_a_service_that_answers_the_last_probe_is_not_given_up() -> None:
+    story = down(give_up_after=0.5)
+    story.now += 0.5
+    assert story.probe(GRANTED) == GOES_ON
+    assert story.health.health is Health.HALF_OPEN
+    story.reply(BUSY)
+    assert story.health.check(story.now) == GiveUp(GIVE_UP_REASON)
+
+
+def test_no_time_to_wait_gives_up_at_once() -> None:
+    story = suspect(give_up_after=0.0)
+    assert story.probe(CLOSED) == GiveUp(GIVE_UP_REASON)
+
+
+def test_in_a_batch_that_only_looks_up_an_answer_ends_the_outage() -> None:
+    story = half_open()
+    story.health.succeeded(story.now)
+    assert story.state == UP
+
+
+# a service that is waited for
+
+
+def test_a_service_that_is_waited_for_may_be_down_from_the_start() -> None:
+    story = Story(wait_for_service=True)
+    for _ in range(SUSPICION):
+        assert story.reply(CLOSED) == GOES_ON
+    assert story.state == SUSPECT_UNPROVEN
+    story.probe(CLOSED)
+    assert story.state == DOWN_UNPROVEN
+    assert outage_intervals(story, CLOSED, 3) == [1.0, 2.0, 4.0]
+
+
+def test_refused_tls_halts_even_where_the_service_is_waited_for() -> None:
+    story = Story(wait_for_service=True)
+    for _ in range(MAX_REFUSALS - 1):
+        assert story.reply(TLS) == GOES_ON
+    assert isinstance(story.reply(TLS), Halt)
+
+
+def test_what_the_service_itself_says_halts_even_where_it_is_waited_for() -> None:
+    story = Story(wait_for_service=True)
+    for _ in range(MAX_REFUSALS):
+        decision = story.reply(BAD_KEY)
+    assert isinstance(decision, Halt)
+
+
+# any sequence
+
+ANSWERS = [CREATED, PAGE, BAD_RECORD, BAD_KEY, NOT_FOUND, NO_SUCH_ROUTE, NO_SUCH_EXPERIMENT, THROTTLED, BUSY]
+FAULTS = [CLOSED, RESET, TLS, LOST, Reply(fault=Fault.UNSIGNED), Reply(fault=Fault.TIMEOUT)]
+replies = st.sampled_from([*ANSWERS, NOT_IMPLEMENTED, *FAULTS])
+events = st.one_of(
+    st.tuples(st.just("reply"), replies, st.integers(1, 15)),
+    st.tuples(st.just("reply"), st.sampled_from([BUSY, CLOSED]), st.integers(1, 15)),
+    st.tuples(st.just("probe"), replies, st.just(0)),
+    st.tuples(st.just("wait"), st.just(GRANTED), st.integers(0, 40)),
+)
+
+
+def assert_consistent(story: Story) -> None:
+    """Hold what is true in every state."""
+    health, most, may_send = story.state
+    assert may_send == (health not in (Health.DOWN, Health.HALTED))
+    assert most in {Health.UP: (None,), Health.UNPROVEN: (4,), Health.HALF_OPEN: (1,)}.get(health, (None, 4, 1))
+    assert (story.health.next_probe(story.now) == 0.0) or health is not Health.SUSPECT
+    assert story.health.probe_at is None or health in (Health.DOWN, Health.HALTED)
+    assert 0.0 <= story.health.uptime(story.now) <= story.now
+
+
+def happen(story: Story, what: str, reply: Reply, number: int) -> Decision:
+    if what == "reply":
+        return story.reply(reply, number, experiment=str(number))
+    if what == "probe" and story.health.next_probe(story.now) == 0.0:
+        return story.probe(reply)
+    story.now += number
+    return story.health.check(story.now)
+
+
+@given(st.lists(events, max_size=80), st.booleans(), st.sampled_from([0.0, 30.0, inf]))
+def test_whatever_is_replied_the_states_keep_their_rules(
+    sequence: list[tuple[str, Reply, int]], wait_for_service: bool, give_up_after: float
+) -> None:
+    story = Story(wait_for_service=wait_for_service, give_up_after=give_up_after)
+    uptime = story.health.uptime(story.now)
+    for event in sequence:
+        was_halted = story.health.health is Health.HALTED
+        decision = happen(story, *event)
+        assert_consistent(story)
+        assert story.health.uptime(story.now) >= uptime, "downtime is never more than the time that passed"
+        uptime = story.health.uptime(story.now)
+        assert (story.health.health is Health.HALTED) >= was_halted
+        assert story.health.health is Health.HALTED or not isinstance(decision, Halt)
+    was_halted = story.health.health is Health.HALTED
+    assert story.reply(CREATED) == GOES_ON
+    assert story.health.health is (Health.HALTED if was_halted else Health.UP)
