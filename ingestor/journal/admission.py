@@ -1,49 +1,83 @@
-"""What is known of a job decides whether it may be sent. Pure."""
+"""The decision whether a job may be sent, from what the journal knows of it. Pure."""
 
 from dataclasses import replace
 
+from msgspec import Struct
+
 from ingestor.journal.schema import State
-from ingestor.journal.statements import Row
-from ingestor.model.journal_time import JournalTime
-from ingestor.model.ports import Admission, AdmissionStatus
+from ingestor.model.admission import Admission, AdmissionStatus, JournalTime
 from ingestor.model.record import Job
 from ingestor.policy.expiry import forgotten, protects
 
-_OPEN = frozenset({State.PENDING, State.UNRESOLVED})
+_COMPLETE = frozenset({State.CREATED, State.PARTIAL})
+_MAY_EXIST = frozenset({State.PENDING, State.UNRESOLVED})
 
 
-def judge(job: Job, row: Row | None, *, stamped: bool, now: JournalTime) -> Admission:
-    """Say what becomes of a job whose key has this row. The row's token, not the job's, is the one to send."""
+class Row(Struct, array_like=True, gc=False):
+    """What the journal knows of a job that is admitted again.
+
+    Attributes:
+        place: the job's place among those that were looked for.
+        id: the number of the row.
+        same_body: whether the digests are equal.
+        state: the state before this admission.
+        token: the row's token where it is not the job's, else None.
+        first_sent_at: when the token's life began.
+        stamped: whether create carries the stamp.
+        run_id: the run's id, where it is known.
+        is_recent: whether this execution wrote the state.
+    """
+
+    place: int
+    id: int
+    same_body: bool
+    state: State
+    token: str | None
+    first_sent_at: float
+    stamped: bool
+    run_id: str | None
+    is_recent: bool
+
+
+def decide_admission(job: Job, row: Row | None, *, stamped: bool, now: JournalTime) -> Admission:
+    """Decide what a job may do whose key has this row. The row's token, not the job's, is the one to send."""
     if row is None:
         return Admission(job, AdmissionStatus.NEW, stamped, now.time)
     if row.token is not None:
         job = replace(job, token=row.token)
-    if row.same_body and row.state is State.CREATED:  # as all are in a second pass
-        return Admission(job, AdmissionStatus.DONE, row.stamped, row.first_sent_at, run_id=row.run_id)
-    status = _standing(row, now)
+    status = _status(row, now)
+    is_done = status is AdmissionStatus.DONE
+    is_resent = status is AdmissionStatus.RESEND
     return Admission(
         job,
         status,
         row.stamped,
-        _life_begins(row, now) if status is AdmissionStatus.AGAIN else row.first_sent_at,
-        may_exist=row.state in _OPEN and status is not AdmissionStatus.CONFLICT,
+        _life_begins(row, now) if is_resent else row.first_sent_at,
+        may_exist=(is_resent or status is AdmissionStatus.EXPIRED) and row.state in _MAY_EXIST,
+        run_id=row.run_id if is_done or status is AdmissionStatus.BEGUN else None,
+        is_recent=is_done and row.is_recent,
     )
 
 
-def move(admission: Admission, row: Row) -> tuple[int, State, float] | None:
-    """Say where the row of a job moves that was admitted so: (row id, state, first sent at), None where it stays."""
+def transition(admission: Admission, row: Row) -> tuple[int, State, float] | None:
+    """Return what an admission changes in its row: (row id, state, first sent at); None where it changes nothing."""
     if admission.status is AdmissionStatus.EXPIRED:
         return (row.id, State.UNRESOLVED, row.first_sent_at)
-    if admission.status is AdmissionStatus.AGAIN and row.state is State.FAILED:
+    if admission.status is AdmissionStatus.RESEND and row.state is State.FAILED:
         return (row.id, State.PENDING, admission.first_sent_at)
     return None
 
 
-def _standing(row: Row, now: JournalTime) -> AdmissionStatus:
+def _status(row: Row, now: JournalTime) -> AdmissionStatus:
+    """Return the status of a job that is known. A run that exists is never created again, whatever the age."""
     if not row.same_body:
         return AdmissionStatus.CONFLICT
+    if row.state in _COMPLETE:
+        return AdmissionStatus.DONE
+    if row.run_id is not None:
+        return AdmissionStatus.BEGUN
     if row.state is State.FAILED or protects(row.first_sent_at, now):
-        return AdmissionStatus.AGAIN
+        return AdmissionStatus.RESEND
     return AdmissionStatus.EXPIRED
 
 

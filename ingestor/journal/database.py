@@ -1,4 +1,4 @@
-"""The journal's file: how it is created and opened, and what its errors mean to a person."""
+"""The journal's file: how it is created and opened, and the text of its errors."""
 
 import os
 import sqlite3
@@ -7,8 +7,8 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from ingestor.journal import schema
-from ingestor.journal.filesystem import sync_directory
-from ingestor.model.errors import JournalError
+from ingestor.journal.lock import sync_directory
+from ingestor.model.errors import JournalError, JournalVersionError
 
 NAME = "journal.db"
 """The journal's file in the state directory."""
@@ -24,22 +24,25 @@ _PRAGMAS = """
 """
 
 _DAMAGED = (
-    "It is damaged. Put a copy of it in its place: without it, what was created more than a day ago "
+    "It is damaged. Put a copy of it in its place: without it, records that got their runs more than a day ago "
     "would be created again."
 )
 _ADVICE = {
     sqlite3.SQLITE_FULL: "Free some space on its disk and run the same command again.",
-    sqlite3.SQLITE_IOERR: "Look at its disk, and whether it is full; then run the same command again.",
+    sqlite3.SQLITE_IOERR: "Check its disk, and whether it is full; then run the same command again.",
     sqlite3.SQLITE_READONLY: "Make the file and its directory writable and run the same command again.",
-    sqlite3.SQLITE_CANTOPEN: "Look at the permissions of the file and its directory.",
-    sqlite3.SQLITE_BUSY: "Another program keeps it locked: close that and run the same command again.",
+    sqlite3.SQLITE_CANTOPEN: "Check the permissions of the file and its directory.",
+    sqlite3.SQLITE_BUSY: "Another program keeps it locked: close that program and run the same command again.",
     sqlite3.SQLITE_CORRUPT: _DAMAGED,
     sqlite3.SQLITE_NOTADB: _DAMAGED,
 }
 
 
 def open_owned(path: Path) -> sqlite3.Connection:
-    """Open the journal for its one writer, creating or migrating it. Raises JournalError that names the file."""
+    """Open the journal for its one writer; create it, or bring it up to date, where that is needed.
+
+    Raises JournalError that names the file; JournalVersionError where it is too old or too new.
+    """
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         raise JournalError(f"SQLite {sqlite3.sqlite_version} is too old for the journal {path}: it needs 3.33.")
     with explained(path), ExitStack() as on_error:
@@ -52,22 +55,21 @@ def open_owned(path: Path) -> sqlite3.Connection:
         if connection.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
             raise JournalError(f"The journal {path} can't be kept in WAL mode on this file system.")
         schema.migrate(connection)
-        connection.execute("PRAGMA temp_store = MEMORY")  # what the index gathers; a migration may need more than that
+        connection.execute("PRAGMA temp_store = MEMORY")  # for the index; a migration may need more than memory
         on_error.pop_all()
     return connection
 
 
-def open_read_only(path: Path, oldest: int = schema.VERSION) -> sqlite3.Connection:
-    """Open the journal, of version `oldest` at least, to read it beside its writer.
+def open_read_only(path: Path) -> sqlite3.Connection:
+    """Open the journal to read it beside its writer. A file of version 7 shows the tables of this version.
 
-    Raises JournalError that names the file.
+    Raises JournalError that names the file; JournalVersionError where it is too old or too new.
     """
     with explained(path), ExitStack() as on_error:
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
         on_error.callback(connection.close)
         _check(connection, path)
-        if schema.version(connection) < oldest:
-            raise JournalError(f"The journal {path} is of an older version: the next `ingestor run` updates it.")
+        schema.show_as_current(connection)
         on_error.pop_all()
     return connection
 
@@ -82,20 +84,30 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
-    """Make sure that a file is a journal of a version we know. Raises JournalError, OSError, sqlite3.Error."""
+    """Check that a file is a journal of a version that this program can use.
+
+    Raises JournalError, OSError, sqlite3.Error.
+    """
     if path.stat().st_size == 0:
         raise JournalError(f"The journal {path} is empty. {_DAMAGED}")
     if schema.application(connection) != schema.APPLICATION_ID:
-        raise JournalError(f"{path} is no journal of ingestor. Give another directory with --state.")
-    if schema.version(connection) > schema.VERSION:
-        raise JournalError(
-            f"The journal {path} has version {schema.version(connection)}, and this ingestor knows no later one "
-            f"than {schema.VERSION}. Use the newer ingestor that wrote it."
+        raise JournalError(f"{path} is not a journal of ingestor. Give another directory with --state.")
+    version = schema.version(connection)
+    if version > schema.VERSION:
+        raise JournalVersionError(
+            f"The journal {path} has version {version}, and this ingestor can use no version later than "
+            f"{schema.VERSION}. Use the newer ingestor that wrote it."
+        )
+    if version < schema.OLDEST:
+        raise JournalVersionError(
+            f"The journal {path} has version {version}, and this ingestor can use no version older than "
+            f"{schema.OLDEST}. Finish its batches with the ingestor that wrote it, or give another directory with "
+            "--state: there, records that have runs already would be created again."
         )
 
 
 def explain(error: Exception, path: Path) -> JournalError:
-    """Turn what SQLite or the system says of the journal into a sentence and what to do about it."""
+    """Turn an error of SQLite or the system into a sentence about the journal, and advice."""
     if isinstance(error, JournalError):
         return error
     if isinstance(error, OSError):
@@ -105,7 +117,7 @@ def explain(error: Exception, path: Path) -> JournalError:
 
 
 def _create(path: Path) -> None:
-    """Make a new journal in one step, so that a file that is there is whole."""
+    """Make a new journal in one step: a file that exists is complete."""
     for remains in (path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-journal")):
         if remains.exists():
             raise JournalError(f"The journal {path} is missing, but {remains.name} is there. {_DAMAGED}")
@@ -114,6 +126,6 @@ def _create(path: Path) -> None:
     os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     with closing(sqlite3.connect(new, isolation_level=None)) as connection:
         connection.executescript("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = FULL;")
-        schema.migrate(connection)
+        schema.create(connection)
     new.rename(path)
     sync_directory(path.parent)

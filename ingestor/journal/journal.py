@@ -2,55 +2,65 @@
 
 Invariants:
 
-- No byte without intent: `admit` says NEW or AGAIN only once a row for the job, with its token and the time its
-  token's life began, is on disk. An outcome is on disk before `settle` returns. On disk means: in a write-ahead log
-  that was fsynced (WAL, `synchronous=FULL`) in a file whose directory entry was fsynced.
-- One writer: the owner of the state directory, by one thread and one connection. Readers are beside it at any time.
-- All or nothing: calls are committed in groups, and a group whose commit fails is never believed. After it, every
-  call raises JournalError, and the process must end; the next one finds what the last good commit left.
-- `pending` and `unresolved` mean that the run may exist. They leave that state only through a result, or through
-  `release` where this process itself wrote the intent. A new token is given only to a job that surely has no run.
+- No byte without intent: `admit` returns NEW or RESEND only once a row for the job, with its token and the time its
+  token's life began, is on disk. An outcome is on disk before `commit` returns. On disk means: in a write-ahead log
+  that was fsynced (WAL, `synchronous=FULL`), in a file whose directory entry was fsynced.
+- One writer: the owner of the state directory, by one thread and one connection. Readers work beside it at any time.
+- All or nothing: calls are committed in groups. Outcomes and the checkpoints that rest on them are in one transaction.
+  After a commit that failed, every call raises JournalError, and the process must end; the next one finds what the
+  last good commit left.
+- `pending` and `unresolved` mean that the run may exist. A row leaves these states only through a result, or through
+  `release` where this process itself wrote the intent. A new token is given only to a job that has no run for certain.
   `first_sent_at` is never made younger while the service may remember the token.
-- Time goes on: how far it has come is written when the journal is opened, with all jobs that may be sent or end, soon
-  after a step of the clock, each minute, and at its end; the next process goes on from there (see `policy.expiry`).
-- An outcome is told at least once: what is settled stays noted as untold until `told` says otherwise.
-- A key has one row in its batch, and is found: by an entry in `known` where its row is not past the mark in `indexed`,
-  and else by one that is made again from the row itself. No row is numbered below the mark.
-- The row's token is the one to send: an admitted job carries it, whatever generation it is of.
-- An older ingestor refuses a file that a newer one has migrated; it never writes to it.
+- A run id that is known stays known, and a row that has one is never created again.
+- A record that a checkpoint has passed is a complete run, a rejected record, or a kept text. A text is deleted only
+  with the outcome that says that the run exists.
+- Time goes on: it is recorded when the journal is opened, with all jobs that may be sent or end, soon after a step of
+  the clock, every minute, and at the end. The next process goes on from there (see `policy.expiry`).
+- An outcome is logged at least once: it stays in the outbox until it is acknowledged.
+- A key has one row in its batch, and is found: by an entry in `key_index` where its row is not past the mark in
+  `key_index_mark`, else by one that is made again from the row itself. No row is numbered below the mark.
+- The row's token is the one to send: an admitted job carries it, whatever its generation.
+- An older ingestor refuses a file that a newer one has brought up to date; it never writes to it.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Self
 
-from ingestor.journal.batch import Admittance, Batch, Settlement
-from ingestor.journal.clock_checkpoint import ClockCheckpoint
+from ingestor.journal import executions, unfinished
 from ingestor.journal.database import NAME
-from ingestor.journal.index import MERGE_AFTER
+from ingestor.journal.executions import ExecutionEnd
+from ingestor.journal.jobs import MERGE_AFTER
 from ingestor.journal.lock import StateDirectory
 from ingestor.journal.schema import State
-from ingestor.journal.statements import ExecutionEnd, ExecutionStart
-from ingestor.journal.unsettled import Page
+from ingestor.journal.transactions import BatchTransactions
 from ingestor.journal.writer import Writer
-from ingestor.model.outcome import Result
-from ingestor.model.ports import Admission, Timekeeper, Unsettled
-from ingestor.model.record import Job
-from ingestor.model.source import Source
+from ingestor.model.admission import Admission, JournalTime, UnsettledJob
+from ingestor.model.errors import JournalError
+from ingestor.model.ports import Changes, Timekeeper
+from ingestor.model.record import Job, Outcome, Result
+from ingestor.model.sources import Checkpoint, KeptRecord
 from ingestor.policy.identity import Scope
 
 WATCH_EVERY = 1.0
-"""Seconds between two looks at the clock."""
+"""Seconds between two readings of the clock."""
+
+_STEP = 1.0  # seconds by which the wall clock may leave the recorded time without a new record
+_LONGEST = 60.0  # seconds between two records at most
 
 
 class SqliteJournal:
-    """The port Journal on SQLite. Cancelling a caller does not undo its call."""
+    """The ports Journal, UnsettledJobs and Outbox on SQLite. Cancelling a caller does not undo its call.
 
-    def __init__(self, writer: Writer, batch: Batch, clock: Timekeeper) -> None:
-        self._writer = writer
+    One opening of the journal is one execution.
+    """
+
+    def __init__(self, writer: Writer, batch: BatchTransactions, clock: Timekeeper) -> None:
+        self._do = writer.do
         self._batch = batch
         self._clock = clock
-        self._told: int | None = None
 
     @classmethod
     @asynccontextmanager
@@ -64,69 +74,120 @@ class SqliteJournal:
     ) -> AsyncIterator[Self]:
         """Open the journal of an owned state directory for one batch, and close it at the end.
 
-        `merge_after` is how many rows their index keeps in memory (see index.py), `watch_every` how many seconds a
-        step of the clock may go unnoticed.
-        Raises JournalError where the file is damaged, of a newer version, or can't be written.
+        `merge_after` is how many rows their index keeps in memory (see jobs.py), `watch_every` how many seconds a step
+        of the clock may go without a record.
+        Raises JournalVersionError where the file has a version that this program can't use, and JournalError where it
+        is damaged or can't be written.
         """
-        writer, batch = Writer(state.path / NAME), Batch(scope, merge_after)
+        writer, batch = Writer(state.path / NAME), BatchTransactions(scope, merge_after)
         try:
             await writer.open()
-            last = await writer.do(batch.enter, None)
+            last = await writer.do(batch.enter)
             if last is not None:
                 clock.resume(last)
-            async with ClockCheckpoint(writer, batch, clock).watching(watch_every):
-                yield cls(writer, batch, clock)
+            journal = cls(writer, batch, clock)
+            async with journal._recording_time(watch_every):
+                yield journal
         finally:
             await writer.close()
 
+    @asynccontextmanager
+    async def _recording_time(self, interval: float) -> AsyncIterator[None]:
+        """Record the time at the beginning of the block, inside it (see `_watch`) and at its end.
+
+        Raises JournalError at the beginning only.
+        """
+        now = self._clock.now()
+        await self._do(self._batch.record, now)
+        task = asyncio.create_task(self._watch(now, interval))
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+        with suppress(JournalError):  # the caller that met it first has it
+            await self._do(self._batch.record, self._clock.now())
+
+    async def _watch(self, written: JournalTime, interval: float) -> None:
+        """Read the clock every `interval` seconds; record the time where the next process needs it."""
+        with suppress(JournalError):  # the next call of the journal raises it
+            while True:
+                await asyncio.sleep(interval)
+                now = self._clock.now()
+                if is_worth_writing(written, now):
+                    await self._do(self._batch.record, now)
+                    written = now
+
     async def admit(self, jobs: Sequence[Job], *, stamped: bool) -> list[Admission]:
         """See the port: writes an intent for each job that may be sent."""
-        return await self._writer.do(self._batch.admit, Admittance(jobs, stamped, self._clock.moment()))
+        return await self._do(self._batch.admit, jobs, stamped=stamped, now=self._clock.now())
 
-    async def settle(self, results: Sequence[Result]) -> None:
-        """See the port: records how admitted jobs ended. Attempts are added to those of earlier processes."""
-        await self._writer.do(self._batch.settle, Settlement(results, self._clock.moment(), self._told))
+    async def commit(self, changes: Changes) -> int:
+        """See the port. Attempts are added to those of earlier processes."""
+        return await self._do(self._batch.commit, changes, self._clock.now())
 
     async def release(self, jobs: Sequence[Job]) -> None:
         """See the port. An intent of an earlier process stays; a job that had failed before has failed again."""
-        await self._writer.do(self._batch.release, [job.key for job in jobs])
+        await self._do(self._batch.release, jobs)
+
+    async def kept_records(self, outcome: Outcome, *, after: int, limit: int) -> list[KeptRecord]:
+        """See the port. UNRESOLVED finds pending jobs too: a process that sent one again may have died since."""
+        batch, now = self._batch, self._clock.now()
+        return await self._do(unfinished.find_kept, batch.id, outcome, now, batch.execution, after=after, limit=limit)
 
     async def count_unsettled(self) -> int:
         """See the port UnsettledJobs."""
-        return await self._writer.do(self._batch.count_unsettled, None)
+        return await self._do(unfinished.count_unsettled, self._batch.id)
 
-    async def unsettled(self, *, pending: bool, after: int, limit: int) -> list[Unsettled]:
+    async def unsettled(self, *, pending: bool, after: int, limit: int) -> list[UnsettledJob]:
         """See the port UnsettledJobs."""
-        page = Page(State.PENDING if pending else State.UNRESOLVED, after, limit)
-        return await self._writer.do(self._batch.unsettled, page)
+        state = State.PENDING if pending else State.UNRESOLVED
+        return await self._do(unfinished.find_unsettled, self._batch.id, state, after=after, limit=limit)
 
-    async def conclude(self, results: Sequence[Result]) -> None:
+    async def conclude(self, results: Sequence[Result]) -> int:
         """See the port UnsettledJobs."""
-        await self._writer.do(self._batch.conclude, Settlement(results, self._clock.moment(), self._told))
+        return await self._do(self._batch.conclude, results, self._clock.now())
 
-    async def untold(self) -> list[Result]:
-        """Return the outcomes that earlier processes settled and may not have told, oldest first. Raises JournalError.
+    async def unacknowledged(self) -> list[tuple[int, Result]]:
+        """See the port Outbox. Raises JournalError."""
+        return await self._do(unfinished.find_unacknowledged, self._batch.id)
 
-        Their jobs have no body and no text: the journal keeps neither.
+    def acknowledge(self, sequence: int) -> None:
+        """See the port Outbox. It is written with the next changes, each minute, and when the journal is closed."""
+        self._batch.acknowledged = max(self._batch.acknowledged, sequence)
+
+    async def start_execution(self, *, rehearsal: bool | None = None, checkpoints: Sequence[Checkpoint] = ()) -> None:
+        """Record that this execution starts, whether it is a rehearsal, and what it will read.
+
+        `checkpoints` are the sources that will be read, and where each starts. They are written as given: a source
+        that is read from its start loses its old checkpoint. Raises JournalError.
         """
-        return await self._writer.do(self._batch.untold, None)
+        now, batch = self._clock.now().wall, self._batch
+        await self._do(
+            executions.start, batch.id, batch.execution, now=now, rehearsal=rehearsal, checkpoints=checkpoints
+        )
 
-    def told(self, count: int) -> None:
-        """Say that what `untold` returned is told, and the first `count` outcomes that this process settled.
+    async def finish_execution(
+        self, counts: Mapping[str, int], *, already_done: int, left: int, exit_code: int
+    ) -> None:
+        """Record how this execution ended. Raises JournalError.
 
-        Costs nothing: it is written with the next outcomes, or with the end of the pass. Until then they are untold.
+        `counts` is records per outcome, `already_done` the records that earlier executions completed, `left` the
+        records that were read and have no outcome. After exit code 0 or 3, files that were read to their end and have
+        an outcome for every record are forgotten.
         """
-        self._told = count
+        now = self._clock.now()
+        await self._do(self._batch.finish_execution, ExecutionEnd(now.wall, counts, already_done, left, exit_code), now)
 
-    async def start_execution(self, *, rehearsal: bool | None = None, sources: Sequence[Source] = ()) -> None:
-        """Record that a pass over the batch begins, whether it is a rehearsal, and what it is to read.
+    async def checkpoints(self) -> list[Checkpoint]:
+        """Return how far the sources of the batch are done: all that are known, in the order of reading.
 
-        Raises JournalError.
+        A name is as it stands in the journal: a byte that is not UTF-8 is its escape. Raises JournalError.
         """
-        beginning = ExecutionStart(self._clock.moment().wall, rehearsal, sources)
-        await self._writer.do(self._batch.start_execution, beginning)
+        return await self._do(executions.find_checkpoints, self._batch.id)
 
-    async def finish_execution(self, counts: Mapping[str, int], *, left: int, exit_code: int) -> None:
-        """Record how the pass ended: records per outcome, jobs left without one. Raises JournalError."""
-        now = self._clock.moment().wall
-        await self._writer.do(self._batch.finish_execution, ExecutionEnd(counts, left, exit_code, now, self._told))
+
+def is_worth_writing(written: JournalTime, now: JournalTime) -> bool:
+    """Return whether a process that begins later needs `now`, when it has `written`."""
+    passed = now.time - written.time
+    return passed >= _LONGEST or abs(now.wall - written.wall - passed) > _STEP

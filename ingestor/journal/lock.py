@@ -1,21 +1,30 @@
-"""A state directory has one owner at a time."""
+"""The state directory: it has one owner at a time, and lies on a local file system."""
 
 import fcntl
 import os
+import re
 import socket
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from ingestor.journal.filesystem import MOUNTS, make_directory, network_filesystem
 from ingestor.model.errors import JournalError, StateInUseError
+
+MOUNTS = Path("/proc/self/mountinfo")
+"""Linux's list of mounts (proc(5)). Where it is missing, every file system counts as a local one."""
+
+_NETWORK = frozenset({
+    "9p", "afs", "beegfs", "ceph", "cifs", "coda", "fuse.ceph", "fuse.gcsfuse", "fuse.glusterfs", "fuse.rclone",
+    "fuse.s3fs", "fuse.sshfs", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "smb2", "smb3", "smbfs",
+})  # fmt: skip
 
 
 class StateDirectory:
     """A state directory that this process owns until `close` or its death.
 
-    Ownership is an flock on the file `lock`: the kernel drops it with the process, so that a dead one never blocks.
-    The file's text only tells others who holds it, and stays behind. A child made by fork without exec shares the lock.
+    Ownership is an flock on the file `lock`: the kernel drops it with the process, so a dead process never blocks.
+    The file's text only names the holder for others, and stays behind. A child made by fork without exec shares the
+    lock.
     """
 
     def __init__(self, path: Path, descriptor: int) -> None:
@@ -24,10 +33,10 @@ class StateDirectory:
 
     @classmethod
     def open(cls, path: Path, *, allow_network_fs: bool = False, mounts: Path = MOUNTS) -> Self:
-        """Take a state directory, creating it (0700) where it is missing.
+        """Lock a state directory, and create it (0700) where it is missing.
 
-        Raises StateInUseError naming the holder, and JournalError where the directory can't be used or lies on a
-        network file system, where neither the lock nor SQLite's shared memory can be trusted.
+        Raises StateInUseError that names the holder. Raises JournalError where the directory can't be used, or lies
+        on a network file system: neither the lock nor SQLite's shared memory can be trusted there.
         """
         kind = network_filesystem(path, mounts)
         if kind is not None and not allow_network_fs:
@@ -45,7 +54,7 @@ class StateDirectory:
             ) from error
 
     def close(self) -> None:
-        """Give the directory free. Safe to call twice."""
+        """Release the directory. Safe to call twice."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -75,3 +84,41 @@ def _lock(path: Path) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def network_filesystem(path: Path, mounts: Path = MOUNTS) -> str | None:
+    """Return the type of the network file system that holds `path` (which need not exist), None for a local one."""
+    try:
+        lines = mounts.read_bytes().decode("utf-8", "surrogateescape").splitlines()
+    except OSError:
+        return None
+    place = path.resolve()
+    above = [(point, kind) for point, kind in map(_mount, lines) if place.is_relative_to(point)]
+    # The deepest mount point is the nearest; of two mounts on one point, the later covers the earlier.
+    nearest = max(reversed(above), key=lambda mount: len(mount[0].parts), default=None)
+    return nearest[1] if nearest is not None and nearest[1] in _NETWORK else None
+
+
+def _mount(line: str) -> tuple[Path, str]:
+    """Read the mount point and the type from a line of mountinfo; octal escapes stand for blanks in the former."""
+    before, _, after = line.partition(" - ")
+    point = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), before.split(" ")[4])
+    return Path(point), after.split(" ")[0]
+
+
+def make_directory(path: Path) -> None:
+    """Create a directory and its missing parents, each 0700 and each durable in its parent. Raises OSError."""
+    if path.exists():
+        return
+    make_directory(path.parent)
+    path.mkdir(mode=0o700, exist_ok=True)
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Make a directory's entries durable. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,39 +1,51 @@
-"""What the journal knows, read beside whoever writes it. Every read is short, so that none holds up a checkpoint."""
+"""What the journal knows, read beside its writer. Every read is short, so that none holds up a WAL checkpoint.
+
+Journals of version 7 are read as they are.
+"""
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from ingestor.journal.database import NAME, explained, open_read_only
-from ingestor.journal.schema import State, version
-from ingestor.journal.statements import last_moment
+from ingestor.journal.executions import find_checkpoints, last_time
+from ingestor.journal.schema import State
+from ingestor.journal.unfinished import find_kept
+from ingestor.model.admission import JournalTime
 from ingestor.model.errors import UsageError
+from ingestor.model.record import Outcome
+from ingestor.model.sources import Checkpoint
 from ingestor.policy.expiry import resumed
 from ingestor.policy.identity import Scope
+
+Found = TypeVar("Found")
 
 _PAGE = 2000  # row ids in one read
 
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """One `ingestor run` over a batch. Times are seconds since the epoch; what follows is None until it ended.
+    """One `run` or `resume` of a batch. Times are seconds since the epoch. What follows is None until it ended.
 
-    `counts` is records per outcome, `left` the jobs without one. A pass that never ended is under way or was killed.
+    `counts` is records per outcome, `left` the records without one, `already_done` those that earlier executions
+    completed. An execution that never ended is under way or was killed.
     """
 
     started_at: float
     ended_at: float | None
     exit_code: int | None
     counts: Mapping[str, int] | None
+    already_done: int | None
     left: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The oldest job without a known end; `age` is seconds since its token's life began."""
+    """The oldest job whose outcome is not known; `age` is seconds since its token's life began."""
 
     job_id: str
     state: State
@@ -43,7 +55,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class BatchStatus:
-    """A batch: how many jobs are in each state (all states are there), the oldest open one, the last pass."""
+    """A batch: the number of jobs in each state (all states are there), the oldest open one, the last execution."""
 
     scope: Scope
     counts: Mapping[State, int]
@@ -53,7 +65,7 @@ class BatchStatus:
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:
-    """All that `status` tells: the journal's file, and its batches in the order of their beginning."""
+    """All that `status` shows: the journal's file, and its batches, oldest first."""
 
     path: Path
     batches: tuple[BatchStatus, ...]
@@ -61,7 +73,7 @@ class StatusReport:
 
 @dataclass(frozen=True, slots=True)
 class ResultRow:
-    """One job, in the names of the results file. `job_id` is its key; PENDING stands for no known end yet."""
+    """One job, in the names of the results file. `job_id` is its key; PENDING means that it has no outcome yet."""
 
     job_id: str
     source: str
@@ -80,56 +92,117 @@ class ResultRow:
     workspace: str
 
 
-def status(state_path: Path, *, now: float, scope: Scope | None = None) -> StatusReport:
-    """Tell how every batch stands, or only that of `scope`; `now` is by the wall clock.
-
-    Raises UsageError where there is no journal.
-    """
-    path = journal_of(state_path)
-    with closing(open_read_only(path)) as connection, explained(path):
-        last = last_moment(connection)
-        time = now if last is None else resumed(last, now).time
+def status(state_path: Path, *, now: float) -> StatusReport:
+    """Return the status of every batch; `now` is the wall clock's time. Raises UsageError where there is no journal."""
+    with _opened(state_path) as connection:
+        time = _time(connection, now).time
         batches = connection.execute("SELECT id, platform, workspace, name FROM batch ORDER BY id").fetchall()
-        reports = tuple(
-            _batch_status(connection, id_, Scope(*names), time)
-            for id_, *names in batches
-            if scope is None or Scope(*names) == scope
-        )
-    return StatusReport(path, reports)
+        reports = [_batch_status(connection, id_, Scope(*names), time) for id_, *names in batches]
+    return StatusReport(state_path / NAME, tuple(reports))
 
 
 def results(state_path: Path, *, batch: str | None = None, outcome: State | None = None) -> Iterator[ResultRow]:
-    """Return the jobs that are there now, in the order of their admission, each as it stands when it is reached.
+    """Return the jobs that are there now, in the order of admission, each as it is when it is reached.
 
     `batch` (a name, of any target) and `outcome` narrow them. Raises UsageError where there is no journal, at once.
     """
-    path = journal_of(state_path)
+    path = _journal_of(state_path)
     return _results(path, open_read_only(path), batch, outcome)
 
 
 def batch_names(state_path: Path) -> list[str]:
-    """Return the names of all batches, each once, oldest first. Raises UsageError without a journal."""
-    path = journal_of(state_path)
-    with closing(open_read_only(path)) as connection, explained(path):
+    """Return the names of all batches, each once, oldest first. Raises UsageError where there is no journal."""
+    with _opened(state_path) as connection:
         return [name for (name,) in connection.execute("SELECT name FROM batch GROUP BY name ORDER BY min(id)")]
 
 
+def batches_of_target(state_path: Path, *, platform: str, workspace: str) -> list[str]:
+    """Return the names of a target's batches, oldest first. Raises UsageError where there is no journal."""
+    query = "SELECT name FROM batch WHERE platform = ? AND workspace = ? ORDER BY id"
+    with _opened(state_path) as connection:
+        return [name for (name,) in connection.execute(query, (platform, workspace))]
+
+
 def is_rehearsal(state_path: Path, scope: Scope) -> bool | None:
-    """Return whether the batch's runs were created on this machine; None where there are none, or nobody knows."""
+    """Return whether the batch's runs were created on this machine; None where there are none, or it is not known."""
+    return _in_batch(state_path, scope, _is_rehearsal)
+
+
+def known_sources(state_path: Path, scope: Scope) -> list[Checkpoint]:
+    """Return the checkpoints of the batch's sources, in the order of reading; [] where there are none.
+
+    A file that an execution read to its end is not among them, once that execution has ended with exit code 0 or 3.
+    """
+    return _in_batch(state_path, scope, find_checkpoints) or []
+
+
+def has_kept_records(state_path: Path, scope: Scope, *, now: float) -> bool:
+    """Return whether the next execution will find kept records to send; `now` is the wall clock's time."""
+
+    def find(connection: sqlite3.Connection, batch: int) -> bool:
+        time, outcomes = _time(connection, now), (Outcome.FAILED, Outcome.UNRESOLVED)
+        return any(find_kept(connection, batch, outcome, time, None, after=0, limit=1) for outcome in outcomes)
+
+    return bool(_in_batch(state_path, scope, find))
+
+
+def sources_of_unresolved(state_path: Path, scope: Scope) -> list[str]:
+    """Return the names of the sources of the batch's jobs whose outcome is not known; first met first."""
+    return _in_batch(state_path, scope, _sources_of_unresolved) or []
+
+
+@contextmanager
+def _opened(state_path: Path) -> Iterator[sqlite3.Connection]:
+    """Open the journal. Raises UsageError where there is none, and JournalError."""
+    path = _journal_of(state_path)
+    with closing(open_read_only(path)) as connection, explained(path):
+        yield connection
+
+
+def _journal_of(state_path: Path) -> Path:
+    """Return the journal's path. Raises UsageError where there is none."""
     path = state_path / NAME
     if not path.exists():
+        raise UsageError(f"There is no journal in {state_path} yet: `ingestor run --state {state_path}` makes one.")
+    return path
+
+
+def _in_batch(state_path: Path, scope: Scope, find: Callable[[sqlite3.Connection, int], Found]) -> Found | None:
+    """Return what `find` finds of a batch; None where there is no such batch, or no journal."""
+    if not (state_path / NAME).exists():
         return None
-    with closing(open_read_only(path, oldest=1)) as connection, explained(path):
+    with _opened(state_path) as connection:
         names = (scope.platform, scope.workspace, scope.batch)
-        row = connection.execute(_REHEARSAL, names).fetchone() if version(connection) >= _KNOWS_REHEARSALS else None
+        row = connection.execute("SELECT id FROM batch WHERE (platform, workspace, name) = (?, ?, ?)", names).fetchone()
+        return None if row is None else find(connection, row[0])
+
+
+def _time(connection: sqlite3.Connection, now: float) -> JournalTime:
+    """Return the journal's time when the wall clock shows `now`."""
+    last = last_time(connection)
+    return JournalTime(now, now) if last is None else resumed(last, now)
+
+
+def _is_rehearsal(connection: sqlite3.Connection, batch: int) -> bool | None:
+    row = connection.execute(
+        """
+        SELECT rehearsal FROM batch
+        WHERE id = ?1 AND EXISTS (SELECT 1 FROM job WHERE batch = ?1 AND state IN ('created', 'partial'))
+        """,
+        (batch,),
+    ).fetchone()
     return None if row is None or row[0] is None else bool(row[0])
 
 
-_KNOWS_REHEARSALS = 3
-_REHEARSAL = """
-    SELECT rehearsal FROM batch WHERE platform = ? AND workspace = ? AND name = ?
-      AND EXISTS (SELECT 1 FROM job WHERE job.batch = batch.id AND state = 'created')
-"""
+def _sources_of_unresolved(connection: sqlite3.Connection, batch: int) -> list[str]:
+    rows = connection.execute(
+        """
+        SELECT source FROM job WHERE batch = ? AND state <> 'created' AND state IN ('pending', 'unresolved')
+        GROUP BY source ORDER BY min(id)
+        """,
+        (batch,),
+    )
+    return [source for (source,) in rows]
 
 
 def _results(
@@ -154,14 +227,14 @@ _RESULTS = """
 
 
 def _batch_status(connection: sqlite3.Connection, batch: int, scope: Scope, now: float) -> BatchStatus:
-    # Most jobs are created ones, which the index of the others leaves out: they are what the others do not add up to.
+    # Most jobs are created ones, which the index of the others leaves out: they are the total less the others.
     rest = connection.execute(
         "SELECT state, count(*) FROM job WHERE batch = ? AND state <> 'created' GROUP BY state", (batch,)
     ).fetchall()
     (total,) = connection.execute("SELECT count(*) FROM job WHERE batch = ?", (batch,)).fetchone()
     counts = dict.fromkeys(State, 0) | {State(state): count for state, count in rest}
     counts[State.CREATED] = total - sum(counts.values())
-    return BatchStatus(scope, counts, _oldest(connection, batch, now), find_last_execution(connection, batch))
+    return BatchStatus(scope, counts, _oldest(connection, batch, now), _last_execution(connection, batch))
 
 
 def _oldest(connection: sqlite3.Connection, batch: int, now: float) -> Waiting | None:
@@ -173,21 +246,15 @@ def _oldest(connection: sqlite3.Connection, batch: int, now: float) -> Waiting |
     return Waiting(row[0], State(row[1]), row[2], now - row[2]) if row else None
 
 
-def find_last_execution(connection: sqlite3.Connection, batch: int) -> Execution | None:
-    """Return the last pass over the batch with this id; None where there is none."""
+def _last_execution(connection: sqlite3.Connection, batch: int) -> Execution | None:
     row = connection.execute(
-        "SELECT started_at, ended_at, exit_code, counts, remaining FROM pass WHERE batch = ? ORDER BY id DESC LIMIT 1",
+        """
+        SELECT started_at, ended_at, exit_code, counts, already_done, remaining FROM execution
+        WHERE batch = ? AND started_at IS NOT NULL ORDER BY id DESC LIMIT 1
+        """,
         (batch,),
     ).fetchone()
     if row is None:
         return None
-    started_at, ended_at, exit_code, counts, left = row
-    return Execution(started_at, ended_at, exit_code, json.loads(counts) if counts else None, left)
-
-
-def journal_of(state_path: Path) -> Path:
-    """Return the journal's path. Raises UsageError where there is none."""
-    path = state_path / NAME
-    if not path.exists():
-        raise UsageError(f"There is no journal in {state_path} yet: `ingestor run --state {state_path}` makes one.")
-    return path
+    started_at, ended_at, exit_code, counts, already_done, left = row
+    return Execution(started_at, ended_at, exit_code, json.loads(counts) if counts else None, already_done, left)

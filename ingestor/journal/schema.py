@@ -1,17 +1,16 @@
-"""The journal's tables, their version, and how an older file is brought up to date."""
+"""The journal's tables, their version, and the way from the version before."""
 
 import sqlite3
 from enum import StrEnum
 
-from ingestor.journal.index import hash_of
-
 
 class State(StrEnum):
-    """Where a job stands in the journal. Apart from PENDING, the names are those of its outcome."""
+    """The state of a job in the journal. Apart from PENDING, the names are those of its outcome."""
 
     PENDING = "pending"
-    """Its intent is durable, and no process has learnt the result."""
+    """Its intent is durable, and its outcome is not known. With a run id: its run exists, and its plan is not done."""
     CREATED = "created"
+    PARTIAL = "partial"
     FAILED = "failed"
     UNRESOLVED = "unresolved"
 
@@ -19,13 +18,52 @@ class State(StrEnum):
 APPLICATION_ID = 0x696E6773
 """Marks a SQLite file as a journal ("ings" in PRAGMA application_id)."""
 
-MIGRATIONS = (
-    """
+VERSION = 8
+"""The version of the tables below."""
+
+OLDEST = 7
+"""The oldest version that this program reads, and brings up to date when it writes."""
+
+_EXECUTION = """
+    CREATE TABLE execution (                -- one row each time the journal is opened to write
+        id INTEGER PRIMARY KEY,
+        batch INTEGER NOT NULL REFERENCES batch,
+        started_at REAL,                    -- NULL: neither `run` nor `resume`
+        ended_at REAL,
+        exit_code INTEGER,
+        counts TEXT,                        -- JSON object: outcome -> records
+        already_done INTEGER,
+        remaining INTEGER
+    );
+"""
+_SOURCE = """
+    CREATE TABLE source (                   -- the checkpoints, see executions.py
+        id INTEGER PRIMARY KEY,             -- grows: the order of reading
+        batch INTEGER NOT NULL REFERENCES batch,
+        path BLOB NOT NULL,                 -- empty where no other process can read the same
+        name TEXT NOT NULL,
+        position TEXT,                      -- NULL: the beginning
+        rejected INTEGER NOT NULL DEFAULT 0,
+        ended TEXT,                         -- a SourceEnd; NULL: not read to its end, or not all of it has an outcome
+        execution INTEGER NOT NULL REFERENCES execution
+    );
+    CREATE UNIQUE INDEX source_identity ON source (batch, path, iif(path = x'', name, ''));
+"""
+_KEPT_RECORD = """
+    CREATE TABLE kept_record (              -- texts of jobs that have no complete run, see unfinished.py
+        job INTEGER PRIMARY KEY REFERENCES job,
+        text BLOB NOT NULL
+    );
+"""
+
+_TABLES = f"""
     CREATE TABLE batch (
         id INTEGER PRIMARY KEY,
         platform TEXT NOT NULL,
         workspace TEXT NOT NULL,
         name TEXT NOT NULL,
+        rehearsal INTEGER,                  -- whether its runs go to this machine; NULL: not known
+        acknowledged INTEGER NOT NULL DEFAULT 0,        -- up to this number the outbox is confirmed
         UNIQUE (platform, workspace, name)
     );
     CREATE TABLE job (
@@ -47,79 +85,80 @@ MIGRATIONS = (
         error_message TEXT,
         opc_request_id TEXT,
         attempts INTEGER NOT NULL DEFAULT 0,
-        updated_at REAL NOT NULL
+        updated_at REAL NOT NULL,
+        execution INTEGER,                  -- the last one that wrote the state; NULL: one of version 7
+        has_steps INTEGER NOT NULL DEFAULT 0            -- whether requests follow create
     );
-    CREATE UNIQUE INDEX job_key ON job (batch, key);
     CREATE INDEX job_not_created ON job (batch, state) WHERE state <> 'created';
-    CREATE TABLE pass (                     -- one row for each `ingestor run`
-        id INTEGER PRIMARY KEY,
-        batch INTEGER NOT NULL REFERENCES batch,
-        started_at REAL NOT NULL,
-        ended_at REAL,
-        exit_code INTEGER,
-        counts TEXT,                        -- JSON object: outcome -> records
-        remaining INTEGER
-    );
-    """,
-    """
-    CREATE TABLE untold (                   -- outcomes that may not be in the log yet, in the order they came
+    CREATE INDEX job_batch ON job (batch);
+    CREATE TABLE key_index (                -- see jobs.py
+        hash INTEGER NOT NULL,
+        job INTEGER NOT NULL,               -- may have been released since
+        PRIMARY KEY (hash, job)
+    ) WITHOUT ROWID;
+    CREATE TABLE key_index_mark (last INTEGER NOT NULL);        -- one row: up to which job `key_index` goes
+    INSERT INTO key_index_mark VALUES (0);
+    CREATE TABLE outbox (                   -- see unfinished.py
         batch INTEGER NOT NULL REFERENCES batch,
         number INTEGER NOT NULL,            -- without gaps in a batch
         job INTEGER NOT NULL REFERENCES job,
-        attempts INTEGER NOT NULL,          -- this and what follows: what the log tells and `job` does not keep
+        attempts INTEGER NOT NULL,          -- this and what follows: what the log has and `job` does not keep
         latency_ms REAL,
         opc_client_request_id TEXT,
         PRIMARY KEY (batch, number)
     ) WITHOUT ROWID;
-    """,
-    """
-    ALTER TABLE batch ADD COLUMN rehearsal INTEGER;     -- whether its runs go to this machine; NULL: nobody knows
-    """,
-    """
-    CREATE TABLE moment (                   -- one row: the last moment witnessed, see policy.expiry
+    CREATE TABLE clock (                    -- one row: the last time that was recorded, see policy.expiry
         id INTEGER PRIMARY KEY CHECK (id = 1),
         time REAL NOT NULL,
         wall REAL NOT NULL,
         trusted_since REAL NOT NULL
     );
-    INSERT INTO moment SELECT 1, latest, latest, 0.0 FROM (SELECT max(updated_at) AS latest FROM job)
-    WHERE latest IS NOT NULL;
-    """,
-    """
-    DROP INDEX job_key;
-    CREATE INDEX job_batch ON job (batch);
-    CREATE TABLE known (                    -- see index.py
-        hash INTEGER NOT NULL,
-        job INTEGER NOT NULL,               -- may have been released since
-        PRIMARY KEY (hash, job)
-    ) WITHOUT ROWID;
-    INSERT INTO known SELECT hash_of(batch, key), id FROM job ORDER BY 1, 2;
-    CREATE TABLE indexed (last INTEGER NOT NULL);       -- one row: up to which job `known` goes
-    INSERT INTO indexed SELECT coalesce(max(id), 0) FROM job;
-    """,
-    """
-    ALTER TABLE pass ADD COLUMN files TEXT;             -- JSON array: the files it was to read; NULL: nobody knows
-    """,
-    r"""
-    CREATE TABLE input (                    -- see inputs.py
-        id INTEGER PRIMARY KEY,             -- grows: the order of reading
-        batch INTEGER NOT NULL REFERENCES batch,
-        path BLOB NOT NULL,                 -- empty where no other process can read the same; of version 6, the name
-        source TEXT NOT NULL,
-        pass INTEGER NOT NULL REFERENCES pass,          -- the last that was to read it
-        UNIQUE (batch, path, source)
-    );
-    INSERT OR IGNORE INTO input (batch, path, source, pass)
-    SELECT pass.batch, CAST(file.value AS BLOB), file.value, pass.id FROM pass, json_each(pass.files) AS file
-    WHERE pass.id IN (SELECT max(id) FROM pass GROUP BY batch) AND json_type(pass.files) = 'array'
-        AND instr(pass.files, '\udc') = 0   -- a byte that is no UTF-8, which SQLite can't put back
-    ORDER BY pass.id, file.key;
-    UPDATE pass SET files = NULL;
-    """,
-)
-"""Step n brings a file from version n to n + 1. A step that was ever released is never changed."""
+    {_EXECUTION} {_SOURCE} {_KEPT_RECORD}
+"""  # noqa: S608 - constants
 
-VERSION = len(MIGRATIONS)
+_SOURCES_OF_7 = """
+    WITH known AS (
+        SELECT *, pass IN (SELECT id FROM pass WHERE exit_code IN (0, 3)) AND (batch, source) NOT IN (
+            SELECT batch, source FROM job WHERE state <> 'created' AND (
+                state IN ('pending', 'unresolved') OR (state = 'failed' AND error_code = 'NotCreated')
+            )
+        ) AS is_done FROM input
+    )
+    SELECT id, batch, path, source AS name, NULL AS position, 0 AS rejected,
+        CASE WHEN is_done AND NOT EXISTS (
+            SELECT 1 FROM known AS other
+            WHERE other.batch = known.batch AND other.path = known.path AND known.path <> x'' AND NOT other.is_done
+        ) THEN 'complete' END AS ended, pass AS execution
+    FROM known WHERE path = x'' OR id IN (SELECT max(id) FROM input GROUP BY batch, path)
+"""  # version 7 had a row for each name of a path, and named a batch's input again while a job of it was to be read
+_EXECUTIONS_OF_7 = """
+    SELECT id, batch, started_at, ended_at, exit_code, counts, iif(ended_at IS NULL, NULL, 0) AS already_done, remaining
+    FROM pass
+"""
+
+_FROM_7 = f"""
+    ALTER TABLE batch ADD COLUMN acknowledged INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE job ADD COLUMN execution INTEGER;
+    ALTER TABLE job ADD COLUMN has_steps INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE known RENAME TO key_index;
+    ALTER TABLE indexed RENAME TO key_index_mark;
+    ALTER TABLE untold RENAME TO outbox;
+    ALTER TABLE moment RENAME TO clock;
+    ALTER TABLE clock RENAME COLUMN sure_since TO trusted_since;
+    {_EXECUTION} {_SOURCE} {_KEPT_RECORD}
+    INSERT INTO execution {_EXECUTIONS_OF_7};
+    INSERT INTO source {_SOURCES_OF_7};
+    DROP TABLE input;
+    DROP TABLE pass;
+"""
+
+_VIEWS_OF_7 = f"""
+    CREATE TEMP VIEW clock AS SELECT time, wall, sure_since AS trusted_since FROM moment;
+    CREATE TEMP VIEW execution AS {_EXECUTIONS_OF_7};
+    CREATE TEMP VIEW source AS {_SOURCES_OF_7};
+    CREATE TEMP VIEW job AS SELECT *, NULL AS execution FROM main.job;
+    CREATE TEMP VIEW kept_record AS SELECT 0 AS job, x'' AS text WHERE false;
+"""  # noqa: S608 - constants
 
 
 def application(connection: sqlite3.Connection) -> int:
@@ -132,10 +171,24 @@ def version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def migrate(connection: sqlite3.Connection, to: int = VERSION) -> None:
-    """Bring the tables up to a version, each step in a transaction of its own. Raises sqlite3.Error."""
-    connection.create_function("hash_of", 2, hash_of, deterministic=True)
-    for number, step in enumerate(MIGRATIONS[version(connection) : to], start=version(connection) + 1):
-        connection.executescript(
-            f"BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION_ID}; {step} PRAGMA user_version = {number}; COMMIT;"
-        )
+def create(connection: sqlite3.Connection) -> None:
+    """Make the tables in an empty file, in one transaction. Raises sqlite3.Error."""
+    _execute(connection, _TABLES)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring a file of version 7 up to date, in one transaction. Raises sqlite3.Error, and leaves the file as it was."""
+    if version(connection) == OLDEST:
+        _execute(connection, _FROM_7)
+
+
+def show_as_current(connection: sqlite3.Connection) -> None:
+    """Let a reader of a file of version 7 see what it has as the tables of this version; change nothing on disk."""
+    if version(connection) == OLDEST:
+        connection.executescript(_VIEWS_OF_7)
+
+
+def _execute(connection: sqlite3.Connection, script: str) -> None:
+    connection.executescript(
+        f"BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION_ID}; {script} PRAGMA user_version = {VERSION}; COMMIT;"
+    )

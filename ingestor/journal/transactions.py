@@ -1,161 +1,158 @@
 """What the writer's thread does for one batch, inside its transactions."""
 
 import sqlite3
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
-from ingestor.journal import outbox, statements, unsettled
-from ingestor.journal.admission import judge, move
-from ingestor.journal.index import MERGE_AFTER, KeyIndex, hash_of
-from ingestor.journal.statements import ExecutionEnd, ExecutionStart
-from ingestor.journal.unsettled import Page
+from ingestor.journal import executions, jobs, unfinished
+from ingestor.journal.admission import decide_admission, transition
+from ingestor.journal.executions import ExecutionEnd
+from ingestor.journal.jobs import MERGE_AFTER, KeyIndex, hash_of
+from ingestor.model.admission import Admission, AdmissionStatus, JournalTime
 from ingestor.model.errors import JournalError
-from ingestor.model.journal_time import JournalTime
-from ingestor.model.outcome import Outcome, Result
-from ingestor.model.ports import Admission, AdmissionStatus, Unsettled
-from ingestor.model.record import Job
+from ingestor.model.ports import Changes
+from ingestor.model.record import Job, Outcome, Result
 from ingestor.policy.identity import Scope
 
-_MAY_END = frozenset({AdmissionStatus.AGAIN, AdmissionStatus.EXPIRED})
+_MAY_END = frozenset({AdmissionStatus.RESEND, AdmissionStatus.BEGUN, AdmissionStatus.EXPIRED})
 
 
-@dataclass(frozen=True, slots=True)
-class Admittance:
-    """Jobs that ask to be sent."""
+class BatchTransactions:
+    """One batch in the journal. Every method runs inside a transaction of the writer, on its thread.
 
-    jobs: Sequence[Job]
-    stamped: bool
-    now: JournalTime
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """Jobs that ended.
-
-    `told` is how many of this process's outcomes are told already; None where not even those of earlier ones are.
+    Attributes:
+        id: the row of the batch, once `enter` has run.
+        execution: the row of this execution, once `enter` has run.
+        acknowledged: up to which number the log has the outcomes. Any thread may raise it; the next change writes it.
     """
 
-    results: Sequence[Result]
-    now: JournalTime
-    told: int | None
-
-
-class Batch:
-    """One batch in the journal. Every method takes the calls of a group and answers each."""
-
     def __init__(self, scope: Scope, merge_after: int = MERGE_AFTER) -> None:
+        self.id = 0
+        self.execution = 0
+        self.acknowledged = 0
         self._scope = scope
         self._index = KeyIndex(merge_after)
-        self._id = 0
-        self._pass = 0
         self._found = 0  # the last row of earlier processes
         self._next = 0  # the next row of this one
-        self._in_hand: dict[str, int] = {}  # the rows of jobs that were admitted and have not ended
-        self._first = 0  # the number of this process's first outcome
-        self._settled = 0
+        self._in_flight: dict[str, int] = {}  # the rows of jobs that were admitted and have not ended
+        self._outcomes = 0  # the outbox number of the last outcome
+        self._deleted = 0  # up to which number the outbox is deleted
+        self._keeps_texts = False  # whether any text is kept: most batches have none to delete
 
-    def enter(self, connection: sqlite3.Connection, calls: Sequence[None]) -> list[JournalTime | None]:
-        """Find the batch, adding it where it is new; return the last moment witnessed. Comes before all else."""
-        self._id = statements.find_batch(connection, self._scope)
+    def enter(self, connection: sqlite3.Connection) -> JournalTime | None:
+        """Find the batch, or make it; return the last time that was recorded. Comes before all else."""
+        self.id = _find_batch(connection, self._scope)
+        self.execution = executions.add_execution(connection, self.id)
         self._next = self._index.open(connection)
         self._found = self._next - 1
-        self._first = outbox.next_number(connection, self._id)
-        return [statements.last_moment(connection)] * len(calls)
+        self._outcomes = unfinished.last_number(connection, self.id)
+        self._keeps_texts = unfinished.keeps_texts(connection)
+        return executions.last_time(connection)
 
-    def witness(self, connection: sqlite3.Connection, calls: Sequence[JournalTime]) -> list[None]:
-        """Remember how far time has come."""
-        statements.witness(connection, calls[-1])
-        return [None] * len(calls)
+    def record(self, connection: sqlite3.Connection, now: JournalTime) -> None:
+        """Record the time, and what the log has."""
+        executions.record_time(connection, now)
+        if (up_to := self.acknowledged) > self._deleted:
+            unfinished.delete_acknowledged(connection, self.id, up_to=up_to)
+            self._deleted = up_to
 
-    def admit(self, connection: sqlite3.Connection, calls: Sequence[Admittance]) -> list[list[Admission]]:
-        """Judge jobs and write what that changes: nothing, and nothing waits for the disk, where all are done."""
-        answers = [self._admit(connection, call) for call in calls]
-        if any(admission.status is not AdmissionStatus.DONE for answer in answers for admission in answer):
-            statements.witness(connection, calls[-1].now)
-        return answers
-
-    def _admit(self, connection: sqlite3.Connection, call: Admittance) -> list[Admission]:
-        hashes = [hash_of(self._id, job.key) for job in call.jobs]
-        rows = statements.find_rows(connection, self._id, call.jobs, hashes)
-        admissions = [judge(job, rows.get(job.key), stamped=call.stamped, now=call.now) for job in call.jobs]
+    def admit(
+        self, connection: sqlite3.Connection, offered: Sequence[Job], *, stamped: bool, now: JournalTime
+    ) -> list[Admission]:
+        """Decide about jobs and write what that changes. Where all are done, nothing is written."""
+        hashes = self._hashes(offered)
+        rows = jobs.find_rows(connection, self.id, offered, hashes, execution=self.execution)
+        admissions = [decide_admission(job, rows.get(job.key), stamped=stamped, now=now) for job in offered]
         again = [(it, rows[it.job.key]) for it in admissions if it.status in _MAY_END]
-        moves = [moved for admission, row in again if (moved := move(admission, row)) is not None]
-        statements.move(connection, moves, now=call.now.time)
-        if len(rows) < len(call.jobs):
-            new = [it for it in zip(call.jobs, hashes, strict=True) if it[0].key not in rows]
-            self._add(connection, new, call)
-        self._in_hand |= {admission.job.key: row.id for admission, row in again}
+        changes = [change for admission, row in again if (change := transition(admission, row)) is not None]
+        jobs.change_states(connection, changes, execution=self.execution, now=now.time)
+        self._in_flight |= {admission.job.key: row.id for admission, row in again}
+        if len(rows) < len(offered):
+            new = [it for it in zip(offered, hashes, strict=True) if it[0].key not in rows]
+            self._add(connection, new, stamped=stamped, now=now.time)
+        if any(admission.status is not AdmissionStatus.DONE for admission in admissions):
+            executions.record_time(connection, now)
         return admissions
 
-    def _add(self, connection: sqlite3.Connection, new: Sequence[tuple[Job, int]], call: Admittance) -> None:
+    def _add(
+        self, connection: sqlite3.Connection, new: Sequence[tuple[Job, int]], *, stamped: bool, now: float
+    ) -> None:
         """Write the intents of jobs never seen, each with the hash of its key."""
-        jobs, numbers = [job for job, _ in new], range(self._next, self._next + len(new))
-        statements.add_intents(connection, self._id, jobs, first=self._next, stamped=call.stamped, now=call.now.time)
+        added, numbers = [job for job, _ in new], range(self._next, self._next + len(new))
+        jobs.add_intents(
+            connection, self.id, added, first=self._next, stamped=stamped, execution=self.execution, now=now
+        )
         self._index.add(connection, [(hash_, number) for (_, hash_), number in zip(new, numbers, strict=True)])
-        self._in_hand |= zip((job.key for job in jobs), numbers, strict=True)
+        self._in_flight |= zip((job.key for job in added), numbers, strict=True)
         self._next += len(new)
 
-    def settle(self, connection: sqlite3.Connection, calls: Sequence[Settlement]) -> list[None]:
-        """Write how jobs ended. Raises JournalError where one was never admitted."""
-        statements.witness(connection, calls[-1].now)
-        results = [result for call in calls for result in call.results]
-        numbers = self._leave_hand(connection, [result.job.key for result in results])
-        if missing := numbers.count(None):
+    def commit(self, connection: sqlite3.Connection, changes: Changes, now: JournalTime) -> int:
+        """Write changes; return the outbox number of the last outcome. Raises JournalError for a job never admitted."""
+        if changes.begun:
+            numbers = self._rows_of(connection, [job for job, _ in changes.begun])
+            run_ids = (run_id for _, run_id in changes.begun)
+            jobs.begin_runs(connection, list(zip(numbers, run_ids, strict=True)), now=now.time)
+        if changes.results:
+            self._end(connection, changes.results, now.time)
+        if changes.checkpoints:
+            executions.write_checkpoints(connection, self.id, self.execution, changes.checkpoints)
+        self.record(connection, now)
+        return self._outcomes
+
+    def _end(self, connection: sqlite3.Connection, results: Sequence[Result], now: float) -> None:
+        done = [result.job for result in results]
+        ended = list(zip(self._rows_of(connection, done), results, strict=True))
+        self._leave(done)
+        jobs.end_jobs(connection, ended, execution=self.execution, now=now)
+        if self._keeps_texts:
+            unfinished.drop_texts(connection, ended)
+        self._keeps_texts |= unfinished.keep_texts(connection, ended)
+        unfinished.note_outcomes(connection, self.id, ended, after=self._outcomes)
+        self._outcomes += len(results)
+
+    def conclude(self, connection: sqlite3.Connection, results: Sequence[Result], now: JournalTime) -> int:
+        """Write the outcomes of jobs that were looked up: those that have no run get a new token."""
+        last = self.commit(connection, Changes(results), now)
+        absent = [result.job for result in results if result.outcome is Outcome.FAILED]
+        unfinished.renew_tokens(connection, self._scope, self._find_rows(connection, absent).values())
+        return last
+
+    def release(self, connection: sqlite3.Connection, unsent: Sequence[Job]) -> None:
+        """Take back the intents of jobs."""
+        numbers = list(self._find_rows(connection, unsent).values())
+        self._leave(unsent)
+        jobs.release(connection, numbers, execution=self.execution, after=self._found)
+
+    def finish_execution(self, connection: sqlite3.Connection, end: ExecutionEnd, now: JournalTime) -> None:
+        """Write how the execution ended."""
+        executions.finish(connection, self.id, self.execution, end)
+        self.record(connection, now)
+
+    def _rows_of(self, connection: sqlite3.Connection, ended: Sequence[Job]) -> list[int]:
+        """Return the row of each job. Raises JournalError where one has none."""
+        rows = self._find_rows(connection, ended)
+        if missing := sum(job.key not in rows for job in ended):
             raise JournalError(f"The journal misses the intents of {missing} jobs that were sent.")
-        ended = [(number, result) for number, result in zip(numbers, results, strict=True) if number is not None]
-        statements.settle(connection, ended, now=calls[-1].now.time)
-        self._forget(connection, calls[-1].told)
-        outbox.add(connection, self._id, ended, first=self._first + self._settled)
-        self._settled += len(results)
-        return [None] * len(calls)
+        return [rows[job.key] for job in ended]
 
-    def _leave_hand(self, connection: sqlite3.Connection, keys: Sequence[str]) -> list[int | None]:
-        """Return the row of each key, None where there is none."""
-        others = [key for key in keys if key not in self._in_hand]
-        numbers = self._in_hand | statements.find_ids(connection, self._id, others) if others else self._in_hand
-        found = [numbers.get(key) for key in keys]
-        for key in keys:
-            self._in_hand.pop(key, None)
-        return found
+    def _find_rows(self, connection: sqlite3.Connection, known: Sequence[Job]) -> dict[str, int]:
+        """Return the rows of jobs, by key; a job that has none is left out."""
+        rows = {job.key: self._in_flight[job.key] for job in known if job.key in self._in_flight}
+        if others := [job for job in known if job.key not in rows]:
+            found = jobs.find_rows(connection, self.id, others, self._hashes(others), execution=self.execution)
+            rows |= {key: row.id for key, row in found.items()}
+        return rows
 
-    def count_unsettled(self, connection: sqlite3.Connection, calls: Sequence[None]) -> list[int]:
-        """Count the jobs whose end is not known."""
-        return [unsettled.count(connection, self._id) for _ in calls]
+    def _leave(self, gone: Iterable[Job]) -> None:
+        for job in gone:
+            self._in_flight.pop(job.key, None)
 
-    def unsettled(self, connection: sqlite3.Connection, calls: Sequence[Page]) -> list[list[Unsettled]]:
-        """Find jobs whose end is not known."""
-        return [unsettled.find(connection, self._id, page) for page in calls]
+    def _hashes(self, of: Iterable[Job]) -> list[int]:
+        return [hash_of(self.id, job.key) for job in of]
 
-    def conclude(self, connection: sqlite3.Connection, calls: Sequence[Settlement]) -> list[None]:
-        """Write what became of jobs that were looked for: those that have no run get a new token."""
-        self.settle(connection, calls)
-        absent = [result.job.key for call in calls for result in call.results if result.outcome is Outcome.FAILED]
-        unsettled.renew(connection, self._scope, list(statements.find_ids(connection, self._id, absent).values()))
-        return [None] * len(calls)
 
-    def untold(self, connection: sqlite3.Connection, calls: Sequence[None]) -> list[list[Result]]:
-        """Find the outcomes that may not be told yet."""
-        return [outbox.find(connection, self._id) for _ in calls]
-
-    def _forget(self, connection: sqlite3.Connection, told: int | None) -> None:
-        if told is not None:
-            outbox.forget(connection, self._id, before=self._first + told)
-
-    def release(self, connection: sqlite3.Connection, calls: Sequence[Sequence[str]]) -> list[None]:
-        """Take back the intents of these keys."""
-        numbers = self._leave_hand(connection, [key for call in calls for key in call])
-        statements.release(connection, [number for number in numbers if number is not None], after=self._found)
-        return [None] * len(calls)
-
-    def start_execution(self, connection: sqlite3.Connection, calls: Sequence[ExecutionStart]) -> list[None]:
-        """Write that a pass begins."""
-        for beginning in calls:
-            self._pass = statements.start_execution(connection, self._id, beginning)
-        return [None] * len(calls)
-
-    def finish_execution(self, connection: sqlite3.Connection, calls: Sequence[ExecutionEnd]) -> list[None]:
-        """Write how the pass ended."""
-        for ending in calls:
-            statements.finish_execution(connection, self._pass, ending)
-            self._forget(connection, ending.told)
-        return [None] * len(calls)
+def _find_batch(connection: sqlite3.Connection, scope: Scope) -> int:
+    """Return the id of a batch, which is made where it is new."""
+    names = (scope.platform, scope.workspace, scope.batch)
+    connection.execute("INSERT OR IGNORE INTO batch (platform, workspace, name) VALUES (?, ?, ?)", names)
+    found = connection.execute("SELECT id FROM batch WHERE (platform, workspace, name) = (?, ?, ?)", names)
+    return int(found.fetchone()[0])

@@ -1,4 +1,4 @@
-"""The one thread that writes: takes what waits, commits it as one transaction, and only then answers."""
+"""The one thread that writes: it takes what waits, commits it as one transaction, and then returns the answers."""
 
 import asyncio
 import sqlite3
@@ -6,25 +6,20 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from ingestor.journal.database import explain, open_owned
 from ingestor.model.errors import JournalError
 
-Item = TypeVar("Item")
+Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
-
-Work = Callable[[sqlite3.Connection, Sequence[Item]], Sequence[Answer]]
-"""Does what is asked inside a transaction: one answer to each item, in order."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Call:
-    work: Work[object, object]
-    item: object
+    work: Callable[[sqlite3.Connection], object]
     answer: asyncio.Future[object]
 
 
@@ -32,18 +27,17 @@ class Writer:
     """Owns the journal's connection. Made and used on one event loop.
 
     Calls that wait while a transaction is committed share the next one: the busier, the larger the groups. Where one
-    fails, every call of its group and every later one raises JournalError, since nobody can say what is on disk.
+    fails, every call of its group and every later one raises JournalError, because it is not known what is on disk.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._loop = asyncio.get_running_loop()
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()
-        self._dead: JournalError | None = None
         self._closing = False
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._ended: asyncio.Future[None] = self._loop.create_future()
-        # A daemon, so that a process that leaves at once is not held up: what is committed is on disk.
+        # A daemon, so that it does not hold up a process that leaves at once: what is committed is on disk.
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
 
     async def open(self) -> None:
@@ -51,15 +45,19 @@ class Writer:
         self._thread.start()
         await asyncio.shield(self._opened)
 
-    async def do(self, work: Work[Item, Answer], item: Item) -> Answer:
-        """Return the answer of `work` to `item` once its transaction is on disk. Raises JournalError.
+    async def do(
+        self,
+        work: Callable[Concatenate[sqlite3.Connection, Arguments], Answer],
+        *arguments: Arguments.args,
+        **options: Arguments.kwargs,
+    ) -> Answer:
+        """Return what `work` returns once its transaction is on disk. Raises JournalError.
 
-        Calls of the same `work` that follow each other are handed to it together. Cancelling the caller does not
-        undo its call.
+        Cancelling the caller does not undo its call.
         """
         if self._closing:
             raise JournalError(f"The journal {self._path} is closed.")
-        call = _Call(cast("Work[object, object]", work), item, self._loop.create_future())
+        call = _Call(lambda connection: work(connection, *arguments, **options), self._loop.create_future())
         self._calls.put(call)
         return cast("Answer", await call.answer)
 
@@ -73,28 +71,25 @@ class Writer:
         try:
             connection = open_owned(self._path)
         except JournalError as error:
-            self._tell(_fail, [self._opened], error)
+            self._answer([self._opened], error)
         else:
-            self._tell(_resolve, [self._opened], [None])
+            self._answer([self._opened], [None])
             with closing(connection):
                 self._serve(connection)
         finally:
-            self._tell(_resolve, [self._ended], [None])
+            self._answer([self._ended], [None])
 
     def _serve(self, connection: sqlite3.Connection) -> None:
-        files = _Files(self._path)
+        files, dead = _Files(self._path), None
         for group in self._groups():
+            answers: list[object] = []
             try:
-                if self._dead is None:
+                if dead is None:
                     answers = _commit(connection, group)
                     files.check()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the callers wait for an answer
-                self._dead = explain(error, self._path)
-            futures = [call.answer for call in group]
-            if self._dead is None:
-                self._tell(_resolve, futures, answers)
-            else:
-                self._tell(_fail, futures, self._dead)
+            except Exception as error:  # noqa: BLE001 - the callers wait for an answer, whatever it is
+                dead = explain(error, self._path)
+            self._answer([call.answer for call in group], answers if dead is None else dead)
 
     def _groups(self) -> Iterator[list[_Call]]:
         """Yield all that waits, each time there is something; ends after the group that holds the closing None."""
@@ -109,13 +104,13 @@ class Writer:
             if group:
                 yield group
 
-    def _tell(self, tell: Callable[..., None], *arguments: object) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody listens any more
-            self._loop.call_soon_threadsafe(tell, *arguments)
+    def _answer(self, futures: Sequence[asyncio.Future[Any]], answers: Sequence[object] | JournalError) -> None:
+        with suppress(RuntimeError):  # the loop is closed: no caller is left
+            self._loop.call_soon_threadsafe(_resolve, futures, answers)
 
 
 class _Files:
-    """The journal's files: one that is moved or deleted while it is open takes its writes to nowhere."""
+    """The journal's files: writes to one that was renamed or deleted while it is open are lost."""
 
     def __init__(self, path: Path) -> None:
         self._paths = (path, path.with_name(f"{path.name}-wal"))
@@ -133,20 +128,17 @@ class _Files:
 def _commit(connection: sqlite3.Connection, group: Sequence[_Call]) -> list[object]:
     """Do all calls in one transaction; return their answers once it is on disk."""
     connection.execute("BEGIN IMMEDIATE")
-    answers: list[object] = []
-    for work, calls in groupby(group, key=lambda call: call.work):
-        answers += work(connection, [call.item for call in calls])
+    answers = [call.work(connection) for call in group]
     connection.execute("COMMIT")
     return answers
 
 
-def _resolve(futures: Sequence[asyncio.Future[object]], answers: Sequence[object]) -> None:
-    for future, answer in zip(futures, answers, strict=True):
-        if not future.done():
-            future.set_result(answer)
-
-
-def _fail(futures: Sequence[asyncio.Future[object]], error: JournalError) -> None:
-    for future in futures:
-        if not future.done():
-            future.set_exception(JournalError(str(error)))
+def _resolve(futures: Sequence[asyncio.Future[Any]], answers: Sequence[object] | JournalError) -> None:
+    """Give each caller that still waits its answer, or an error of its own."""
+    for place, future in enumerate(futures):
+        if future.done():
+            continue
+        if isinstance(answers, JournalError):
+            future.set_exception(type(answers)(str(answers)))
+        else:
+            future.set_result(answers[place])

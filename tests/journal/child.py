@@ -1,4 +1,4 @@
-"""Processes that tests start and kill. Each line on stdout is something the journal said was durable."""
+"""Processes that tests start and kill. Each line on stdout is something that the journal reported as durable."""
 
 import asyncio
 import resource
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ingestor.journal.lock import StateDirectory
 from ingestor.model.errors import JournalError
+from ingestor.model.ports import Changes
 from tests.journal.support import created, opened
 from tests.support.records import job, jobs
 
@@ -25,7 +26,7 @@ def hold(path: Path) -> None:
 
 
 async def write(path: Path, start: int) -> None:
-    """Admit and settle jobs past number `start` without end, several callers at once."""
+    """Admit jobs past number `start` and end them, without end, several callers at once."""
     async with opened(path) as journal:
         numbers = count(start + 1)
 
@@ -35,7 +36,7 @@ async def write(path: Path, start: int) -> None:
                 (admission,) = await journal.admit([mine], stamped=True)
                 say(f"{admission.status} {mine.key}")
                 if number % 7:
-                    await journal.settle([created(mine)])
+                    await journal.commit(Changes([created(mine)]))
                     say(f"created {mine.key}")
 
         await asyncio.gather(*(deliver() for _ in range(8)))
@@ -57,7 +58,7 @@ async def fill(path: Path, _: int) -> None:
             say(" ".join(job.key for job in mine))
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         try:
-            await journal.settle([created(job(1))])
+            await journal.commit(Changes([created(job(1))]))
         except JournalError as error:
             say(f"error {error}")
 

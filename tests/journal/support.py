@@ -6,49 +6,64 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from ingestor.app.clock import SteadyClock
-from ingestor.journal.index import MERGE_AFTER
+from ingestor.journal.jobs import MERGE_AFTER
 from ingestor.journal.journal import WATCH_EVERY, SqliteJournal
 from ingestor.journal.lock import StateDirectory
-from ingestor.model.outcome import Outcome, Result
-from ingestor.model.record import Job
+from ingestor.model.admission import JournalTime
+from ingestor.model.record import Job, Outcome, Result
+from ingestor.policy.expiry import moved_on, resumed
 from tests.support.records import SCOPE
 
 ROOT = Path(__file__).parents[2]
 HOUR = 3600.0
 
 
-class HandClock(SteadyClock):
-    """Clocks that stand still until they are moved: the wall clock, `time`, alone, or both by `work`."""
+class ManualClock:
+    """The port Timekeeper over clocks that stand still until a test moves them.
+
+    `time` is the wall clock. Setting it moves the wall clock alone; `work` moves the monotonic clock too.
+    """
 
     def __init__(self, time: float = 1_700_000_000.0) -> None:
-        super().__init__(lambda: self.time, lambda: self._worked)
         self.time = time
         self._worked = 0.0
+        self._known = JournalTime(time, time)
 
     def work(self, seconds: float) -> None:
         self.time += seconds
         self._worked += seconds
 
-    def now(self) -> float:
-        return self.time
+    def now(self) -> JournalTime:
+        self._known = moved_on(self._known, self.time, self._worked)
+        self._worked = 0.0
+        return self._known
+
+    def resume(self, last: JournalTime) -> None:
+        self._known = resumed(last, self.time)
+        self._worked = 0.0
 
 
 @asynccontextmanager
 async def opened(
     path: Path,
-    clock: HandClock | None = None,
+    clock: ManualClock | None = None,
     merge_after: int = MERGE_AFTER,
     watch_every: float = WATCH_EVERY,
 ) -> AsyncIterator[SqliteJournal]:
     """Own the state directory and open its journal, as one process does."""
     with StateDirectory.open(path) as state:
-        async with SqliteJournal.open(state, SCOPE, clock or HandClock(), merge_after, watch_every) as journal:
+        async with SqliteJournal.open(state, SCOPE, clock or ManualClock(), merge_after, watch_every) as journal:
             yield journal
 
 
 def created(job: Job, *, attempts: int = 1) -> Result:
     return Result(job=job, outcome=Outcome.CREATED, attempts=attempts, run_id=f"run of {job.key}", http_status=200)
+
+
+def partial(job: Job) -> Result:
+    return Result(
+        job=job, outcome=Outcome.PARTIAL, attempts=2, run_id=f"run of {job.key}", error_code="InvalidParameter"
+    )
 
 
 def failed(job: Job) -> Result:
@@ -65,6 +80,11 @@ def failed(job: Job) -> Result:
 
 def unresolved(job: Job) -> Result:
     return Result(job=job, outcome=Outcome.UNRESOLVED, attempts=3, error_code="timeout", error_message="no answer")
+
+
+def absent(job: Job) -> Result:
+    """Return what `reconcile` finds where a job has no run for certain."""
+    return Result(job=job, outcome=Outcome.FAILED, attempts=0, error_code="NotCreated")
 
 
 def child(what: str, path: Path, start: int = 0) -> subprocess.Popen[str]:

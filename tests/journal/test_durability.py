@@ -1,4 +1,4 @@
-"""What is said to be on disk is there: after kills, on full disks, in damaged and foreign files."""
+"""What the journal reports as durable is on disk: after kills, on full disks, in damaged and foreign files."""
 
 import asyncio
 import hashlib
@@ -16,49 +16,53 @@ from ingestor.journal import schema
 from ingestor.journal.database import open_owned
 from ingestor.journal.reader import ResultRow, results, status
 from ingestor.journal.schema import State
-from ingestor.model.errors import JournalError
-from ingestor.model.ports import AdmissionStatus
-from tests.journal.support import child, commits, created, opened
+from ingestor.model.admission import AdmissionStatus
+from ingestor.model.errors import ExitCode, JournalError, JournalVersionError
+from ingestor.model.ports import Changes
+from ingestor.model.sources import Checkpoint, Source
+from tests.journal.support import child, commits, created, failed, opened
 from tests.support.records import job, jobs
+
+FILE = Source("runs.jsonl", "/history/runs.jsonl")
 
 
 def rows(path: Path) -> dict[str, ResultRow]:
     return {row.job_id: row for row in results(path)}
 
 
-async def test_after_a_kill_everything_said_to_be_durable_is_there_and_whole(tmp_path: Path) -> None:
-    said: dict[str, State] = {}
+async def test_after_a_kill_everything_reported_as_durable_is_there_and_complete(tmp_path: Path) -> None:
+    reported: dict[str, State] = {}
     for start in range(1000, 40_000, 6000):
         with child("write", tmp_path, start) as writer:
             assert writer.stdout is not None
             for _ in range(start // 100):
-                note(said, writer.stdout.readline())
+                note(reported, writer.stdout.readline())
             writer.kill()
             for line in writer.stdout.read().splitlines(keepends=True):
-                note(said, line)
+                note(reported, line)
         found = rows(tmp_path)
-        for key, state in said.items():
+        for key, state in reported.items():
             assert found[key].outcome in {state, State.CREATED}, f"{key} was {state}"
         for key, row in found.items():
             assert row.retry_token == job(int(key.removeprefix("job-"))).token
             assert (row.run_id == f"run of {key}") is (row.outcome is State.CREATED)
-    assert len(said) > 5
+    assert len(reported) > 5
 
 
-def note(said: dict[str, State], line: str) -> None:
-    """Remember what the journal said; a line that the kill tore was not said."""
+def note(reported: dict[str, State], line: str) -> None:
+    """Remember what the journal reported; a line that the kill tore was not reported."""
     if line.endswith("\n"):
         word, key = line.split()
-        said[key] = State.PENDING if word == "new" else State(word)
+        reported[key] = State.PENDING if word == "new" else State(word)
 
 
-async def test_a_full_disk_stops_the_journal_and_costs_nothing_that_was_said(tmp_path: Path) -> None:
+async def test_a_full_disk_stops_the_journal_and_loses_nothing_that_was_reported(tmp_path: Path) -> None:
     with child("fill", tmp_path) as writer:
-        *said, first, second = writer.communicate()[0].splitlines()
+        *reported, first, second = writer.communicate()[0].splitlines()
     assert first.startswith(f"error The journal {tmp_path / 'journal.db'} can't be used: ")
     assert "run the same command again" in first
-    assert second == first, "a journal that failed once is never believed again, even if there is room"
-    durable = [key for line in said for key in line.split()]
+    assert second == first, "a journal that failed once fails again, even if there is room"
+    durable = [key for line in reported for key in line.split()]
     assert len(durable) >= 30
     assert list(rows(tmp_path)) == durable
     assert {row.outcome for row in results(tmp_path)} == {State.PENDING}, "what failed is not written later either"
@@ -72,7 +76,7 @@ def test_commits_are_synced_to_disk(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("end", [os.unlink, lambda path: path.rename(path.with_name("moved"))])
-async def test_a_journal_that_vanishes_is_noticed_before_anything_is_believed(
+async def test_a_journal_that_vanishes_is_noticed_before_anything_is_reported_as_durable(
     tmp_path: Path, end: Callable[[Path], None]
 ) -> None:
     async with opened(tmp_path) as journal:
@@ -92,7 +96,7 @@ async def test_a_journal_that_is_replaced_is_noticed(tmp_path: Path) -> None:
 
 
 def text(path: Path) -> None:
-    path.write_text("these are my notes, and they are long enough for a header of SQLite\n" * 20)
+    path.write_text("these are some notes, and they are long enough for a header of SQLite\n" * 20)
 
 
 def another_database(path: Path) -> None:
@@ -108,10 +112,17 @@ def directory(path: Path) -> None:
     path.mkdir()
 
 
-def newer(path: Path) -> None:
-    open_owned(path).close()
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
+def of_version(version: int) -> Callable[[Path], None]:
+    def make(path: Path) -> None:
+        open_owned(path).close()
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute(f"PRAGMA user_version = {version}")
+
+    return make
+
+
+newer = of_version(schema.VERSION + 1)
+older = of_version(schema.OLDEST - 1)
 
 
 def lost(path: Path) -> None:
@@ -122,17 +133,21 @@ unusable = pytest.mark.parametrize(
     ("spoil", "message"),
     [
         (text, "not a database. It is damaged. Put a copy of it in its place"),
-        (another_database, "is no journal of ingestor"),
+        (another_database, "is not a journal of ingestor"),
         (empty, "is empty. It is damaged"),
-        (directory, "unable to open database file. Look at the permissions"),
-        (newer, "Use the newer ingestor that wrote it"),
+        (directory, "unable to open database file. Check the permissions"),
+        (newer, "has version 9, and this ingestor can use no version later than 8. Use the newer ingestor"),
+        (
+            older,
+            "has version 6, and this ingestor can use no version older than 7. Finish its batches with the ingestor",
+        ),
         (lost, "is missing, but journal.db-wal is there"),
     ],
 )
 
 
 @unusable
-async def test_a_file_that_is_no_usable_journal_is_refused_and_left_alone(
+async def test_a_file_that_is_not_a_usable_journal_is_refused_and_left_alone(
     tmp_path: Path, spoil: Callable[[Path], None], message: str
 ) -> None:
     spoil(tmp_path / "journal.db")
@@ -145,11 +160,22 @@ async def test_a_file_that_is_no_usable_journal_is_refused_and_left_alone(
     assert snapshot(tmp_path) == before
 
 
+@pytest.mark.parametrize("version", [*range(1, schema.OLDEST), schema.VERSION + 1, 99])
+async def test_a_version_that_this_program_cannot_use_is_an_error_of_usage(tmp_path: Path, version: int) -> None:
+    of_version(version)(tmp_path / "journal.db")
+    with pytest.raises(JournalVersionError, match=f"has version {version},") as refusal:
+        async with opened(tmp_path):
+            pass
+    assert refusal.value.exit_code is ExitCode.USAGE
+    with pytest.raises(JournalVersionError, match=f"has version {version},"):
+        status(tmp_path, now=0)
+
+
 def snapshot(path: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in path.iterdir() if file.is_file() and file.name != "lock"}
 
 
-@pytest.mark.parametrize("spoil", [text, another_database, empty, directory, newer])
+@pytest.mark.parametrize("spoil", [text, another_database, empty, directory, newer, older])
 def test_readers_refuse_the_same_files(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
     spoil(tmp_path / "journal.db")
     for read in (lambda: status(tmp_path, now=0), lambda: list(results(tmp_path))):
@@ -157,7 +183,7 @@ def test_readers_refuse_the_same_files(tmp_path: Path, spoil: Callable[[Path], N
             read()
 
 
-async def test_damage_met_on_the_way_stops_the_journal(tmp_path: Path) -> None:
+async def test_damage_that_is_found_later_stops_the_journal(tmp_path: Path) -> None:
     async with opened(tmp_path) as journal:
         await journal.admit(jobs(500), stamped=True)
     size = (tmp_path / "journal.db").stat().st_size
@@ -169,18 +195,18 @@ async def test_damage_met_on_the_way_stops_the_journal(tmp_path: Path) -> None:
             await journal.admit(jobs(500), stamped=True)
 
 
-async def test_a_half_made_journal_of_a_killed_process_is_made_anew(tmp_path: Path) -> None:
+async def test_a_journal_that_a_killed_process_had_half_made_is_made_again(tmp_path: Path) -> None:
     (tmp_path / "journal.new").write_bytes(b"SQLite format 3\0 and then the power went")
     async with opened(tmp_path) as journal:
         await journal.admit([job(1)], stamped=True)
     assert list(rows(tmp_path)) == ["job-1"]
 
 
-async def test_calls_that_come_together_share_few_commits(tmp_path: Path) -> None:
+async def test_calls_at_the_same_time_share_few_commits(tmp_path: Path) -> None:
     async with opened(tmp_path) as journal:
         await journal.admit(jobs(500), stamped=True)
         before = commits(tmp_path)
-        await asyncio.gather(*(journal.settle([created(job)]) for job in jobs(500)))
+        await asyncio.gather(*(journal.commit(Changes([created(job)])) for job in jobs(500)))
         assert 1 <= commits(tmp_path) - before <= 20
     assert {row.outcome for row in results(tmp_path)} == {State.CREATED}
 
@@ -195,7 +221,7 @@ async def test_one_call_is_one_commit(tmp_path: Path) -> None:
 async def test_jobs_that_are_done_wait_for_no_commit(tmp_path: Path) -> None:
     async with opened(tmp_path) as journal:
         await journal.admit(jobs(3), stamped=True)
-        await journal.settle([created(job) for job in jobs(3)])
+        await journal.commit(Changes([created(job) for job in jobs(3)]))
         before = commits(tmp_path)
         admissions = await journal.admit(jobs(3), stamped=True)
         assert [admission.status for admission in admissions] == [AdmissionStatus.DONE] * 3
@@ -204,10 +230,33 @@ async def test_jobs_that_are_done_wait_for_no_commit(tmp_path: Path) -> None:
         assert commits(tmp_path) == before + 1
 
 
+async def test_finished_records_that_an_earlier_execution_left_wait_for_no_commit(tmp_path: Path) -> None:
+    async with opened(tmp_path) as journal:
+        await journal.admit(jobs(300), stamped=True)
+        await journal.commit(Changes([failed(job(1)), *map(created, jobs(300)[1:])]))
+    async with opened(tmp_path) as journal:
+        before = commits(tmp_path)
+        admissions = await journal.admit(jobs(300)[1:], stamped=True)
+        assert [(it.status, it.is_recent) for it in admissions] == [(AdmissionStatus.DONE, False)] * 299
+        assert commits(tmp_path) == before
+
+
+async def test_outcomes_texts_run_ids_checkpoints_and_outbox_share_one_commit(tmp_path: Path) -> None:
+    async with opened(tmp_path) as journal:
+        await journal.start_execution(checkpoints=[Checkpoint(FILE)])
+        await journal.admit(jobs(900), stamped=True)
+        before = commits(tmp_path)
+        journal.acknowledge(0)
+        results_of_all = [failed(job(1)), *map(created, jobs(800)[1:])]
+        begun = [(one, f"run of {one.key}") for one in jobs(900)[800:]]
+        await journal.commit(Changes(results_of_all, begun, [Checkpoint(FILE, "[800]")]))
+        assert commits(tmp_path) - before == 1
+
+
 async def test_a_group_fails_as_a_whole(tmp_path: Path) -> None:
     async with opened(tmp_path) as journal:
         answers = await asyncio.gather(
-            journal.admit([job(1)], stamped=True), journal.settle([created(job(2))]), return_exceptions=True
+            journal.admit([job(1)], stamped=True), journal.commit(Changes([created(job(2))])), return_exceptions=True
         )
     assert [str(answer) for answer in answers] == ["The journal misses the intents of 1 jobs that were sent."] * 2
     assert rows(tmp_path) == {}
@@ -216,15 +265,15 @@ async def test_a_group_fails_as_a_whole(tmp_path: Path) -> None:
 async def test_a_cancelled_caller_does_not_undo_its_call(tmp_path: Path) -> None:
     async with opened(tmp_path) as journal:
         await journal.admit([job(1)], stamped=True)
-        settling = asyncio.create_task(journal.settle([created(job(1))]))
+        ending = asyncio.create_task(journal.commit(Changes([created(job(1))])))
         await asyncio.sleep(0)
-        settling.cancel()
+        ending.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await settling
+            await ending
     assert rows(tmp_path)["job-1"].outcome is State.CREATED
 
 
-async def test_what_waits_when_the_journal_closes_is_still_written(tmp_path: Path) -> None:
+async def test_a_call_that_waits_when_the_journal_closes_is_still_written(tmp_path: Path) -> None:
     async with opened(tmp_path) as journal:
         admitting = asyncio.create_task(journal.admit([job(1)], stamped=True))
         await asyncio.sleep(0)
@@ -232,7 +281,7 @@ async def test_what_waits_when_the_journal_closes_is_still_written(tmp_path: Pat
     assert list(rows(tmp_path)) == ["job-1"]
 
 
-async def test_a_closed_journal_says_so_and_leaves_no_thread_behind(tmp_path: Path) -> None:
+async def test_a_closed_journal_raises_and_leaves_no_thread_behind(tmp_path: Path) -> None:
     async with opened(tmp_path) as journal:
         assert "journal" in {thread.name for thread in threading.enumerate()}
     with pytest.raises(JournalError, match="is closed"):
@@ -248,6 +297,6 @@ async def test_the_write_ahead_log_stays_small(tmp_path: Path) -> None:
     async with opened(tmp_path) as journal:
         for start in range(0, len(many), 500):
             await journal.admit(many[start : start + 500], stamped=True)
-            await journal.settle([created(job) for job in many[start : start + 500]])
+            await journal.commit(Changes([created(job) for job in many[start : start + 500]]))
         checkpoint_at, group = 4000 * 4096, 500 * 4096
         assert (tmp_path / "journal.db-wal").stat().st_size < checkpoint_at + group

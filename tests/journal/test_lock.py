@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestor.journal.filesystem import network_filesystem
-from ingestor.journal.lock import StateDirectory
+from ingestor.journal.lock import StateDirectory, network_filesystem
 from ingestor.model.errors import ExitCode, JournalError, StateInUseError
 from tests.journal.support import child, opened
 from tests.support.records import job
@@ -19,7 +18,7 @@ MOUNTS = r"""
 """
 
 
-def test_a_second_owner_is_told_who_holds_the_directory(tmp_path: Path) -> None:
+def test_the_error_for_a_second_owner_names_the_holder_of_the_directory(tmp_path: Path) -> None:
     with child("hold", tmp_path / "state") as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
@@ -37,7 +36,7 @@ def test_the_lock_of_a_killed_process_does_not_block(tmp_path: Path) -> None:
     StateDirectory.open(tmp_path / "state").close()
 
 
-def test_a_closed_directory_can_be_taken_again(tmp_path: Path) -> None:
+def test_a_closed_directory_can_be_opened_again(tmp_path: Path) -> None:
     first = StateDirectory.open(tmp_path / "state")
     with pytest.raises(StateInUseError):
         StateDirectory.open(tmp_path / "state")

@@ -9,54 +9,65 @@ import pytest
 
 from ingestor.journal.journal import SqliteJournal
 from ingestor.journal.lock import StateDirectory
-from ingestor.journal.reader import Execution, ResultRow, Waiting, results, status
+from ingestor.journal.reader import (
+    Execution,
+    ResultRow,
+    Waiting,
+    batch_names,
+    batches_of_target,
+    is_rehearsal,
+    results,
+    status,
+)
 from ingestor.journal.schema import State
 from ingestor.model.errors import UsageError
-from tests.journal.support import HOUR, HandClock, child, created, failed, opened, unresolved
+from ingestor.model.ports import Changes
+from ingestor.model.record import Job, Result
+from tests.journal.support import HOUR, ManualClock, child, created, failed, opened, partial, unresolved
 from tests.support.records import SCOPE, job, jobs
 
 
 async def one_of_each(path: Path, batch: str = "default") -> None:
     with StateDirectory.open(path) as state:
-        async with SqliteJournal.open(state, replace(SCOPE, batch=batch), clock := HandClock()) as journal:
+        async with SqliteJournal.open(state, replace(SCOPE, batch=batch), clock := ManualClock()) as journal:
             await journal.start_execution()
             await journal.admit(jobs(3), stamped=True)
             clock.time += HOUR
-            await journal.admit([job(4)], stamped=True)
-            await journal.settle([created(job(1)), failed(job(2)), unresolved(job(3))])
-            await journal.finish_execution({"created": 1, "rejected": 7}, left=1, exit_code=3)
+            await journal.admit([job(4), job(5)], stamped=True)
+            await journal.commit(Changes([created(job(1)), failed(job(2)), unresolved(job(3)), partial(job(5))]))
+            await journal.finish_execution({"created": 1, "rejected": 7}, already_done=2, left=1, exit_code=3)
 
 
-async def test_status_counts_every_state_and_names_the_oldest_open_job_and_the_last_pass(tmp_path: Path) -> None:
+async def test_status_counts_every_state_and_names_the_oldest_open_job_and_the_last_execution(tmp_path: Path) -> None:
     await one_of_each(tmp_path)
-    start = HandClock().time
+    start = ManualClock().time
     report = status(tmp_path, now=start + 2 * HOUR)
     assert report.path == tmp_path / "journal.db"
     (batch,) = report.batches
     assert batch.scope == SCOPE
-    assert batch.counts == {State.PENDING: 1, State.CREATED: 1, State.FAILED: 1, State.UNRESOLVED: 1}
+    assert batch.counts == dict.fromkeys(State, 1)
     assert batch.oldest == Waiting("job-3", State.UNRESOLVED, start, 2 * HOUR)
-    assert batch.last_execution == Execution(start, start + HOUR, 3, {"created": 1, "rejected": 7}, 1)
+    assert batch.last_execution == Execution(start, start + HOUR, 3, {"created": 1, "rejected": 7}, 2, 1)
 
 
-async def test_status_tells_batches_apart(tmp_path: Path) -> None:
+async def test_status_shows_each_batch_by_itself(tmp_path: Path) -> None:
     await one_of_each(tmp_path, "second")
     async with opened(tmp_path) as journal:
         await journal.admit([job(1)], stamped=True)
-    assert [batch.scope.batch for batch in status(tmp_path, now=0).batches] == ["second", "default"]
-    (batch,) = status(tmp_path, now=0, scope=SCOPE).batches
+    second, batch = status(tmp_path, now=0).batches
+    assert second.scope.batch == "second"
     assert (batch.scope, batch.counts[State.PENDING], batch.last_execution) == (SCOPE, 1, None)
 
 
-async def test_a_pass_that_was_killed_has_no_end(tmp_path: Path) -> None:
+async def test_an_execution_that_was_killed_has_no_end(tmp_path: Path) -> None:
     async with opened(tmp_path) as journal:
         await journal.start_execution()
     (batch,) = status(tmp_path, now=0).batches
-    assert batch.last_execution == Execution(HandClock().time, None, None, None, None)
+    assert batch.last_execution == Execution(ManualClock().time, None, None, None, None, None)
     assert batch.oldest is None
 
 
-async def test_a_result_tells_all_that_is_known_of_a_job(tmp_path: Path) -> None:
+async def test_a_result_has_all_that_is_known_of_a_job(tmp_path: Path) -> None:
     await one_of_each(tmp_path)
     assert list(results(tmp_path, outcome=State.FAILED)) == [
         ResultRow(
@@ -90,14 +101,22 @@ async def test_results_come_in_the_order_of_admission_page_after_page(tmp_path: 
 async def test_results_are_narrowed_by_batch_and_outcome(tmp_path: Path) -> None:
     await one_of_each(tmp_path, "first")
     await one_of_each(tmp_path, "second")
-    assert [row.batch for row in results(tmp_path)] == ["first"] * 4 + ["second"] * 4
+    assert [row.batch for row in results(tmp_path)] == ["first"] * 5 + ["second"] * 5
     found = results(tmp_path, batch="second", outcome=State.CREATED)
     assert [(row.batch, row.job_id) for row in found] == [("second", "job-1")]
     assert list(results(tmp_path, batch="third")) == []
 
 
-@pytest.mark.parametrize("read", [lambda path: status(path, now=0), results])
-def test_without_a_journal_readers_say_how_to_get_one(tmp_path: Path, read: Callable[[Path], object]) -> None:
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda path: status(path, now=0),
+        results,
+        batch_names,
+        lambda path: batches_of_target(path, platform=SCOPE.platform, workspace=SCOPE.workspace),
+    ],
+)
+def test_without_a_journal_readers_say_how_to_make_one(tmp_path: Path, read: Callable[[Path], object]) -> None:
     with pytest.raises(UsageError, match=f"no journal in {tmp_path}/none yet: `ingestor run"):
         read(tmp_path / "none")
     assert list(tmp_path.iterdir()) == []
@@ -120,7 +139,7 @@ async def test_a_reader_that_stops_halfway_holds_up_no_checkpoint(tmp_path: Path
         await journal.admit(jobs(3000), stamped=True)
         reading = results(tmp_path)
         next(reading)
-        await journal.settle([created(job(1))])
+        await journal.commit(Changes([created(job(1))]))
         with closing(sqlite3.connect(tmp_path / "journal.db")) as other:
             busy, pages, moved = other.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         assert (busy, pages) == (0, moved)
@@ -135,3 +154,29 @@ async def test_readers_need_no_lock_and_change_nothing(tmp_path: Path) -> None:
         await asyncio.to_thread(lambda: list(results(tmp_path)))
         status(tmp_path, now=0)
     assert (tmp_path / "journal.db").read_bytes() == before
+
+
+async def test_batches_are_named_in_the_order_of_their_beginning(tmp_path: Path) -> None:
+    others = [replace(SCOPE, batch="z"), replace(SCOPE, batch="a"), replace(SCOPE, workspace="other", batch="m")]
+    with StateDirectory.open(tmp_path) as state:
+        for scope in others:
+            async with SqliteJournal.open(state, scope, ManualClock()):
+                pass
+    assert batch_names(tmp_path) == ["z", "a", "m"]
+    assert batches_of_target(tmp_path, platform=SCOPE.platform, workspace=SCOPE.workspace) == ["z", "a"]
+
+
+@pytest.mark.parametrize("ends", [created, partial])
+@pytest.mark.parametrize("rehearsal", [True, False])
+async def test_a_batch_is_a_rehearsal_or_not_once_it_has_a_run(
+    tmp_path: Path, rehearsal: bool, ends: Callable[[Job], Result]
+) -> None:
+    assert is_rehearsal(tmp_path, SCOPE) is None
+    async with opened(tmp_path) as journal:
+        await journal.start_execution(rehearsal=rehearsal)
+        await journal.admit([job(1)], stamped=True)
+        assert is_rehearsal(tmp_path, SCOPE) is None
+        await journal.commit(Changes([ends(job(1))]))
+    async with opened(tmp_path) as journal:
+        await journal.start_execution(rehearsal=None)
+    assert is_rehearsal(tmp_path, SCOPE) is rehearsal
