@@ -1,74 +1,198 @@
-"""Bytes to lines, in bounded memory."""
+"""Files, pipes and standard input become lines: bytes are read, decompressed, and cut, in bounded memory."""
 
+import gzip
+import os
+import select
+import stat
+import sys
+import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import BufferedIOBase, BufferedReader, RawIOBase
 
 from ingestor.model.record import Line, Origin, Reject
-from ingestor.sources.byte_source import ByteSource, DamagedSourceError
+from ingestor.sources.locate import STDIN
+
+BLOCK = 512 * 1024
+"""Bytes of a block: some hundred records of usual length."""
 
 LONGEST = 16 * 1024 * 1024
-"""Bytes of a line that are kept; what a longer one has beyond is skipped."""
+"""Bytes of a line that are kept. The rest of a longer line is skipped."""
 
-_BLOCK = 256 * 1024
-_PORTION = 500  # lines that are handed on together: a block of short ones is many records
+MOST_LINES = 600
+"""Lines that are passed on together."""
+
+_BUFFER = 256 * 1024
 _BOM = b"\xef\xbb\xbf"
-_KEPT = len(_BOM) + LONGEST + 2  # of a line's beginning: enough to tell one that is too long from one that ends in \r
+_KEPT = len(_BOM) + LONGEST + 2  # of a line's beginning: enough to tell a too long line from one that ends in \r
 
 
-def lines(stored: ByteSource, *, is_part: bool = False) -> Iterator[list[Line | Reject]]:
-    r"""Yield the lines of an input that are not blank, numbered from 1, without their end (`\n` or `\r\n`) and BOM.
+class DamagedSourceError(Exception):
+    """An input can't be read on: `str()` says why."""
 
-    They come in portions, each as soon as it is read. An input that breaks off ends in a Reject, which says why and
-    holds what was begun of a line. Of a part of a longer input, what may be a piece of a line is left as it stands
-    (see `seeming`): the first line without its end, and the last of a torn one, each even where it is blank.
-    """
-    number, begun = 1, bytearray()
+
+class ByteSource:
+    """One open input. `descriptor` belongs to it. Raises DamagedSourceError where the input can't be opened."""
+
+    def __init__(self, path: str) -> None:
+        with _explained():
+            self._raw = _CountingReader(os.dup(0) if path == STDIN else os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        self._stored = BufferedReader(self._raw, _BUFFER)
+        self._path = path
+        self.descriptor = self._raw.fileno()
+        self.is_compressed = path.endswith((".gz", ".zst"))
+
+    @property
+    def read_bytes(self) -> int:
+        """How many stored bytes (compressed where they are) were read or skipped."""
+        return self._raw.count
+
+    def skip(self, offset: int) -> None:
+        """Begin to read at an offset. Only for a plain file of which nothing was read."""
+        with _explained():
+            self._raw.count = os.lseek(self.descriptor, offset, os.SEEK_SET)
+
+    def blocks(self, size: int = BLOCK) -> Iterator[bytes]:
+        """Yield what is there in blocks of about `size` bytes. Never waits to fill a block.
+
+        Raises DamagedSourceError, after it has yielded all bytes before the damage.
+        """
+        blocks = self._blocks(size)
+        # A regular file never makes a reader wait, and gzip decompresses it in small pieces.
+        is_regular = stat.S_ISREG(os.fstat(self.descriptor).st_mode)
+        return _gathered(blocks, size) if self.is_compressed and is_regular else blocks
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        self._stored.close()
+
+    def _blocks(self, size: int) -> Iterator[bytes]:
+        with _explained():
+            stream = self._decompressed()
+            while block := stream.read1(size):
+                yield block
+
+    def _decompressed(self) -> BufferedIOBase:
+        if self.is_compressed and not self._stored.peek(1):
+            raise EOFError("the file is empty")
+        if self._path.endswith(".gz"):
+            return gzip.GzipFile(fileobj=self._stored)
+        if self._path.endswith(".zst"):
+            from backports import zstd  # noqa: PLC0415 - only a reader of such files pays for the import
+
+            return zstd.ZstdFile(self._stored)
+        return self._stored
+
+
+def _gathered(blocks: Iterator[bytes], size: int) -> Iterator[bytes]:
+    gathered = bytearray()
+    damage = None
     try:
-        for block in stored.blocks(_BLOCK):
-            *ends, rest = block.split(b"\n")
-            if ends:
-                ends[0] = bytes(begun) + ends[0]
-                begun.clear()
-            for start in range(0, len(ends), _PORTION):
-                texts = ends[start : start + _PORTION]
-                yield _lines(stored.name, number + start, texts, is_part=is_part)
-            number += len(ends)
-            begun += rest[: _KEPT - len(begun)]
+        for block in blocks:
+            gathered += block
+            if len(gathered) >= size:
+                yield bytes(gathered)
+                gathered.clear()
     except DamagedSourceError as error:
-        reason = f"reading ended here: {error}; the lines before were taken in"
-        yield [Reject(Origin(stored.name, number), reason, begun.decode(errors="backslashreplace"))]
-    else:
-        if is_part and begun and stored.is_torn:
-            yield [_line(Origin(stored.name, number), bytes(begun))]
-        else:
-            yield _lines(stored.name, number, [bytes(begun)] if begun else [], is_part=is_part)
+        damage = error
+    if gathered:
+        yield bytes(gathered)
+    if damage is not None:
+        raise damage
 
 
-def seeming(piece: Line) -> list[Line]:
-    """Return what a piece of a line is when it stands alone: the line that `lines` makes of it, none where blank."""
-    line = _line(piece.origin, _bare(piece.origin.line, piece.raw))
-    return [Line(line.origin, line.raw, cut=True)] if piece.cut else [line] if _is_filled(line.raw) else []
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn what the system and the decompressors raise into DamagedSourceError."""
+    try:
+        yield
+    except (EOFError, zlib.error) as error:
+        raise DamagedSourceError(f"the compressed data is cut short or damaged ({error})") from error
+    except OSError as error:  # gzip.BadGzipFile is one too
+        raise DamagedSourceError(error.strerror or str(error)) from error
+    except _zstd_error() as error:
+        raise DamagedSourceError(f"the compressed data is damaged ({error})") from error
 
 
-def _lines(source: str, first: int, texts: Sequence[bytes], *, is_part: bool) -> list[Line | Reject]:
-    made: list[Line | Reject] = []
-    if is_part and first == 1 and texts:
-        made.append(_line(Origin(source, 1), texts[0].removesuffix(b"\r")))
-        first, texts = 2, texts[1:]
+def _zstd_error() -> tuple[type[Exception], ...]:
+    module = sys.modules.get("backports.zstd")
+    return () if module is None else (module.ZstdError,)
+
+
+class _CountingReader(RawIOBase):
+    """Owns a file descriptor, and counts the bytes that are read."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self.count = 0
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # what BufferedReader gives
+        while True:
+            try:
+                count = os.readv(self._descriptor, [buffer])
+            except BlockingIOError:  # another process may have made a shared pipe or terminal non-blocking
+                select.select([self._descriptor], [], [])
+            else:
+                self.count += count
+                return count
+
+    def close(self) -> None:
+        if not self.closed:
+            os.close(self._descriptor)
+        super().close()
+
+
+class LineSplitter:
+    """Cuts a stream of bytes into lines. `line` is the number of the line that is begun."""
+
+    def __init__(self, line: int = 1) -> None:
+        self.line = line
+        self._begun = bytearray()
+
+    def split(self, block: bytes) -> Iterator[tuple[int, Sequence[bytes], int]]:
+        r"""Take the next block, and yield the lines that end in it, in portions: first number, texts, end.
+
+        A text has no `\n`. `end` is the index in the block after the last line of the portion.
+        """
+        *texts, rest = block.split(b"\n")
+        end = -len(self._begun)
+        if texts:
+            texts[0] = bytes(self._begun) + texts[0]
+            self._begun.clear()
+        for start in range(0, len(texts), MOST_LINES):
+            portion = texts[start : start + MOST_LINES]
+            first, self.line = self.line, self.line + len(portion)
+            end += sum(map(len, portion)) + len(portion)
+            yield first, portion, end
+        self._begun += rest[: _KEPT - len(self._begun)]
+
+    def rest(self) -> bytes:
+        """Return what was begun of a line and has no end: at most a little more than LONGEST."""
+        return bytes(self._begun)
+
+
+def to_lines(source: str, first: int, texts: Sequence[bytes]) -> list[Line]:
+    r"""Return the lines that are not blank, without the `\r` at their end and without a byte order mark in line 1."""
+    lines = []
     for number, ended in enumerate(texts, first):
-        text = _bare(number, ended)
-        if _is_filled(text) or len(text) > LONGEST:
-            made.append(_line(Origin(source, number), text))
-    return made
+        text = ended.removesuffix(b"\r")
+        if number == 1:
+            text = text.removeprefix(_BOM)
+        if len(text) > LONGEST:
+            lines.append(Line(Origin(source, number), text[:LONGEST], cut=True))
+        elif text and not text.isspace():
+            lines.append(Line(Origin(source, number), text))
+    return lines
 
 
-def _line(origin: Origin, text: bytes) -> Line:
-    return Line(origin, text[:LONGEST], len(text) > LONGEST)
-
-
-def _bare(number: int, text: bytes) -> bytes:
-    text = text.removesuffix(b"\r")
-    return text.removeprefix(_BOM) if number == 1 else text
-
-
-def _is_filled(text: bytes) -> bool:
-    return bool(text) and not text.isspace()
+def damage(origin: Origin, error: DamagedSourceError, begun: bytes) -> Reject:
+    """Return the reject that a source ends in where it can't be read on: why, and what was begun of a line."""
+    reason = f"reading ended here: {error}; the lines before this one were read"
+    return Reject(origin, reason, begun.decode(errors="backslashreplace"))

@@ -1,121 +1,141 @@
-"""SOURCE arguments to concrete inputs: files in a fixed order, or standard input."""
+"""SOURCE arguments become concrete inputs: files in a fixed order, or standard input."""
 
 import errno
 import glob
 import os
+import re
 import stat
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
 
 from ingestor.model.errors import UsageError
-from ingestor.sources.reserved_paths import ReservedPaths
+from ingestor.model.sources import Source
 
 STDIN = "-"
 
 SUFFIXES = (".jsonl", ".ndjson", ".json")
-"""The names of record files, in directories; each may end in .gz or .zst as well."""
+"""The ends of the names of record files in a directory; `.gz` or `.zst` may follow."""
 
 _RECORD_FILES = tuple(suffix + packed for suffix in SUFFIXES for packed in ("", ".gz", ".zst"))
+_DESCRIPTORS = ("/dev/stdin", "/dev/fd/", "/proc/")  # another process finds something else there
+_TIMESTAMP = re.compile(r"-\d{8}T\d{6}Z(-\d+)?$")  # an earlier rejects file is renamed to a name with its time
 
 
-_NO_OUTPUTS = ReservedPaths()
+@dataclass(frozen=True, slots=True)
+class ReservedPaths:
+    """The files that the program writes itself, which are never read as records; an empty path reserves nothing."""
+
+    log: str = ""
+    rejects: str = ""
+    state: str = ""
+
+    def writer(self, name: str) -> str | None:
+        """Return the option that names this file as an output; None where no option does."""
+        path = os.path.realpath(name)
+        if self.log and path == os.path.realpath(self.log):
+            return "--log"
+        if self.rejects and _without_timestamp(path) == os.path.realpath(self.rejects):
+            return "--rejects"
+        if self.state and path.startswith(os.path.realpath(self.state) + os.sep):
+            return "--state"
+        return None
 
 
-def locate(sources: Sequence[str], outputs: ReservedPaths = _NO_OUTPUTS) -> list[str]:
-    """Return the inputs that `sources` mean, each once, in order; none at all means standard input.
+NO_RESERVED_PATHS = ReservedPaths()
 
-    A source is a file, `-`, a directory (its record files at any depth and through links, sorted, hidden ones left out)
-    or a glob (`**` for any depth). A name that exists is never read as a glob.
-    Of directories and globs, `outputs` are left out. Raises UsageError for what can't be read, and for an output.
+
+def locate(sources: Sequence[str], reserved: ReservedPaths = NO_RESERVED_PATHS) -> list[str]:
+    """Return the names of the inputs that `sources` mean, each input once, in order. No source means standard input.
+
+    A source is a file, `-`, a directory or a glob (`**` matches any depth). A directory means its record files at any
+    depth, also through links, sorted, without hidden ones. An existing name is never read as a glob. Directories and
+    globs leave out `reserved` files.
+    Raises UsageError for what can't be read, and for a file that is named and reserved.
     """
     unique: dict[object, str] = {}
     for source in sources or [STDIN]:
-        for name in _expand(source, outputs):
+        for name in _expand(source, reserved):
             unique.setdefault(_identity(name), name)
     for name in unique.values():
         _check_readable(name)
     return list(unique.values())
 
 
-def may_be_file(name: str) -> bool:
-    """Whether a file stands under a name or may have: no pipe and no directory does."""
-    return os.path.isfile(name) or not os.path.exists(name)
+def source_of(name: str) -> Source:
+    """Return the source that a name means now, with the real path of a file: a link may lead elsewhere later."""
+    if name == STDIN or os.path.abspath(name).startswith(_DESCRIPTORS):
+        return Source(name, None)
+    path = os.path.realpath(name)
+    return Source(name, path if os.path.isfile(path) else None)
 
 
 def require_file(path: str) -> None:
-    """Raise UsageError where no file that can be read stands under this very path: it is never read as a glob."""
+    """Raise UsageError where there is no readable file under this very path. It is never read as a glob."""
     if not os.path.lexists(path):
-        raise UsageError(_lack(path))
+        _raise_missing(path)
     if _is_pipe(path):
-        raise UsageError(f"{_shown(path)}: is no file any more.")
+        raise UsageError(f"{_shown(path)}: is no longer a file.")
     _check_readable(path)
 
 
-def _expand(source: str, outputs: ReservedPaths) -> Iterator[str]:
+def _expand(source: str, reserved: ReservedPaths) -> Iterator[str]:
     if source == STDIN:
         yield source
     elif os.path.isdir(source):
-        yield from _files_in(source, outputs)
+        yield from _files_in(source, reserved)
     elif os.path.lexists(source):
-        if (option := outputs.writer(source)) is not None:
-            raise UsageError(f"{_shown(source)}: is written by {option}, and can't be read as records too.")
+        if (option := reserved.writer(source)) is not None:
+            raise UsageError(f"{_shown(source)}: this program writes it ({option}), so it can't be read as records.")
         yield source
     elif glob.has_magic(source):
-        yield from _matches(source, outputs)
+        yield from _matches(source, reserved)
     else:
-        raise UsageError(_lack(source))
+        _raise_missing(source)
 
 
-def _lack(source: str) -> str:
-    """Say why nothing stands under a name: it may only be hidden from this user."""
+def _raise_missing(source: str) -> NoReturn:
+    """Say why there is nothing under a name: this user may only not be allowed to see it."""
     try:
         os.stat(source)
     except PermissionError as error:
-        return f"{_shown(source)}: can't be read: {error.strerror}."
+        _raise_unreadable(error, source)
     except (OSError, ValueError):
         pass
-    return f"{_shown(source)}: there is no such file or directory."
+    raise UsageError(f"{_shown(source)}: there is no such file or directory.")
 
 
-def _files_in(directory: str, outputs: ReservedPaths) -> list[str]:
+def _files_in(directory: str, reserved: ReservedPaths) -> list[str]:
     files, seen = [], set()
     for folder, folders, names in os.walk(directory, onerror=_raise_unreadable, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
         if (identity := _identity(folder)) in seen:  # a link back up the tree
             folders.clear()
         seen.add(identity)
-        files += [os.path.join(folder, name) for name in names if _is_record_file(name)]
-    files = [name for name in files if outputs.writer(name) is None]
+        files += [os.path.join(folder, it) for it in names if it.endswith(_RECORD_FILES) and not it.startswith(".")]
+    files = [name for name in files if reserved.writer(name) is None]
     if not files:
-        raise UsageError(
-            f"{_shown(directory)}: no record files are in it (*{', *'.join(SUFFIXES)}, also .gz and .zst)."
-        )
+        kinds = ", *".join(SUFFIXES)
+        raise UsageError(f"{_shown(directory)}: there are no record files in it (*{kinds}, also with .gz or .zst).")
     return sorted(files)
 
 
-def _matches(pattern: str, outputs: ReservedPaths) -> list[str]:
+def _matches(pattern: str, reserved: ReservedPaths) -> list[str]:
     files = (match for match in glob.glob(pattern, recursive=True) if not os.path.isdir(match))
-    matches = sorted(_as_file(name) for name in files if outputs.writer(name) is None)
+    matches = sorted("./-" if name == STDIN else name for name in files if reserved.writer(name) is None)
     if not matches:
         raise UsageError(f"{_shown(pattern)}: no file matches.")
     return matches
-
-
-def _as_file(name: str) -> str:
-    return f"./{name}" if name == STDIN else name
-
-
-def _is_record_file(name: str) -> bool:
-    return name.endswith(_RECORD_FILES) and not name.startswith(".")
 
 
 def _identity(name: str) -> object:
     if name == STDIN:
         return STDIN
     try:
-        about = os.stat(name)
+        status = os.stat(name)
     except OSError:
         return name
-    return about.st_dev, about.st_ino
+    return status.st_dev, status.st_ino
 
 
 def _is_pipe(name: str) -> bool:
@@ -135,12 +155,17 @@ def _check_readable(name: str) -> None:
         elif not os.access(name, os.R_OK, effective_ids=os.access in os.supports_effective_ids):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
-        raise UsageError(f"{_shown(name)}: can't be read: {error.strerror}.") from None
+        _raise_unreadable(error, name)
 
 
-def _raise_unreadable(error: OSError) -> None:
-    raise UsageError(f"{_shown(str(error.filename))}: can't be read: {error.strerror}.")
+def _raise_unreadable(error: OSError, name: str = "") -> NoReturn:
+    raise UsageError(f"{_shown(name or str(error.filename))}: can't be read: {error.strerror}.") from None
 
 
 def _shown(name: str) -> str:
     return repr(name)[1:-1]
+
+
+def _without_timestamp(path: str) -> str:
+    stem, suffix = os.path.splitext(path)
+    return _TIMESTAMP.sub("", stem) + suffix

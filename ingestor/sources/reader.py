@@ -1,103 +1,132 @@
 """The port Input over files and standard input."""
 
-import threading
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from types import MappingProxyType
+from typing import Protocol
 
-from ingestor.model.record import Job, Line, Reject
-from ingestor.model.source import Source
+from ingestor.model.record import Job
+from ingestor.model.sources import Checkpoint, Chunk, Position, Source
 from ingestor.policy.identity import Scope
-from ingestor.sources.byte_source import ByteSource
-from ingestor.sources.locate import STDIN, locate
-from ingestor.sources.record import parse_line
-from ingestor.sources.reserved_paths import ReservedPaths
-from ingestor.sources.seams import whole_lines
+from ingestor.sources.file_source import FileSource
+from ingestor.sources.locate import NO_RESERVED_PATHS, STDIN, ReservedPaths, locate, source_of
 from ingestor.sources.spool import Spool
+from ingestor.sources.streams import STANDARD_INPUT
 from ingestor.sources.thread_channel import ThreadChannel
 
-_AS_THEY_ARE: Mapping[str, str] = MappingProxyType({})
+_FROM_THE_START: Mapping[Source, Position] = MappingProxyType({})
+
+
+class RecordSource(Protocol):
+    """What a reader reads: to add a kind of source, write a class like this."""
+
+    @property
+    def source(self) -> Source:
+        """What the journal knows it by."""
+        ...
+
+    @property
+    def read_bytes(self) -> int:
+        """How many of its stored bytes were read or skipped."""
+        ...
+
+    @property
+    def total_bytes(self) -> int | None:
+        """Its stored size, None where it has no known size."""
+        ...
+
+    def read(self, start: Position | None) -> Iterator[Chunk]:
+        """Yield its records after `start` in order, each chunk as soon as it is there; the last one has `end`.
+
+        It runs in the reader's thread. A position that does not hold means the beginning.
+        """
+        ...
 
 
 class Reader:
-    """Reads inputs one after the other in a thread of its own, which also unpacks and validates.
+    """Reads sources one after the other in a thread of its own, which also decompresses and validates.
 
-    The thread is a daemon: nothing waits for one that is blocked in a silent standard input. With a `spool`, standard
-    input is kept there while it is read, and what earlier processes left there comes first. `called` has the names of
-    inputs that are called something else than their paths.
+    `starts` says where reading begins in a source, else at its start. `spool` takes the checkpoints of standard input.
     """
 
     def __init__(
         self,
-        names: Sequence[str],
-        scope: Scope,
-        spool: Spool | None = None,
+        sources: Sequence[RecordSource],
         *,
-        called: Mapping[str, str] = _AS_THEY_ARE,
+        starts: Mapping[Source, Position] = _FROM_THE_START,
+        spool: Spool | None = None,
     ) -> None:
-        self._called = called
-        self._inputs = [] if spool is None else spool.leftovers(self._count)
-        self._inputs += [self._input(name, spool) for name in names]
-        self._scope = scope
-        self._handover: ThreadChannel | None = None
+        self._sources = sources
+        self._starts = starts
+        self._spool = spool
+        self._channel: ThreadChannel[Chunk] | None = None
         self._stopped = False
-        self.read_bytes = 0
-        sizes = [stored.size for stored in self._inputs]
-        self.total_bytes = None if None in sizes else sum(size or 0 for size in sizes)
 
     @property
-    def sources(self) -> list[Source]:
-        """What it reads, in order; what was kept of standard input is standard input."""
-        return [Source(stored.name, stored.lasting_path) for stored in self._inputs]
+    def read_bytes(self) -> int:
+        """See the port `Input`."""
+        return sum(it.read_bytes for it in self._sources)
 
-    async def batches(self) -> AsyncIterator[Sequence[Job | Reject]]:
+    @property
+    def total_bytes(self) -> int | None:
+        """See the port `Input`."""
+        sizes = [it.total_bytes for it in self._sources]
+        return None if None in sizes else sum(size or 0 for size in sizes)
+
+    async def chunks(self) -> AsyncIterator[Chunk]:
         """See the port `Input`."""
         if self._stopped:
             return
-        self._handover = channel = ThreadChannel()
-        threading.Thread(target=self._read, args=(channel,), name="reader", daemon=True).start()
+        self._channel = channel = ThreadChannel[Chunk]()
+        channel.fill(self._read())
         try:
-            while records := await channel.take():
-                yield records
+            while chunks := await channel.take():
+                for chunk in chunks:
+                    yield chunk
         finally:
             channel.stop()
+
+    async def acknowledge(self, checkpoints: Sequence[Checkpoint]) -> None:
+        """See the port `Input`."""
+        for checkpoint in checkpoints:
+            if self._spool is not None and checkpoint.source == STANDARD_INPUT:
+                await asyncio.to_thread(self._spool.acknowledge, checkpoint)
 
     def stop(self) -> None:
         """See the port `Input`."""
         self._stopped = True
-        if self._handover is not None:
-            self._handover.stop()
+        if self._channel is not None:
+            self._channel.stop()
 
-    def _read(self, channel: ThreadChannel) -> None:
-        try:
-            for records, size in self._records():
-                if not channel.put(records, size):
-                    return
-        except BaseException as error:  # noqa: BLE001 - it is raised where it can be handled: on the loop
-            channel.end(error)
-        else:
-            channel.end()
-
-    def _records(self) -> Iterator[tuple[list[Job | Reject], int]]:
-        """Yield records in portions, each with the size of its text."""
-        scope = self._scope
-        for portion in whole_lines(self._inputs, self._is_record):
-            size = sum(len(line.raw if isinstance(line, Line) else line.text) for line in portion)
-            yield [parse_line(line, scope) if isinstance(line, Line) else line for line in portion], size
-
-    def _is_record(self, line: Line) -> bool:
-        return isinstance(parse_line(line, self._scope), Job)
-
-    def _input(self, name: str, spool: Spool | None) -> ByteSource:
-        if spool is not None and name == STDIN:
-            return spool.standard_input(self._count)
-        return ByteSource(self._called.get(name, name), self._count, path=name)
-
-    def _count(self, count: int) -> None:
-        self.read_bytes += count
+    def _read(self) -> Iterator[tuple[Chunk, int, int]]:
+        for source in self._sources:
+            for chunk in source.read(self._starts.get(source.source)):
+                yield chunk, len(chunk.records), _size(chunk)
 
 
-def open_sources(
-    sources: Sequence[str], scope: Scope, spool: Spool | None = None, outputs: ReservedPaths | None = None
+def open_sources(names: Sequence[str], scope: Scope, reserved: ReservedPaths = NO_RESERVED_PATHS) -> Reader:
+    """Return the input that SOURCE arguments mean, for the jobs of `scope`. Raises UsageError (see `locate`)."""
+    return read_sources([source_of(name) for name in locate(names, reserved)], scope)
+
+
+def read_sources(
+    sources: Sequence[Source],
+    scope: Scope,
+    spool: Spool | None = None,
+    starts: Mapping[Source, Position] = _FROM_THE_START,
 ) -> Reader:
-    """Make the input that SOURCE arguments mean, for the jobs of `scope`. Raises UsageError (see `locate`)."""
-    return Reader(locate(sources, outputs or ReservedPaths()), scope, spool)
+    """Return the input that reads `sources`, in order; the source `-` is the standard input of this process.
+
+    With a spool, standard input is kept there, and what earlier processes kept there is read first.
+    """
+    parts: list[RecordSource] = []
+    if spool is not None and not spool.is_empty:
+        parts.append(spool.kept(is_end=STANDARD_INPUT not in sources))
+    for source in sources:
+        is_spooled = spool is not None and source.name == STDIN
+        parts.append(spool.standard_input() if spool and is_spooled else FileSource(source, scope))
+    return Reader(parts, starts=starts, spool=spool)
+
+
+def _size(chunk: Chunk) -> int:
+    return sum([len(it.raw if isinstance(it, Job) else it.text) for it in chunk.records])

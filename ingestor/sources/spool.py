@@ -1,155 +1,196 @@
-"""Standard input, kept until its records are runs: it can't be read twice."""
+"""Standard input can't be read twice: it is kept in segment files until every record has a durable outcome."""
 
-import errno
 import hashlib
-import os
-import re
-import select
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
+from itertools import groupby
 from pathlib import Path
 
 from ingestor.model.errors import SpoolError
+from ingestor.model.sources import Checkpoint, Chunk, Position, SourceEnd
 from ingestor.policy.identity import Scope
-from ingestor.sources.byte_source import ByteSource
-from ingestor.sources.locate import STDIN
+from ingestor.sources.lines import ByteSource
+from ingestor.sources.segments import Segment, SegmentFile, SpoolPosition, is_ready, list_segments, make_folder
+from ingestor.sources.streams import STANDARD_INPUT, Block, Streams
 
-_Counted = Callable[[int], None]
+SEGMENT_SIZE = 1024 * 1024
+"""Bytes from which on a segment is sealed."""
+SILENCE = 1.0
+"""Seconds without input after which a segment is sealed."""
 
-_WHOLE = "-whole"
-_NUMBER = re.compile(r"stdin-n(\d+)-")
+_AFTER_ALL = 2**63
 
 
 class Spool:
-    """The standard input of one batch, as files in the state directory; belongs to the directory's owner.
+    """The kept standard input of one batch, in the state directory. It belongs to the owner of that directory.
 
-    A file holds all that one process read, byte for byte, and on disk before any of it counts as read. Its name
-    begins with a running number, so that their order is right whatever becomes of the wall clock, and ends in `whole`
-    once that process has seen the end. Names without a number are of older versions; they sort first.
+    Bytes are on disk before they count as read. A segment is deleted once it is sealed and the durable checkpoint has
+    passed its end. At any crash, the segments and what is left in the pipe are the whole input after the checkpoint.
     """
 
-    def __init__(self, state: Path, scope: Scope) -> None:
+    def __init__(
+        self, state: Path, scope: Scope, *, segment_size: int = SEGMENT_SIZE, silence: float = SILENCE
+    ) -> None:
         batch = f"{scope.platform}\0{scope.workspace}\0{scope.batch}"
-        self._folder = state / "spool" / hashlib.sha256(batch.encode()).hexdigest()[:16]
-        self._taken: list[Path] = []
+        self.folder = state / "spool" / hashlib.sha256(batch.encode()).hexdigest()[:16]
+        self.segment_size = segment_size
+        self.silence = silence
+        self._streams = Streams(scope)
+        self._highest = 0
+        self._lock = threading.Lock()  # guards what follows
+        self._sealed: deque[tuple[int, int, Path]] = deque()  # number, size and path of what may be deleted
+        self._passed = (-1, 0)  # the durable checkpoint: a segment and an offset
+
+    def segments(self) -> list[Segment]:
+        """Return what is kept, oldest first."""
+        segments = list_segments(self.folder)
+        self._highest = max([self._highest, *(it.number for it in segments)])
+        return segments
+
+    def next_number(self, start: Position | None = None) -> int:
+        """Return a number above those of all segments that were listed or numbered, and of a position."""
+        position = SpoolPosition.parse(start)
+        self._highest = max(self._highest, 0 if position is None else position.segment) + 1
+        return self._highest
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is left."""
-        return not self._files()
+        """Whether nothing is kept."""
+        return not self.segments()
 
     @property
     def is_cut(self) -> bool:
-        """Whether something is left of a standard input whose end was not seen."""
-        return any(path != _whole(path) for path in self._files())
+        """Whether something is kept of a standard input whose end no process has seen."""
+        streams = groupby(self.segments(), key=lambda it: it.stream)
+        return any(not list(segments)[-1].is_last for _, segments in streams)
 
-    def leftovers(self, counted: _Counted) -> list[ByteSource]:
-        """Return what earlier processes read and did not finish, oldest first, as the inputs they were."""
-        files = self._files()
-        self._taken += files
-        return [_Left(STDIN, counted, path=str(path)) for path in files]
+    def kept(self, *, is_end: bool) -> "KeptInput":
+        """Return what earlier processes kept, as a source; it ends standard input where `is_end`."""
+        kept = KeptInput(self._streams, self.segments(), is_end=is_end)
+        for segment, size in kept.sizes.items():
+            self.seal(segment, size)
+        return kept
 
-    def standard_input(self, counted: _Counted) -> ByteSource:
-        """Return the standard input of this process, kept as it is read."""
-        now = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
-        file = self._folder / f"stdin-n{self._next_number():012}-{now}-{os.getpid()}.jsonl"
-        self._taken.append(file)
-        return _Kept(file, counted)
+    def standard_input(self) -> "LiveInput":
+        """Return the standard input of this process, as a source that keeps what it reads."""
+        return LiveInput(self, self._streams)
 
-    def clear(self) -> None:
-        """Forget what this object gave out: every record of it is accounted for. What others keep meanwhile stays."""
-        for path in self._taken:
-            path.unlink(missing_ok=True)
-            _whole(path).unlink(missing_ok=True)
+    def seal(self, segment: Segment, size: int) -> None:
+        """Take note that a segment does not grow any more."""
+        with self._lock:
+            self._sealed.append((segment.number, size, segment.path))
+            self._delete_passed()
 
-    def _next_number(self) -> int:
-        numbered = (_NUMBER.match(path.name) for path in [*self._files(), *self._taken])
-        return max((int(found[1]) for found in numbered if found), default=0) + 1
+    def acknowledge(self, checkpoint: Checkpoint) -> None:
+        """Delete the sealed segments that a durable checkpoint of standard input has passed."""
+        position = SpoolPosition.parse(checkpoint.position)
+        with self._lock:
+            if checkpoint.end is SourceEnd.COMPLETE:
+                self._passed = (_AFTER_ALL, 0)
+            elif position is not None:
+                self._passed = (position.segment, position.offset)
+            self._delete_passed()
 
-    def _files(self) -> list[Path]:
-        return sorted(self._folder.glob("stdin-*.jsonl"))
-
-
-class _Left(ByteSource):
-    """Standard input as an earlier process left it."""
-
-    @property
-    def is_torn(self) -> bool:
-        with Path(self._path).open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            return size > 0 and os.pread(file.fileno(), 1, size - 1) != b"\n"
+    def _delete_passed(self) -> None:
+        while self._sealed and self._sealed[0][:2] <= self._passed:
+            path = self._sealed.popleft()[2]
+            with suppress(OSError):  # a file that stays costs room, and the next process passes it
+                path.unlink()
 
 
-class _Kept(ByteSource):
-    """Standard input, which goes to a file (0600) first and is read from there."""
+class KeptInput:
+    """What earlier processes kept of their standard input."""
 
-    def __init__(self, file: Path, counted: _Counted) -> None:
-        super().__init__(STDIN, counted)
-        self._file = file
-        self._held_bytes = 0
+    source = STANDARD_INPUT
 
-    def _blocks(self, size: int) -> Iterator[bytes]:
+    def __init__(self, streams: Streams, segments: Sequence[Segment], *, is_end: bool) -> None:
+        self._streams = streams
+        self._is_end = is_end
+        self.sizes = {it: it.path.stat().st_size for it in segments}
+        self.read_bytes = 0
+        self.total_bytes: int | None = sum(self.sizes.values())
+
+    def read(self, start: Position | None = None) -> Iterator[Chunk]:
+        """Yield the records after `start`, or all of them where its segment is not there."""
+        left, offset, line = deque(self.sizes), 0, None
+        position = SpoolPosition.parse(start)
+        if position is not None and any(
+            it.number == position.segment and position.offset <= size for it, size in self.sizes.items()
+        ):
+            while left[0].number < position.segment:
+                self.read_bytes += self.sizes[left.popleft()]
+            offset, line = position.offset, position.line
+            self.read_bytes += offset
+        while left:
+            stream = [it for it in left if it.stream == left[0].stream]
+            is_rest = stream[0].is_inside and line is None
+            line = stream[0].line if line is None else line
+            self._streams.begin(SpoolPosition(stream[0].number, offset, line))
+            blocks = self._blocks(left, stream[0].stream, offset)
+            yield from self._streams.read(blocks, line, is_cut=not stream[-1].is_last, skips_first=is_rest)
+            offset, line = 0, None
+        if self._is_end:
+            yield self._streams.end()
+
+    def _blocks(self, left: deque[Segment], stream: int, offset: int) -> Iterator[Block]:
+        """Yield the blocks of a stream, and take its segments off. Raises DamagedSourceError."""
+        while left and left[0].stream == stream:
+            segment = left.popleft()
+            with closing(ByteSource(str(segment.path))) as file:
+                file.skip(offset)
+                for block in file.blocks():
+                    yield segment, offset, block
+                    offset += len(block)
+                    self.read_bytes += len(block)
+            offset = 0
+
+
+class LiveInput:
+    """The standard input of this process. It goes to a segment first and is read from there."""
+
+    source = STANDARD_INPUT
+    total_bytes: int | None = None
+
+    def __init__(self, spool: Spool, streams: Streams) -> None:
+        self._spool = spool
+        self._streams = streams
+        self.read_bytes = 0
+
+    def read(self, start: Position | None = None) -> Iterator[Chunk]:
+        """Yield all records; `start` is where an earlier stream may have ended. Raises SpoolError."""
+        yield from self._streams.read(self._blocks(start), 1, is_cut=False)
+        yield self._streams.end()
+
+    def _blocks(self, start: Position | None) -> Iterator[Block]:
         """Yield blocks that are on disk. Raises SpoolError where they can't be kept."""
         try:
-            file = _make(self._file)
-            try:
-                while count := _move(file, size):
-                    os.fdatasync(file)
-                    yield os.pread(file, count, self._held_bytes)
-                    self._held_bytes += count
-                    self._counted(count)
-                self._file.rename(_whole(self._file))
-            finally:
-                os.close(file)
+            yield from self._segments(start)
         except OSError as error:
             raise SpoolError(
-                f"Standard input can't be kept in {self._file.parent}: {error.strerror}. Make room, or read it without "
-                "keeping it (--no-spool)."
+                f"Standard input can't be kept in {self._spool.folder}: {error.strerror}. Make room, or read it "
+                "without keeping it (--no-spool)."
             ) from error
 
-
-def _whole(path: Path) -> Path:
-    """Return the name of a file once the end of what it holds was seen."""
-    return path.with_name(f"{path.stem.removesuffix(_WHOLE)}{_WHOLE}{path.suffix}")
-
-
-def _move(file: int, size: int) -> int:
-    """Move what there is of standard input to the end of `file`; return how many bytes, 0 at its end.
-
-    A pipe is spliced: at no moment are its bytes in this process alone, where a crash would lose them.
-    """
-    while True:
+    def _segments(self, start: Position | None) -> Iterator[Block]:
+        spool = self._spool
+        make_folder(spool.folder)
+        spool.segments()
+        number = spool.next_number(start)
+        line = 1
+        file = SegmentFile(spool.folder, number, number)
         try:
-            return os.splice(0, file, size)
-        except BlockingIOError:
-            select.select([0], [], [])
-        except OSError as error:
-            if error.errno != errno.EINVAL:  # not a pipe: a file, a terminal or a socket
-                raise
-            return _copy(file, size)
-
-
-def _copy(file: int, size: int) -> int:
-    block = os.read(0, size)
-    rest = memoryview(block)
-    while rest:
-        rest = rest[os.write(file, rest) :]
-    return len(block)
-
-
-def _make(path: Path) -> int:
-    """Create the file so that it is still there after a power cut, and return its descriptor. Raises OSError."""
-    for folder in reversed(path.parents[:2]):  # one by one: `parents=True` would make the upper one readable by others
-        folder.mkdir(mode=0o700, exist_ok=True)
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    for folder in path.parents[:3]:
-        _sync(folder)
-    return file
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+            while block := file.append(spool.segment_size):
+                line += block.count(b"\n")
+                self.read_bytes += len(block)
+                yield file.segment, file.size - len(block), block
+                if file.size >= spool.segment_size or not is_ready(spool.silence):
+                    full, is_inside = file, not block.endswith(b"\n")
+                    file = SegmentFile(spool.folder, spool.next_number(), number, line, is_inside=is_inside)
+                    full.close()
+                    spool.seal(full.segment, full.size)
+            file.mark_end()
+            spool.seal(file.segment, file.size)
+        finally:
+            file.close()

@@ -1,61 +1,85 @@
-"""Records from a thread to the event loop, through a bounded buffer."""
+"""Values from a thread to the event loop, through a bounded buffer."""
 
 import asyncio
 import threading
-from collections.abc import Sequence
-
-from ingestor.model.record import Job, Reject
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Generic, TypeVar
 
 MOST_RECORDS = 1000
 MOST_BYTES = 8 * 1024 * 1024
-"""What the buffer holds at most, unless a single portion is larger."""
+"""What the buffer holds at most, unless a single value is larger."""
 
-Record = Job | Reject
+T = TypeVar("T")
 
 
-class ThreadChannel:
-    """One thread calls `put` and `end`, one task `take` and `stop`. Putting waits for room; taking takes all."""
+class ThreadChannel(Generic[T]):
+    """One producer calls `put` and `end`, one task `take` and `stop`. `put` waits for room; `take` takes everything."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._filled = asyncio.Event()  # touched on the loop only
         self._lock = threading.Condition()  # guards all that follows
-        self._records: list[Record] = []
+        self._values: list[T] = []
+        self._records = 0
         self._bytes = 0
         self._ended = False
         self._stopped = False
         self._error: BaseException | None = None
 
-    def put(self, records: Sequence[Record], size: int) -> bool:
-        """InFlight over records of `size` bytes in all, waiting for room; False where nobody takes any more."""
+    def fill(self, values: Iterable[tuple[T, int, int]]) -> None:
+        """Put values, with their records and bytes, from a thread of its own, until nobody takes them any more.
+
+        The thread is a daemon: nothing waits for a thread that is blocked in a silent pipe.
+        """
+        threading.Thread(target=self._fill, args=(values,), name="reader", daemon=True).start()
+
+    def put(self, value: T, *, records: int, size: int) -> bool:
+        """Pass on a value of so many records and bytes, as soon as there is room; False where nobody takes it."""
         with self._lock:
-            while not self._stopped and not self._has_room(len(records), size):
+            while not self._stopped and not self.has_room(records, size):
                 self._lock.wait()
             if self._stopped:
                 return False
-            if records and not self._records:
-                self._tell()
+            if not self._values:
+                self._wake()
+            self._values.append(value)
             self._records += records
             self._bytes += size
             return True
+
+    def has_room(self, records: int, size: int) -> bool:
+        """Return whether a value of so many records and bytes can be put without waiting."""
+        fits = self._records + records <= MOST_RECORDS and self._bytes + size <= MOST_BYTES
+        return fits or not self._values
+
+    @contextmanager
+    def ending(self) -> Iterator[None]:
+        """Call `end` once the block ends, with what it raises: that is raised by `take`, where it can be handled."""
+        try:
+            yield
+        except BaseException as error:  # noqa: BLE001 - see above
+            self.end(error)
+        else:
+            self.end()
 
     def end(self, error: BaseException | None = None) -> None:
         """Say that nothing more comes, or why."""
         with self._lock:
             self._ended, self._error = True, error
             if not self._stopped:
-                self._tell()
+                self._wake()
 
-    async def take(self) -> list[Record]:
-        """Return all that is there, at least one record; nothing at the end. Raises what ended the thread."""
+    async def take(self) -> list[T]:
+        """Return all values that are there, at least one; none at the end. Raises what ended the thread."""
         while True:
             with self._lock:
                 if self._stopped:
                     return []
-                if self._records:
-                    records, self._records, self._bytes = self._records, [], 0
+                if self._values:
+                    values, self._values, self._records, self._bytes = self._values, [], 0, 0
                     self._lock.notify()
-                    return records
+                    return values
                 if self._error is not None:
                     raise self._error
                 if self._ended:
@@ -70,9 +94,11 @@ class ThreadChannel:
             self._lock.notify()
         self._filled.set()
 
-    def _has_room(self, count: int, size: int) -> bool:
-        fits = len(self._records) + count <= MOST_RECORDS and self._bytes + size <= MOST_BYTES
-        return fits or not self._records
+    def _fill(self, values: Iterable[tuple[T, int, int]]) -> None:
+        with self.ending():
+            for value, records, size in values:
+                if not self.put(value, records=records, size=size):
+                    return
 
-    def _tell(self) -> None:
+    def _wake(self) -> None:
         self._loop.call_soon_threadsafe(self._filled.set)

@@ -4,23 +4,26 @@ import random
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
 
 import pytest
 from backports import zstd
 
-from ingestor.model.record import Line, Reject
-from ingestor.sources.byte_source import ByteSource, DamagedSourceError
-from tests.sources.reading import lines
+from ingestor.model.record import Job, Reject
+from ingestor.model.sources import Source, SourceEnd
+from ingestor.sources.file_source import FileSource
+from ingestor.sources.lines import ByteSource, DamagedSourceError
+from ingestor.sources.locate import source_of
+from tests.support.records import SCOPE
 
 Pack = Callable[[bytes], bytes]
 
 PACKED = pytest.mark.parametrize(("suffix", "pack"), [("gz", gzip.compress), ("zst", zstd.compress)])
 STORED = pytest.mark.parametrize(("suffix", "pack"), [("txt", bytes), ("gz", gzip.compress), ("zst", zstd.compress)])
 RANDOM = random.Random(1)
-TEXTS = [b"%d " % number + RANDOM.randbytes(40).hex().encode() for number in range(20_000)]
+TEXTS = [b'{"job_id":"%d %s"}' % (number, RANDOM.randbytes(40).hex().encode()) for number in range(20_000)]
 CONTENT = b"\n".join(TEXTS) + b"\n"
 
 
@@ -42,12 +45,16 @@ Put = Callable[[str, bytes], str]
 
 
 def content_of(name: str, size: int = 65_536) -> bytes:
-    return b"".join(ByteSource(name, lambda _: None).blocks(size))
+    with closing(ByteSource(name)) as source:
+        return b"".join(source.blocks(size))
 
 
-def read(name: str) -> tuple[list[bytes], list[Reject]]:
-    found = list(lines(ByteSource(name, lambda _: None)))
-    return [line.raw for line in found if isinstance(line, Line)], [line for line in found if isinstance(line, Reject)]
+def read(name: str) -> tuple[list[bytes], list[Reject], SourceEnd | None]:
+    """Read an input as records; return their texts, the rejects, and how it ended."""
+    chunks = list(FileSource(source_of(name), SCOPE).read())
+    records = [record for chunk in chunks for record in chunk.records]
+    jobs = [record.raw for record in records if isinstance(record, Job)]
+    return jobs, [record for record in records if isinstance(record, Reject)], chunks[-1].end
 
 
 @contextmanager
@@ -91,87 +98,88 @@ def test_packed_files_one_behind_the_other_are_one_input(put: Put, suffix: str, 
 
 @PACKED
 def test_a_packed_nothing_is_an_empty_input(put: Put, suffix: str, pack: Pack) -> None:
-    assert read(put(suffix, pack(b""))) == ([], [])
+    assert read(put(suffix, pack(b""))) == ([], [], SourceEnd.COMPLETE)
 
 
 def test_an_empty_file_is_an_empty_input(put: Put) -> None:
-    assert read(put("txt", b"")) == ([], [])
+    assert read(put("txt", b"")) == ([], [], SourceEnd.COMPLETE)
 
 
 @PACKED
 def test_a_packed_file_without_a_byte_was_cut_short(put: Put, suffix: str, pack: Pack) -> None:
-    found, (reject,) = read(put(suffix, b""))
-    assert found == []
+    found, (reject,), end = read(put(suffix, b""))
+    assert (found, end) == ([], SourceEnd.DAMAGED)
     assert "cut short or damaged (the file is empty)" in reject.reason
 
 
 @STORED
 def test_no_block_is_longer_than_asked_for(put: Put, suffix: str, pack: Pack) -> None:
     name = put(suffix, pack(b"z" * 100_000))
-    assert {len(block) for block in ByteSource(name, lambda _: None).blocks(1000)} == {1000}
+    with closing(ByteSource(name)) as source:
+        assert {len(block) for block in source.blocks(1000)} == {1000}
 
 
 @PACKED
-def test_the_whole_lines_of_a_truncated_file_go_through(put: Put, suffix: str, pack: Pack) -> None:
+def test_the_whole_lines_of_a_truncated_file_are_read(put: Put, suffix: str, pack: Pack) -> None:
     packed = pack(CONTENT)
-    found, (reject,) = read(put(suffix, packed[: len(packed) * 2 // 3]))
+    found, (reject,), end = read(put(suffix, packed[: len(packed) * 2 // 3]))
     assert 100 < len(found) < len(TEXTS)
-    assert found == TEXTS[: len(found)]
+    assert (found, end) == (TEXTS[: len(found)], SourceEnd.DAMAGED)
     assert reject.origin.line == len(found) + 1
     assert "cut short or damaged" in reject.reason
     assert TEXTS[len(found)].startswith(reject.text.encode())
 
 
 @PACKED
-def test_a_file_that_lost_only_its_last_byte_gives_all_and_says_so(put: Put, suffix: str, pack: Pack) -> None:
-    found, rejects = read(put(suffix, pack(b"a\nb\n")[:-1]))
-    assert found == [b"a", b"b"][: len(found)]
-    assert len(rejects) == 1
+def test_a_file_that_lost_only_its_last_byte_ends_damaged(put: Put, suffix: str, pack: Pack) -> None:
+    found, rejects, end = read(put(suffix, pack(b"{}\n" * 2)[:-1]))
+    assert found == [b"{}"] * len(found)
+    assert (len(rejects), end) == (1, SourceEnd.DAMAGED)
 
 
 @pytest.mark.parametrize(
     ("suffix", "pack", "at", "value"),
     [("gz", gzip.compress, 10, 0x07), ("zst", zstd.compress, 4, 0x08)],  # block type 3; the reserved bit of a frame
 )
-def test_all_lines_before_impossible_data_go_through(put: Put, suffix: str, pack: Pack, at: int, value: int) -> None:
-    impossible = bytearray(pack(b"never\n"))
+def test_all_lines_before_impossible_data_are_read(put: Put, suffix: str, pack: Pack, at: int, value: int) -> None:
+    impossible = bytearray(pack(b"{}\n"))
     impossible[at] |= value
-    found, (reject,) = read(put(suffix, pack(CONTENT) + impossible))
-    assert found == TEXTS
+    found, (reject,), end = read(put(suffix, pack(CONTENT) + impossible))
+    assert (found, end) == (TEXTS, SourceEnd.DAMAGED)
     assert reject.origin.line == len(TEXTS) + 1
     assert "the compressed data is" in reject.reason
 
 
 @pytest.mark.parametrize(("suffix", "pack"), [("gz", gzip.compress), ("zst", compress_with_checksum)])
-def test_a_checksum_that_fails_is_told_once(put: Put, suffix: str, pack: Pack) -> None:
+def test_a_checksum_that_fails_is_one_reject(put: Put, suffix: str, pack: Pack) -> None:
     damaged = bytearray(pack(CONTENT))
     damaged[-500_000] ^= 0xFF
-    found, (reject,) = read(put(suffix, pack(CONTENT) + damaged + pack(CONTENT)))
+    found, rejects, end = read(put(suffix, pack(CONTENT) + damaged + pack(CONTENT)))
     assert found[: len(TEXTS)] == TEXTS
-    assert len(found) < 3 * len(TEXTS)
-    assert reject.reason.startswith("reading ended here: ")
+    assert (len(found) < 3 * len(TEXTS), end) == (True, SourceEnd.DAMAGED)
+    assert [reject.reason.startswith("reading ended here: ") for reject in rejects].count(True) == 1
 
 
 @PACKED
 def test_what_is_not_packed_as_its_name_says_is_one_reject(put: Put, suffix: str, pack: Pack) -> None:
-    found, (reject,) = read(put(suffix, b'{"run_name": "plain"}\n'))
-    assert found == []
+    found, (reject,), end = read(put(suffix, b'{"run_name": "plain"}\n'))
+    assert (found, end) == ([], SourceEnd.DAMAGED)
     assert reject.origin.line == 1
 
 
 @PACKED
 def test_garbage_behind_a_packed_file_is_one_reject(put: Put, suffix: str, pack: Pack) -> None:
-    found, rejects = read(put(suffix, pack(b"a\n") + b"garbage, and no packed data"))
-    assert (found, len(rejects)) == ([b"a"], 1)
+    found, rejects, end = read(put(suffix, pack(b"{}\n") + b"garbage, and no packed data"))
+    assert (found, len(rejects), end) == ([b"{}"], 1, SourceEnd.DAMAGED)
 
 
 def test_a_file_that_went_away_is_one_reject(tmp_path: Path) -> None:
-    found, (reject,) = read(str(tmp_path / "gone.jsonl"))
-    assert found == []
+    found, (reject,), end = read(str(tmp_path / "gone.jsonl"))
+    assert (found, end) == ([], SourceEnd.DAMAGED)
     assert "No such file" in reject.reason
 
 
-def test_a_directory_in_place_of_a_file_is_a_break(tmp_path: Path) -> None:
+def test_a_directory_in_place_of_a_file_can_not_be_read(tmp_path: Path) -> None:
     with pytest.raises(DamagedSourceError, match="Is a directory"):
         content_of(str(tmp_path))
 
@@ -179,10 +187,10 @@ def test_a_directory_in_place_of_a_file_is_a_break(tmp_path: Path) -> None:
 @STORED
 def test_every_stored_byte_is_counted(put: Put, suffix: str, pack: Pack) -> None:
     name = put(suffix, pack(CONTENT))
-    counts: list[int] = []
-    stored = ByteSource(name, counts.append)
-    assert sum(map(len, stored.blocks(65_536))) == len(CONTENT)
-    assert sum(counts) == Path(name).stat().st_size == stored.size
+    source = FileSource(source_of(name), SCOPE)
+    assert (source.read_bytes, source.total_bytes) == (0, Path(name).stat().st_size)
+    assert sum(len(chunk.records) for chunk in source.read()) == len(TEXTS)
+    assert source.read_bytes == source.total_bytes
 
 
 @STORED
@@ -191,10 +199,10 @@ def test_every_file_is_closed_whether_read_to_its_end_broken_or_left(put: Put, s
     packed = pack(CONTENT)
     content_of(put(suffix, packed))
     read(put(suffix, packed[: len(packed) // 2]))
-    blocks = ByteSource(put(suffix, packed), lambda _: None).blocks(1000)
-    next(blocks)
+    chunks = FileSource(source_of(put(suffix, packed)), SCOPE).read()
+    next(chunks)
     assert open_descriptors() > before
-    del blocks
+    del chunks
     assert open_descriptors() == before
 
 
@@ -203,26 +211,25 @@ def test_a_fifo_is_read_to_its_end_and_has_no_size(tmp_path: Path) -> None:
     os.mkfifo(path)
     writer = threading.Thread(target=path.write_bytes, args=(CONTENT,))
     writer.start()
-    stored = ByteSource(str(path), lambda _: None)
-    assert stored.size is None
-    assert b"".join(stored.blocks(65_536)) == CONTENT
+    assert FileSource(source_of(str(path)), SCOPE).total_bytes is None
+    assert content_of(str(path)) == CONTENT
     writer.join()
 
 
 def test_standard_input_is_read_and_left_open() -> None:
     here, there = os.pipe()
-    os.write(there, b"a\nb")
+    os.write(there, b"{}\n{}")
     os.close(there)
     with as_standard_input(here):
-        assert ByteSource("-", lambda _: None).size is None
-        assert read("-") == ([b"a", b"b"], [])
+        assert FileSource(Source("-", None), SCOPE).total_bytes is None
+        assert read("-") == ([b"{}", b"{}"], [], SourceEnd.COMPLETE)
         assert 0 in open_descriptors()
 
 
 def test_a_pipe_gives_what_is_there_without_waiting_for_a_whole_block() -> None:
     here, there = os.pipe()
     with as_standard_input(here):
-        blocks = ByteSource("-", lambda _: None).blocks(65_536)
+        blocks = ByteSource("-").blocks()
         os.write(there, b"first\n")
         assert next(blocks) == b"first\n"
         os.write(there, b"second")
@@ -238,12 +245,12 @@ def test_a_pipe_that_others_made_non_blocking_is_waited_for() -> None:
     def write_once_a_read_found_nothing(_frame: FrameType | None, event: str, function: object) -> None:
         if event == "c_exception" and function is os.readv:
             sys.setprofile(None)
-            os.write(there, b"late\n")
+            os.write(there, b'{"job_id":"late"}\n')
             os.close(there)
 
     with as_standard_input(here):
         sys.setprofile(write_once_a_read_found_nothing)
         try:
-            assert read("-") == ([b"late"], [])
+            assert read("-") == ([b'{"job_id":"late"}'], [], SourceEnd.COMPLETE)
         finally:
             sys.setprofile(None)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ingestor.model.errors import ExitCode, UsageError
-from ingestor.sources.locate import STDIN, locate, may_be_file, require_file
-from ingestor.sources.reserved_paths import ReservedPaths
+from ingestor.model.sources import Source
+from ingestor.sources.locate import STDIN, ReservedPaths, locate, require_file, source_of
 
 NOBODY = 65534
 
@@ -22,7 +22,7 @@ def touch(*paths: Path) -> list[str]:
 
 @pytest.fixture
 def public_path() -> Iterator[Path]:
-    """Give a directory that every user may enter: pytest's own are closed to all but one."""
+    """Make a directory that every user may enter: the ones of pytest are closed to others."""
     with tempfile.TemporaryDirectory() as name:
         path = Path(name)
         path.chmod(0o755)
@@ -31,7 +31,7 @@ def public_path() -> Iterator[Path]:
 
 @contextmanager
 def as_an_ordinary_user() -> Iterator[None]:
-    """Lay the powers of root down: nothing is forbidden to it."""
+    """Give up the rights of root inside the block: root may read everything."""
     user = os.geteuid()
     if user == 0:
         os.seteuid(NOBODY)
@@ -82,7 +82,7 @@ def test_a_directory_gives_its_record_files_at_any_depth_sorted(tmp_path: Path) 
     assert locate([str(tmp_path)]) == sorted(files)
 
 
-def test_a_directory_keeps_hidden_and_other_files_to_itself(tmp_path: Path) -> None:
+def test_a_directory_leaves_out_hidden_and_other_files(tmp_path: Path) -> None:
     wanted = touch(tmp_path / "a.jsonl")
     touch(
         tmp_path / ".hidden.jsonl",
@@ -98,7 +98,7 @@ def test_a_directory_keeps_hidden_and_other_files_to_itself(tmp_path: Path) -> N
 @pytest.mark.parametrize("content", [[], ["notes.txt"], [".hidden.jsonl"]])
 def test_a_directory_without_record_files_is_an_error(tmp_path: Path, content: list[str]) -> None:
     touch(*(tmp_path / name for name in content))
-    with pytest.raises(UsageError, match=r"no record files are in it \(\*\.jsonl, .*\)") as caught:
+    with pytest.raises(UsageError, match=r"there are no record files in it \(\*\.jsonl, .*\)") as caught:
         locate([str(tmp_path)])
     assert str(tmp_path) in str(caught.value)
 
@@ -109,7 +109,7 @@ def test_a_glob_gives_the_files_that_match_sorted(tmp_path: Path) -> None:
     assert locate([f"{tmp_path}/a?"]) == files[:2]
 
 
-def test_two_stars_reach_any_depth(tmp_path: Path) -> None:
+def test_two_stars_match_any_depth(tmp_path: Path) -> None:
     files = touch(tmp_path / "a.jsonl", tmp_path / "b" / "c" / "d.jsonl")
     touch(tmp_path / "b" / "c" / "e.txt")
     assert locate([f"{tmp_path}/**/*.jsonl"]) == files
@@ -147,7 +147,7 @@ def test_a_link_to_nowhere_is_an_error(tmp_path: Path) -> None:
         locate([str(link)])
 
 
-def test_a_name_can_not_command_the_terminal() -> None:
+def test_a_name_can_not_control_the_terminal() -> None:
     with pytest.raises(UsageError) as caught:
         locate(["\x1b[2J\udcff"])
     assert str(caught.value).startswith(r"\x1b[2J\udcff: ")
@@ -161,7 +161,7 @@ def test_a_file_without_permission_is_an_error_before_anything_is_read(public_pa
         locate([good, bad])
 
 
-def test_a_directory_without_permission_is_an_error_wherever_it_stands(public_path: Path) -> None:
+def test_a_directory_without_permission_is_an_error_at_any_depth(public_path: Path) -> None:
     touch(public_path / "a.jsonl")
     (public_path / "closed").mkdir(0)
     with as_an_ordinary_user(), pytest.raises(UsageError, match="closed: can't be read: Permission denied"):
@@ -177,13 +177,13 @@ def test_a_link_into_a_closed_directory_is_an_error(public_path: Path) -> None:
 
 
 @pytest.mark.timeout(10)
-def test_a_fifo_is_not_opened_before_its_turn(tmp_path: Path) -> None:
+def test_a_fifo_is_not_opened(tmp_path: Path) -> None:
     path = str(tmp_path / "fifo.jsonl")
     os.mkfifo(path)
     assert locate([path]) == [path]
 
 
-def test_a_directory_is_read_through_links_and_a_link_back_up_ends(tmp_path: Path) -> None:
+def test_a_directory_is_read_through_links_and_a_link_back_up_is_not_followed(tmp_path: Path) -> None:
     touch(tmp_path / "elsewhere" / "b.jsonl")
     first, *_ = touch(tmp_path / "top" / "a.jsonl")
     (tmp_path / "top" / "linked").symlink_to(tmp_path / "elsewhere")
@@ -191,7 +191,7 @@ def test_a_directory_is_read_through_links_and_a_link_back_up_ends(tmp_path: Pat
     assert locate([str(tmp_path / "top")]) == [first, str(tmp_path / "top" / "linked" / "b.jsonl")]
 
 
-def test_a_file_in_a_closed_directory_is_not_said_to_be_missing(public_path: Path) -> None:
+def test_a_file_in_a_closed_directory_is_not_reported_as_missing(public_path: Path) -> None:
     (path,) = touch(public_path / "closed" / "a.jsonl")
     (public_path / "closed").chmod(0o700)
     with as_an_ordinary_user(), pytest.raises(UsageError, match=r"a\.jsonl: can't be read: Permission denied"):
@@ -206,7 +206,7 @@ def test_a_fifo_without_permission_is_an_error_before_anything_is_read(public_pa
 
 
 @pytest.mark.timeout(10)
-def test_a_file_that_is_required_stands_under_its_very_name(public_path: Path) -> None:
+def test_a_required_file_is_found_under_its_very_name(public_path: Path) -> None:
     (path,) = touch(public_path / "a[1].jsonl")
     require_file(path)
     touch(public_path / "a1.jsonl")
@@ -214,33 +214,40 @@ def test_a_file_that_is_required_stands_under_its_very_name(public_path: Path) -
     with pytest.raises(UsageError, match=r"a\[1\]\.jsonl: there is no such file"):
         require_file(path)
     os.mkfifo(path)
-    with pytest.raises(UsageError, match=r"a\[1\]\.jsonl: is no file any more"):
+    with pytest.raises(UsageError, match=r"a\[1\]\.jsonl: is no longer a file"):
         require_file(path)
     public_path.chmod(0o700)
     with as_an_ordinary_user(), pytest.raises(UsageError, match="can't be read: Permission denied"):
         require_file(path)
 
 
-def test_what_is_gone_may_have_been_a_file_and_a_pipe_is_none(public_path: Path) -> None:
-    (path,) = touch(public_path / "a")
-    os.mkfifo(public_path / "fifo")
-    names = (path, str(public_path / "gone"), str(public_path / "fifo"), str(public_path))
-    assert [may_be_file(name) for name in names] == [True, True, False, False]
-    public_path.chmod(0o700)
-    with as_an_ordinary_user():
-        assert may_be_file(path)
+def test_a_source_is_known_by_the_file_that_a_link_leads_to(tmp_path: Path) -> None:
+    monday, tuesday = touch(tmp_path / "day" / "monday.jsonl", tmp_path / "monday.jsonl")
+    (tmp_path / "day" / "files").mkdir()
+    (tmp_path / "latest").symlink_to(monday)
+    (tmp_path / "folder").symlink_to(tmp_path / "day" / "files")
+    names = [str(tmp_path / "latest"), str(tmp_path / "folder" / ".." / "monday.jsonl"), tuesday]
+    paths = [os.path.realpath(path) for path in (monday, monday, tuesday)]
+    assert list(map(source_of, names)) == list(map(Source, names, paths))
 
 
-def test_what_the_program_writes_itself_is_never_read_as_records(tmp_path: Path) -> None:
+def test_a_pipe_a_descriptor_and_a_missing_file_have_no_path(tmp_path: Path) -> None:
+    fifo, gone = str(tmp_path / "fifo"), str(tmp_path / "gone")
+    os.mkfifo(fifo)
+    names = [STDIN, "/dev/stdin", "/dev/fd/0", fifo, gone, str(tmp_path)]
+    assert list(map(source_of, names)) == [Source(name, None) for name in names]
+
+
+def test_files_that_the_program_writes_are_never_read_as_records(tmp_path: Path) -> None:
     names = ["runs.jsonl", "log.jsonl", "rejects.jsonl", "rejects-20261123T142401Z.jsonl", "state/spool/a.jsonl"]
     for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("{}\n")
-    outputs = ReservedPaths(
+    reserved = ReservedPaths(
         log=str(tmp_path / "log.jsonl"), rejects=str(tmp_path / "rejects.jsonl"), state=str(tmp_path / "state")
     )
-    assert locate([str(tmp_path)], outputs) == [str(tmp_path / "runs.jsonl")]
-    assert locate([str(tmp_path / "**" / "*.jsonl")], outputs) == [str(tmp_path / "runs.jsonl")]
+    assert locate([str(tmp_path)], reserved) == [str(tmp_path / "runs.jsonl")]
+    assert locate([str(tmp_path / "**" / "*.jsonl")], reserved) == [str(tmp_path / "runs.jsonl")]
     for name, option in zip(names[1:], ["--log", "--rejects", "--rejects", "--state"], strict=True):
         with pytest.raises(UsageError, match=option):
-            locate([str(tmp_path / name)], outputs)
+            locate([str(tmp_path / name)], reserved)

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from ingestor.model.record import Job, Line, Origin, Reject
 from ingestor.policy.identity import STAMP
-from ingestor.sources.record import FIELDS, LONGEST_JOB_ID, parse_line
+from ingestor.sources.parse import parse_object, parse_record
+from ingestor.sources.parse_strict import FIELDS, LONGEST_JOB_ID
 from tests.support.records import SCOPE
 
 HERE = Origin("runs.jsonl", 7)
@@ -35,7 +36,7 @@ ALMOST_RECORDS = st.dictionaries(st.sampled_from(FIELDS) | st.text(), VALUES)
 
 
 def parse(raw: bytes | str, *, cut: bool = False) -> Job | Reject:
-    return parse_line(Line(HERE, raw.encode() if isinstance(raw, str) else raw, cut), SCOPE)
+    return parse_record(Line(HERE, raw.encode() if isinstance(raw, str) else raw, cut), SCOPE)
 
 
 def job_of(record: object) -> Job:
@@ -61,14 +62,14 @@ def as_list(tags: dict[str, str]) -> list[dict[str, str]]:
 
 
 @given(RECORDS, st.booleans())
-def test_a_valid_record_says_the_same_as_the_body_of_its_job(record: dict[str, object], ascii_only: bool) -> None:
+def test_a_valid_record_means_the_same_as_the_body_of_its_job(record: dict[str, object], ascii_only: bool) -> None:
     raw = json.dumps(record, ensure_ascii=ascii_only).encode()
     job = parse(raw)
     assert isinstance(job, Job)
-    said = {**record, "tags": dict(record.get("tags", {}))}  # type: ignore[call-overload]  # a mapping by its strategy
-    key = said.pop("job_id", f"sha256:{job.digest.hex()}")
+    given = {**record, "tags": dict(record.get("tags", {}))}  # type: ignore[call-overload]  # a mapping by its strategy
+    key = given.pop("job_id", f"sha256:{job.digest.hex()}")
     body = json.loads(job.body)
-    assert {**body, "tags": {tag["key"]: tag["value"] for tag in body["tags"]}} == said
+    assert {**body, "tags": {tag["key"]: tag["value"] for tag in body["tags"]}} == given
     assert (job.key, job.experiment_id) == (key, record.get("experiment_id"))
     assert (job.raw, job.origin) == (raw, HERE)
 
@@ -82,7 +83,7 @@ def test_tags_as_an_object_and_as_a_list_are_the_same(tags: dict[str, str]) -> N
 @example(b"\xef\xbb\xbf{}")
 @example(b'{"start_time": 1e999}')
 @example(b'{"start_time": ' + b"9" * 5000 + b"}")
-def test_whatever_comes_is_a_job_or_a_reject_with_its_text(raw: bytes) -> None:
+def test_any_bytes_are_a_job_or_a_reject_with_their_text(raw: bytes) -> None:
     parsed = parse(raw)
     if isinstance(parsed, Reject):
         assert parsed.text == raw.decode(errors="backslashreplace")
@@ -97,7 +98,7 @@ def test_whatever_comes_is_a_job_or_a_reject_with_its_text(raw: bytes) -> None:
 @example("0001-01-01T00:00:00+23:59")
 @example("9999-12-31T23:59:59.999999-23:59")
 @example("\ud800")
-def test_whatever_text_is_given_for_a_time_is_read_or_rejected(text: str) -> None:
+def test_any_text_for_a_time_is_parsed_or_rejected(text: str) -> None:
     assert isinstance(parse(json.dumps({"start_time": text})), Job | Reject)
 
 
@@ -108,7 +109,7 @@ def test_no_depth_of_nesting_raises(opening: bytes) -> None:
         assert isinstance(parse(opening * depth + b"[7]" + closing * depth), Reject)
 
 
-def test_an_empty_record_is_a_run_of_the_servers_own_choosing() -> None:
+def test_an_empty_record_leaves_every_value_to_the_service() -> None:
     assert body_of({}) == {"tags": []}
 
 
@@ -121,22 +122,22 @@ def test_an_empty_record_is_a_run_of_the_servers_own_choosing() -> None:
         ("\0", "not JSON: Expecting value at character 1"),
         ("\ufeff{}", "not JSON: Expecting value at character 1"),
         ("{} {}", "not JSON: Extra data at character 4"),
-        ('{"start_time": NaN}', "not JSON: NaN is no JSON value"),
-        ('{"start_time": -Infinity}', "not JSON: -Infinity is no JSON value"),
+        ('{"start_time": NaN}', "not JSON: NaN is not a JSON value"),
+        ('{"start_time": -Infinity}', "not JSON: -Infinity is not a JSON value"),
         (b'{"run_name": "\xff"}', "not UTF-8: byte 15 of the line is 0xff"),
         (b"\xed\xa0\x80", "not UTF-8: byte 1 of the line is 0xed"),
         ("[]", "must be a JSON object, not a list; `jq -c '.[]'` makes one line of each entry"),
         ("17", "must be a JSON object, not a whole number"),
         ('"text"', "must be a JSON object, not a string"),
         ("null", "must be a JSON object, not null"),
-        ("[" * 100_000, "not JSON that can be read: a number is too long, or it is nested too deeply"),
+        ("[" * 100_000, "not JSON that can be parsed: a number is too long, or the nesting is too deep"),
     ],
 )
-def test_a_line_that_is_no_json_object_says_what_it_is(raw: bytes | str, reason: str) -> None:
+def test_a_line_that_is_no_json_object_is_rejected_with_what_it_is(raw: bytes | str, reason: str) -> None:
     assert reason_of(raw) == reason
 
 
-def test_a_line_that_was_cut_says_so_and_its_beginning_is_kept() -> None:
+def test_a_line_that_was_cut_is_rejected_whatever_its_beginning_is() -> None:
     assert reason_of('{"run_name": "aaa', cut=True).startswith("the line is longer than 17 bytes")
     assert reason_of("{}", cut=True).startswith("the line is longer than 2 bytes")
 
@@ -148,38 +149,41 @@ def test_a_line_of_5_mb_is_an_ordinary_record() -> None:
 @pytest.mark.parametrize(
     ("record", "reason"),
     [
-        ({"runname": "a"}, "'runname': unknown field (there are job_id, experiment_id, run_name, start_time, tags)"),
+        (
+            {"runname": "a"},
+            "'runname': unknown field (known fields: job_id, experiment_id, run_name, start_time, tags)",
+        ),
         (
             {"\x1b[2J\ud800": "a"},
-            r"'\x1b[2J\ud800': unknown field (there are job_id, experiment_id, run_name, start_time, tags)",
+            r"'\x1b[2J\ud800': unknown field (known fields: job_id, experiment_id, run_name, start_time, tags)",
         ),
-        ({"job_id": ""}, "job_id: must not be empty; leave the field out"),
-        ({"job_id": 7}, "job_id: must be a string, not a whole number; write it in quotes"),
-        ({"job_id": "a" * 501}, "job_id: must have at most 500 characters, and has 501"),
-        ({"experiment_id": 7}, "experiment_id: must be a string, not a whole number; write it in quotes"),
-        ({"experiment_id": None}, "experiment_id: must be a string, not null; leave the field out"),
-        ({"metrics": {}}, "metrics: is not brought over yet; take it away to bring in the rest"),
-        ({"experiment_id": ""}, "experiment_id: must not be empty; leave the field out"),
+        ({"job_id": ""}, "job_id: must not be empty; omit the field"),
+        ({"job_id": 7}, "job_id: must be a string, not a whole number; put it in quotes"),
+        ({"job_id": "a" * 501}, "job_id: must have at most 500 characters, but has 501"),
+        ({"experiment_id": 7}, "experiment_id: must be a string, not a whole number; put it in quotes"),
+        ({"experiment_id": None}, "experiment_id: must be a string, not null; omit the field"),
+        ({"metrics": {}}, "metrics: is not supported yet; remove the field to create the run without it"),
+        ({"experiment_id": ""}, "experiment_id: must not be empty; omit the field"),
         ({"run_name": ["a"]}, "run_name: must be a string, not a list"),
         ({"run_name": True}, "run_name: must be a string, not true or false"),
-        ({"run_name": None}, "run_name: must be a string, not null; leave the field out"),
-        ({"run_name": "a\0b"}, "run_name: holds a NUL character"),
-        ({"run_name": "\ud800"}, "run_name: holds half of a surrogate pair, which is no character"),
-        ({"run_name": "\udc00\ud800"}, "run_name: holds half of a surrogate pair, which is no character"),
-        ({"tags": None}, "tags: must be an object or a list, not null; leave the field out"),
+        ({"run_name": None}, "run_name: must be a string, not null; omit the field"),
+        ({"run_name": "a\0b"}, "run_name: contains a NUL character"),
+        ({"run_name": "\ud800"}, "run_name: contains half of a surrogate pair, which is not a character"),
+        ({"run_name": "\udc00\ud800"}, "run_name: contains half of a surrogate pair, which is not a character"),
+        ({"tags": None}, "tags: must be an object or a list, not null; omit the field"),
         ({"tags": "a"}, "tags: must be an object or a list, not a string"),
         ({"tags": {"a": {"b": "c"}}}, "tags: the value of 'a' must be a string, not an object"),
         ({"tags": {"a": ["b"]}}, "tags: the value of 'a' must be a string, not a list"),
-        ({"tags": {"a": 1}}, "tags: the value of 'a' must be a string, not a whole number; write it in quotes"),
-        ({"tags": {"a": None}}, "tags: the value of 'a' must be a string, not null; leave the field out"),
-        ({"tags": {"a": "\0"}}, "tags: the value of 'a' holds a NUL character"),
-        ({"tags": {"\ud800": "a"}}, "tags: a key holds half of a surrogate pair, which is no character"),
+        ({"tags": {"a": 1}}, "tags: the value of 'a' must be a string, not a whole number; put it in quotes"),
+        ({"tags": {"a": None}}, "tags: the value of 'a' must be a string, not null; omit the field"),
+        ({"tags": {"a": "\0"}}, "tags: the value of 'a' contains a NUL character"),
+        ({"tags": {"\ud800": "a"}}, "tags: a key contains half of a surrogate pair, which is not a character"),
         ({"tags": {"": "a"}}, "tags: a key must not be empty"),
-        ({"tags": [{"key": 1, "value": "a"}]}, "tags: a key must be a string, not a whole number; write it in quotes"),
-        ({"tags": [{"key": "a"}]}, 'tags: entry 1 must be an object of "key" and "value" alone'),
-        ({"tags": [{"key": "a", "value": "b", "x": 1}]}, 'tags: entry 1 must be an object of "key" and "value" alone'),
-        ({"tags": [["a", "b"]]}, 'tags: entry 1 must be an object of "key" and "value" alone'),
-        ({"tags": as_list({"a": "1"}) * 2}, "tags: the key 'a' stands twice"),
+        ({"tags": [{"key": 1, "value": "a"}]}, "tags: a key must be a string, not a whole number; put it in quotes"),
+        ({"tags": [{"key": "a"}]}, 'tags: entry 1 must be an object with only "key" and "value"'),
+        ({"tags": [{"key": "a", "value": "b", "x": 1}]}, 'tags: entry 1 must be an object with only "key" and "value"'),
+        ({"tags": [["a", "b"]]}, 'tags: entry 1 must be an object with only "key" and "value"'),
+        ({"tags": as_list({"a": "1"}) * 2}, "tags: the key 'a' appears twice"),
     ],
 )
 def test_a_wrong_field_is_named_with_what_is_wrong(record: object, reason: str) -> None:
@@ -192,27 +196,30 @@ def test_a_wrong_field_is_named_with_what_is_wrong(record: object, reason: str) 
         ("1.5", "must be whole milliseconds or an ISO 8601 time, not a number with a point or an exponent"),
         ("1707431296765.0", "must be whole milliseconds or an ISO 8601 time, not a number with a point or an exponent"),
         ("true", "must be whole milliseconds or an ISO 8601 time, not true or false"),
-        ("null", "must be whole milliseconds or an ISO 8601 time, not null; leave the field out"),
-        ("-1", "must not be negative, and is -1"),
-        ("1707431296", "1707431296 can only be in seconds; give milliseconds"),
-        ("99999999999", "99999999999 can only be in seconds; give milliseconds"),
-        ("253402300800000", "253402300800000 can only be in micro- or nanoseconds; give milliseconds"),
-        ("9223372036854775807", "9223372036854775807 can only be in micro- or nanoseconds; give milliseconds"),
-        ("9223372036854775808", "is beyond a 64-bit integer: 9223372036854775808"),
-        ("9" * 1000, "is beyond a 64-bit integer: " + "9" * 60 + "…"),
-        ('"2024-02-08T22:28:16"', "'2024-02-08T22:28:16' has no offset; add Z for UTC, or one such as +02:00"),
-        ('"2024-02-08"', "'2024-02-08' has no offset; add Z for UTC, or one such as +02:00"),
+        ("null", "must be whole milliseconds or an ISO 8601 time, not null; omit the field"),
+        ("-1", "must not be negative, but is -1"),
+        ("1707431296", "1707431296 seems to be in seconds; give milliseconds"),
+        ("99999999999", "99999999999 seems to be in seconds; give milliseconds"),
+        ("253402300800000", "253402300800000 seems to be in microseconds or nanoseconds; give milliseconds"),
+        ("9223372036854775807", "9223372036854775807 seems to be in microseconds or nanoseconds; give milliseconds"),
+        ("9223372036854775808", "is too large for a 64-bit integer: 9223372036854775808"),
+        ("9" * 1000, "is too large for a 64-bit integer: " + "9" * 60 + "…"),
+        (
+            '"2024-02-08T22:28:16"',
+            "'2024-02-08T22:28:16' has no UTC offset; add Z for UTC, or an offset such as +02:00",
+        ),
+        ('"2024-02-08"', "'2024-02-08' has no UTC offset; add Z for UTC, or an offset such as +02:00"),
         ('"1969-12-31T23:59:59.999Z"', "'1969-12-31T23:59:59.999Z' is before 1970"),
-        ('"1707431296765"', "'1707431296765' is no ISO 8601 time, such as 2024-02-08T22:28:16.765Z"),
-        ('"\\u0000"', r"'\x00' is no ISO 8601 time, such as 2024-02-08T22:28:16.765Z"),
+        ('"1707431296765"', "'1707431296765' is not an ISO 8601 time such as 2024-02-08T22:28:16.765Z"),
+        ('"\\u0000"', r"'\x00' is not an ISO 8601 time such as 2024-02-08T22:28:16.765Z"),
     ],
 )
-def test_a_wrong_start_time_says_what_is_wrong_with_it(time: str, reason: str) -> None:
+def test_a_wrong_start_time_is_rejected_with_its_fault(time: str, reason: str) -> None:
     assert reason_of(f'{{"start_time": {time}}}') == f"start_time: {reason}"
 
 
 @pytest.mark.parametrize("time", [0, FIRST_MILLISECOND, LAST_MILLISECOND])
-def test_milliseconds_are_taken_as_they_are(time: int) -> None:
+def test_milliseconds_are_kept_as_they_are(time: int) -> None:
     assert body_of({"start_time": time})["start_time"] == time
 
 
@@ -233,25 +240,25 @@ def test_z_is_an_offset() -> None:
 @pytest.mark.parametrize(
     "raw", ['{"run_name": "a", "run_name": "b"}', '{"tags": {"run_name": "a", "x": "c", "run_name": "b"}}']
 )
-def test_a_member_that_stands_twice_is_rejected(raw: str) -> None:
-    assert reason_of(raw) == "'run_name' stands twice in one object"
+def test_a_member_that_appears_twice_is_rejected(raw: str) -> None:
+    assert reason_of(raw) == "'run_name' appears twice in one object"
 
 
 @pytest.mark.timeout(10)
-def test_a_double_among_very_many_members_is_found_in_no_time() -> None:
+def test_a_name_that_appears_twice_among_very_many_is_found_fast() -> None:
     members = ",".join(f'"{number}":""' for number in range(200_000))
-    assert reason_of(f'{{"tags":{{{members},"199999":""}}}}') == "'199999' stands twice in one object"
+    assert reason_of(f'{{"tags":{{{members},"199999":""}}}}') == "'199999' appears twice in one object"
 
 
-def test_the_stamp_is_reserved_for_us() -> None:
-    assert re.match(f"tags: '{STAMP}' is reserved", reason_of(json.dumps({"tags": {STAMP: "a"}})))
+def test_the_tag_of_the_stamp_is_reserved() -> None:
+    assert re.match(f"tags: the key '{STAMP}' is reserved", reason_of(json.dumps({"tags": {STAMP: "a"}})))
 
 
-def test_everything_that_is_wrong_is_told_at_once() -> None:
+def test_a_reason_names_everything_that_is_wrong() -> None:
     record = {"a": 1, "run_name": 2, "start_time": -3, "tags": {"": "x", "b": 4, "c": "good", "d": 5}}
     reasons = reason_of(json.dumps(record)).split("; ")
     fields = [reason.partition(":")[0] for reason in reasons]
-    assert [field for field in fields if field != "write it in quotes"] == [
+    assert [field for field in fields if field != "put it in quotes"] == [
         "'a'",
         "run_name",
         "start_time",
@@ -261,7 +268,7 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
     ]
 
 
-def test_a_reason_has_an_end() -> None:
+def test_a_reason_has_a_longest_length() -> None:
     reason = reason_of(json.dumps({f"field {number}": 1 for number in range(1000)}))
     assert len(reason) == 1001
     assert reason.endswith("…")
@@ -273,7 +280,7 @@ def test_a_reject_keeps_the_job_id_where_it_is_known() -> None:
     assert reject.job_id == "run-7"
 
 
-def test_a_job_id_of_the_greatest_length_is_taken() -> None:
+def test_a_job_id_of_the_greatest_length_is_valid() -> None:
     assert job_of({"job_id": "é" * LONGEST_JOB_ID}).key == "é" * LONGEST_JOB_ID
 
 
@@ -289,3 +296,50 @@ def test_a_job_id_with_another_body_is_the_same_key_and_another_digest() -> None
     first, other = job_of({"job_id": "a", "run_name": "1"}), job_of({"job_id": "a", "run_name": "2"})
     assert (first.key, first.token) == (other.key, other.token)
     assert first.digest != other.digest
+
+
+@given(RECORDS)
+def test_an_object_is_the_same_job_as_its_json_text(record: dict[str, object]) -> None:
+    parsed = [parse_object(it, HERE, SCOPE) for it in (record, json.dumps(record), json.dumps(record).encode())]
+    assert [isinstance(it, Job) and (it.key, it.body, it.token, it.origin) for it in parsed] == [
+        (job_of(record).key, job_of(record).body, job_of(record).token, HERE)
+    ] * 3
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        ({"job_id": "a", "start_time": float("nan")}, "start_time: can't be written as JSON: Out of range float"),
+        ({"job_id": "a", "tags": {"x": object()}}, "tags: can't be written as JSON: Object of type object"),
+        ({"job_id": "a", "start_time": datetime(2024, 1, 1, tzinfo=UTC)}, "start_time: can't be written as JSON"),
+        ({"job_id": "a", (1, 2): "x"}, "(1, 2): can't be written as JSON: keys must be str"),
+        ({"job_id": "a", "\x1b": object()}, r"'\x1b': can't be written as JSON"),
+        ({"job_id": "a", "run_name": 7}, "run_name: must be a string, not a whole number"),
+        ({"job_id": "a", "run_name": "\ud800"}, "run_name: contains half of a surrogate pair"),
+    ],
+)
+def test_an_object_that_is_no_record_is_rejected_with_the_field(record: object, reason: str) -> None:
+    reject = parse_object(record, HERE, SCOPE)
+    assert isinstance(reject, Reject)
+    assert (reject.reason[: len(reason)], reject.job_id, reject.origin) == (reason, "a", HERE)
+    assert reject.text
+
+
+@pytest.mark.parametrize("record", [None, 7, ["a"], object(), ({"run_name": "a"},)])
+def test_what_is_neither_an_object_nor_text_is_rejected_with_its_type(record: object) -> None:
+    reject = parse_object(record, HERE, SCOPE)
+    assert isinstance(reject, Reject)
+    assert reject.reason == f"must be a mapping, or JSON text, not {type(record).__name__}"
+
+
+def test_an_object_that_contains_itself_is_rejected() -> None:
+    tags: dict[str, object] = {}
+    tags["tags"] = tags
+    reject = parse_object({"tags": tags}, HERE, SCOPE)
+    assert isinstance(reject, Reject)
+    assert reject.reason == "tags: can't be written as JSON: Circular reference detected"
+
+
+@pytest.mark.parametrize("text", ["{not json", "", "\ud800", b"\xff"])
+def test_text_that_is_no_record_is_rejected(text: object) -> None:
+    assert isinstance(parse_object(text, HERE, SCOPE), Reject)

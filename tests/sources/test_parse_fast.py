@@ -1,4 +1,4 @@
-"""The short way through a line is one that the long way would take, to the same job."""
+"""The fast path makes the same job as the strict parser, and accepts no more."""
 
 import json
 
@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from ingestor.model.record import Line, Origin, Reject
 from ingestor.policy.identity import STAMP, identify, make_job
 from ingestor.simulator.sample import records
-from ingestor.sources.parse_fast import parse_fast
+from ingestor.sources.parse import parse_fast
 from ingestor.sources.parse_strict import FIELDS, parse_strict
 from tests.support.records import SCOPE
 
 HERE = Origin("runs.jsonl", 7)
-PLAIN = {
+USUAL = {
     "job_id": "1/a:b",
     "experiment_id": "1",
     "run_name": 'naïve "run" 逻辑 \U0001f680',
@@ -25,14 +25,14 @@ PLAIN = {
 
 def assert_the_same(raw: bytes, *, cut: bool = False) -> None:
     line = Line(HERE, raw, cut)
-    plain = parse_fast(line)
-    if plain is not None:
-        exactly = parse_strict(line)
-        assert not isinstance(exactly, Reject), exactly.reason
-        assert identify(line, *plain, SCOPE) == make_job(line, *exactly, SCOPE)
+    fast = parse_fast(line)
+    if fast is not None:
+        strict = parse_strict(line)
+        assert not isinstance(strict, Reject), strict.reason
+        assert identify(line, *fast, SCOPE) == make_job(line, *strict, SCOPE)
 
 
-def taken(record: object, *, ascii_only: bool = False) -> bool:
+def is_fast(record: object, *, ascii_only: bool = False) -> bool:
     line = Line(HERE, json.dumps(record, ensure_ascii=ascii_only).encode())
     assert_the_same(line.raw)
     return parse_fast(line) is not None
@@ -97,13 +97,13 @@ RECORD = st.builds(
 @example('{"job_id":"' + "é" * 500 + '"}')
 @example('{"job_id":"' + "é" * 501 + '"}')
 @example('{"tags":' * 100_000)
-def test_what_the_short_way_takes_the_long_way_takes_as_the_same_job(text: str) -> None:
+def test_the_strict_parser_makes_the_same_job_of_a_line_that_the_fast_path_accepts(text: str) -> None:
     assert_the_same(text.encode("utf-8", "surrogatepass"))
 
 
 @given(RECORD, st.data())
 @settings(max_examples=300)
-def test_nor_does_a_damaged_line_mislead_it(text: str, data: st.DataObject) -> None:
+def test_the_same_holds_for_damaged_lines(text: str, data: st.DataObject) -> None:
     raw = bytearray(text.encode("utf-8", "surrogatepass"))
     start = data.draw(st.integers(0, len(raw)))
     raw[start : start + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=2))
@@ -111,28 +111,28 @@ def test_nor_does_a_damaged_line_mislead_it(text: str, data: st.DataObject) -> N
 
 
 @given(st.binary())
-def test_nor_do_any_bytes(raw: bytes) -> None:
+def test_the_same_holds_for_any_bytes(raw: bytes) -> None:
     assert_the_same(raw)
 
 
-def test_the_beginning_of_a_line_that_was_cut_is_not_taken() -> None:
+def test_the_beginning_of_a_line_that_was_cut_does_not_take_the_fast_path() -> None:
     assert parse_fast(Line(HERE, b"{}", cut=True)) is None
 
 
-@pytest.mark.parametrize("without", [(), *((name,) for name in PLAIN), tuple(PLAIN)])
-def test_plain_records_go_the_short_way(without: tuple[str, ...]) -> None:
-    assert taken({name: value for name, value in PLAIN.items() if name not in without})
+@pytest.mark.parametrize("without", [(), *((name,) for name in USUAL), tuple(USUAL)])
+def test_usual_records_take_the_fast_path(without: tuple[str, ...]) -> None:
+    assert is_fast({name: value for name, value in USUAL.items() if name not in without})
 
 
-def test_tags_go_the_short_way_in_either_form() -> None:
-    assert taken({"tags": [{"key": "b", "value": "x"}, {"value": "y", "key": "a"}]})
-    assert taken({"tags": {"b": "x", "a": "y"}})
-    assert taken({"tags": []})
+def test_tags_take_the_fast_path_in_either_form() -> None:
+    assert is_fast({"tags": [{"key": "b", "value": "x"}, {"value": "y", "key": "a"}]})
+    assert is_fast({"tags": {"b": "x", "a": "y"}})
+    assert is_fast({"tags": []})
 
 
-def test_escaped_text_goes_the_short_way() -> None:
-    assert taken({"run_name": "逻辑 \U0001f680"}, ascii_only=True)
+def test_escaped_text_takes_the_fast_path() -> None:
+    assert is_fast({"run_name": "逻辑 \U0001f680"}, ascii_only=True)
 
 
-def test_nearly_all_records_of_the_sample_go_the_short_way() -> None:
-    assert sum(map(taken, records(500))) > 0.97 * 500
+def test_nearly_all_records_of_the_sample_take_the_fast_path() -> None:
+    assert sum(map(is_fast, records(500))) > 0.97 * 500

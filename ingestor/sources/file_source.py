@@ -1,0 +1,167 @@
+"""Records of a file or a pipe, and the positions at which another process reads on in a file."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from itertools import chain
+
+import msgspec
+
+from ingestor.model.record import Job, Origin, Reject
+from ingestor.model.sources import Chunk, Position, Source, SourceEnd
+from ingestor.policy.identity import Scope
+from ingestor.sources.lines import ByteSource, DamagedSourceError, LineSplitter, damage, to_lines
+from ingestor.sources.parse import parse_record
+
+_HASHED = 4096
+"""Bytes at the start of a file, and bytes before an offset, by which another process recognises them."""
+
+
+class _FilePosition(msgspec.Struct, frozen=True):
+    """A position as it is stored. Offsets and hashes are those of decompressed bytes; the others are the file's.
+
+    `line` is the number of the line that begins at `offset`.
+    """
+
+    offset: int
+    line: int
+    head: str
+    tail: str
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+class FileSource:
+    """One file, pipe or standard input. Only a file that another process can find has positions.
+
+    A position is the beginning of a line. It holds while the file is as long as the offset at least, its first bytes
+    and those before the offset are the same, and the file either grew or kept its times. An edit before the offset of
+    a file that grew as well stays invisible, unless it touches those bytes.
+    """
+
+    def __init__(self, source: Source, scope: Scope) -> None:
+        self.source = source
+        self._scope = scope
+        self._path = source.path or source.name
+        self._reading: _Reading | None = None
+        self.total_bytes = os.path.getsize(self._path) if os.path.isfile(self._path) else None
+
+    @property
+    def read_bytes(self) -> int:
+        """How many stored bytes were read, or skipped by a position."""
+        return 0 if self._reading is None else self._reading.read_bytes
+
+    def read(self, start: Position | None = None) -> Iterator[Chunk]:
+        """Yield the records after `start`, or all of them where `start` does not hold."""
+        splitter, position = LineSplitter(), None
+        try:
+            with closing(self._open(start)) as reading:
+                splitter = LineSplitter(reading.line)
+                position = reading.position_at(0, reading.line)
+                for block in reading.read_on():
+                    for first, texts, end in splitter.split(block):
+                        position = reading.position_at(end, splitter.line)
+                        if records := self._records(first, texts):
+                            yield Chunk(self.source, records, position)
+        except DamagedSourceError as error:
+            reject = damage(Origin(self.source.name, splitter.line), error, splitter.rest())
+            yield Chunk(self.source, [reject], position, SourceEnd.DAMAGED)
+        else:
+            # The position stays before a last line without an end: more of this line may be appended.
+            yield Chunk(self.source, self._records(splitter.line, [splitter.rest()]), position, SourceEnd.COMPLETE)
+
+    def _records(self, first: int, texts: Sequence[bytes]) -> list[Job | Reject]:
+        scope = self._scope
+        return [parse_record(line, scope) for line in to_lines(self.source.name, first, texts)]
+
+    def _open(self, start: Position | None) -> "_Reading":
+        self._reading = _Reading(self._path, has_positions=self.source.path is not None)
+        if start is not None and self.source.path is not None and not self._reading.go_to(start):
+            self._reading.close()
+            self._reading = _Reading(self._path, has_positions=True)
+        return self._reading
+
+
+class _Reading(ByteSource):
+    """An open file, and what its positions are made of: its state, its first bytes, and those before an offset."""
+
+    def __init__(self, path: str, *, has_positions: bool) -> None:
+        super().__init__(path)
+        self._blocks_left = self.blocks()
+        self._status = os.fstat(self.descriptor)
+        self._has_positions = has_positions
+        self._head = self._before = self._block = self._next = b""
+        self._offset = 0  # of the current block
+        self.line = 1
+        """The number of the line at which reading begins."""
+
+    def read_on(self) -> Iterator[bytes]:
+        """Yield the blocks of the file from here on. Raises DamagedSourceError."""
+        for block in chain([self._next] if self._next else [], self._blocks_left):
+            self._enter(block)
+            yield block
+
+    def position_at(self, end: int, line: int) -> Position | None:
+        """Return the position of the line that begins at an index of the current block."""
+        if not self._has_positions:
+            return None
+        status = os.fstat(self.descriptor)
+        if status.st_size > self._status.st_size:  # else an edit must show: the state from before it stays
+            self._status = status
+        position = _FilePosition(self._offset + end, line, *self._hashes(end), *_state(self._status))
+        return msgspec.json.encode(position).decode()
+
+    def go_to(self, start: Position) -> bool:
+        """Begin to read at a position; False where it does not hold. Then this object is spent."""
+        try:
+            position = msgspec.json.decode(start, type=_FilePosition)
+            kept = (position.size, position.mtime_ns, position.ctime_ns)
+            # A change that leaves the size may be before the offset.
+            may_hold = self._status.st_size > position.size or _state(self._status) == kept
+            if not may_hold or not self._skip(position.offset):
+                return False
+        except (msgspec.MsgspecError, OSError, OverflowError, DamagedSourceError):
+            return False
+        self.line = position.line
+        return self._hashes(0) == (position.head, position.tail)
+
+    def _skip(self, offset: int) -> bool:
+        """Go to an offset, with what comes before it known; False where the file is shorter."""
+        if not self.is_compressed:
+            count = min(offset, _HASHED)
+            self._head = os.pread(self.descriptor, count, 0)
+            self._before = os.pread(self.descriptor, count, offset - count)
+            self._offset = offset
+            self.skip(offset)
+            return True
+        for block in self._blocks_left:
+            self._enter(block)
+            end = offset - self._offset
+            if end <= len(block):
+                self._head, self._block, self._next = self._head[:offset], block[:end], block[end:]
+                self._enter(b"")
+                return True
+        return False
+
+    def _enter(self, block: bytes) -> None:
+        self._before = (self._before + self._block[-_HASHED:])[-_HASHED:]
+        self._offset += len(self._block)
+        self._block = block
+        self._head += block[: _HASHED - len(self._head)]
+
+    def _hashes(self, end: int) -> tuple[str, str]:
+        """Hash the first bytes of the file and those before an index of the current block."""
+        tail = self._block[max(0, end - _HASHED) : end]
+        if len(tail) < _HASHED:
+            tail = self._before[len(tail) - _HASHED :] + tail
+        return _hash(self._head[: self._offset + end]), _hash(tail)
+
+
+def _state(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()

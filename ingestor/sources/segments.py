@@ -1,0 +1,145 @@
+"""The files of the spool: each holds a piece of what one process read from its standard input."""
+
+import errno
+import os
+import re
+import select
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from ingestor.model.sources import Position
+
+_BLOCK = 256 * 1024
+_NAME = re.compile(r"stdin-s(\d{12})-of-(\d{12})-line-(\d+)(-inside)?(-end)?\.jsonl")
+
+
+class SpoolPosition(msgspec.Struct, frozen=True):
+    """Where reading goes on: an offset in the segment of this number, where the line `line` begins."""
+
+    segment: int
+    offset: int
+    line: int
+
+    @staticmethod
+    def parse(text: Position | None) -> "SpoolPosition | None":
+        """Return the position that a text means; None where it means none."""
+        try:
+            return None if text is None else msgspec.json.decode(text, type=SpoolPosition)
+        except msgspec.MsgspecError:
+            return None
+
+    def __str__(self) -> Position:
+        return msgspec.json.encode(self).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A file of the spool: a piece of what one process read from its standard input, its stream.
+
+    Attributes:
+        path: where it lies.
+        number: grows from segment to segment; 0 for a file that an earlier version wrote, which is a whole stream.
+        stream: the first segment of the same stream.
+        line: the number of the line that is begun where the segment begins.
+        is_inside: the segment begins inside this line.
+        is_last: the process saw the end of its standard input after this segment.
+    """
+
+    path: Path
+    number: int
+    stream: int
+    line: int = 1
+    is_inside: bool = False
+    is_last: bool = False
+
+
+def list_segments(folder: Path) -> list[Segment]:
+    """Return the segments in a folder, oldest first."""
+    paths = sorted(folder.glob("stdin-*.jsonl"))  # the names of earlier versions sort first
+    return [_parse_name(path, legacy=-index) for index, path in enumerate(paths, 1)]
+
+
+def _parse_name(path: Path, legacy: int) -> Segment:
+    if (found := _NAME.fullmatch(path.name)) is None:
+        return Segment(path, 0, legacy, is_last=path.stem.endswith("-whole"))
+    return Segment(path, int(found[1]), int(found[2]), int(found[3]), found[4] is not None, found[5] is not None)
+
+
+class SegmentFile:
+    """A new segment that is written. Raises OSError.
+
+    `size` is how many bytes it holds.
+    """
+
+    def __init__(self, folder: Path, number: int, stream: int, line: int = 1, *, is_inside: bool = False) -> None:
+        name = f"stdin-s{number:012}-of-{stream:012}-line-{line}{'-inside' if is_inside else ''}.jsonl"
+        self.segment = Segment(folder / name, number, stream, line, is_inside)
+        self.size = 0
+        self._file = os.open(self.segment.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        _sync(folder)  # a power cut does not remove the file
+
+    def append(self, size: int) -> bytes:
+        """Move at most `size` bytes of standard input to the disk and return them; nothing at its end."""
+        count = _move(self._file, min(_BLOCK, size))
+        if count:
+            os.fdatasync(self._file)
+        block = os.pread(self._file, count, self.size)
+        self.size += count
+        return block
+
+    def mark_end(self) -> None:
+        """Note durably that standard input ended after this segment."""
+        path = self.segment.path
+        ended = path.rename(path.with_name(f"{path.stem}-end{path.suffix}"))
+        self.segment = replace(self.segment, path=ended, is_last=True)
+        _sync(ended.parent)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of the spool so that a power cut does not remove it. Raises OSError."""
+    for path in (folder.parent, folder):  # one by one: `parents=True` would let others read the upper one
+        path.mkdir(mode=0o700, exist_ok=True)
+        _sync(path.parent)
+
+
+def is_ready(timeout: float) -> bool:
+    """Whether standard input has something, or ends, within `timeout` seconds."""
+    return bool(select.select([0], [], [], timeout)[0])
+
+
+def _move(file: int, size: int) -> int:
+    """Move what there is of standard input to the end of `file`; return how many bytes, 0 at its end.
+
+    A pipe is spliced: its bytes are never in this process alone, where a crash would lose them.
+    """
+    while True:
+        try:
+            return os.splice(0, file, size)
+        except BlockingIOError:
+            select.select([0], [], [])
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # not a pipe: a file, a terminal or a socket
+                raise
+            return _copy(file, size)
+
+
+def _copy(file: int, size: int) -> int:
+    block = os.read(0, size)
+    rest = memoryview(block)
+    while rest:
+        rest = rest[os.write(file, rest) :]
+    return len(block)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
