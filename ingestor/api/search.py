@@ -1,47 +1,42 @@
-"""Looking for runs by their stamp, page after page (POST runs/search, as in MLflow's REST API).
+"""Look-ups: the search for a run by its stamp, page after page (POST runs/search, as in MLflow's REST API).
 
-Absence must be proven: what is no page, shows runs that nobody asked for, or has no end decides nothing.
+Absence must be proven. An answer that is not a page, that holds runs without the stamp, or that has no end proves
+nothing: the result is UNDECIDED.
 """
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 from pydantic import BaseModel
-from yarl import URL
 
-from ingestor.api.endpoint import Endpoint
-from ingestor.api.schema import ExperimentPage, RunPage, StampedRun, read_page
-from ingestor.model.finding import Finding, Presence
+from ingestor.api.responses import ExperimentPage, RunPage, StampedRun, read_page
 from ingestor.model.ports import Pace
-from ingestor.model.reply import Reply
+from ingestor.model.reply import Finding, Presence, Reply
+from ingestor.model.request import Operation, Request
 from ingestor.policy.identity import STAMP
 
-PROBE = b'{"max_results":1}'
-"""The body of a question to experiments/search that is harmless and cheap."""
-
-_RUNS = 10  # in a page: more than ever carry one token, and small enough to come whole
+_RUNS = 10  # in a page: more than ever carry one token, and few enough for a short answer
 _EXPERIMENTS = 1000
-_MOST_REQUESTS = 100
+_MAX_REQUESTS = 100
+
+Exchange = Callable[[Request], Awaitable[tuple[Reply, bytes]]]
+"""Sends a request that is safe to repeat; returns the reply and the body of the answer."""
 
 P = TypeVar("P", bound=BaseModel)
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A request that changes nothing."""
-
-    url: URL
-    body: bytes
+def _search(operation: Operation, members: Mapping[str, object]) -> Request:
+    return Request(operation, operation.value, json.dumps(members).encode(), is_repeatable=True)
 
 
-Ask = Callable[[Question], Awaitable[tuple[Reply, bytes]]]
-"""Sends a question; returns what came of it and the body of the answer."""
+PROBE = _search(Operation.SEARCH_EXPERIMENTS, {"max_results": 1})
+"""A harmless and cheap request."""
 
 
 class _UndecidedError(Exception):
-    """Why nothing can be said."""
+    """Why nothing is proven."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__(reply.message)
@@ -51,15 +46,14 @@ class _UndecidedError(Exception):
 class Search:
     """One look-up. `pace` is awaited before each request but the first."""
 
-    def __init__(self, endpoint: Endpoint, ask: Ask, pace: Pace) -> None:
-        self._endpoint = endpoint
-        self._ask = ask
+    def __init__(self, exchange: Exchange, pace: Pace) -> None:
+        self._exchange = exchange
         self._pace = pace
         self._requests = 0
         self._reply = Reply()
 
     async def find(self, token: str, experiment_id: str | None) -> Finding:
-        """Look for the run that carries a token, in one experiment or in all there are."""
+        """Search for the run that carries a token, in one experiment or in all."""
         try:
             places = [[experiment_id]] if experiment_id is not None else await self._all_experiments()
             for experiments in places:
@@ -70,54 +64,54 @@ class Search:
         return Finding(Presence.ABSENT, self._reply)
 
     async def _all_experiments(self) -> list[list[str]]:
-        """Return the ids of all experiments, as they came in pages."""
-        question: dict[str, object] = {"max_results": _EXPERIMENTS, "view_type": "ALL"}
+        """Return the ids of all experiments, a list for each page."""
+        members: dict[str, object] = {"max_results": _EXPERIMENTS, "view_type": "ALL"}
         pages: list[list[str]] = []
         while True:
-            page = await self._request(self._endpoint.search_experiments_url, question, ExperimentPage)
+            page = await self._request(Operation.SEARCH_EXPERIMENTS, members, ExperimentPage)
             pages += [[experiment.experiment_id for experiment in page.experiments]] if page.experiments else []
             if not page.next_page_token:
                 break
-            question["page_token"] = page.next_page_token
+            members["page_token"] = page.next_page_token
         if not pages:
-            raise self._undecided("The record names no experiment, and the service tells of none to search.")
+            raise self._undecided("The record names no experiment, and the service lists none to search.")
         return pages
 
     async def _runs(self, experiments: Sequence[str], token: str) -> list[StampedRun]:
-        """Return the runs that carry the token, as far as the first page that has any."""
-        question: dict[str, object] = {
+        """Return the runs that carry the token, from the first page that has any."""
+        members: dict[str, object] = {
             "experiment_ids": experiments,
             "filter": f"tags.`{STAMP}` = '{token}'",
             "run_view_type": "ALL",
             "max_results": _RUNS,
         }
         while True:
-            page = await self._request(self._endpoint.search_runs_url, question, RunPage)
+            page = await self._request(Operation.SEARCH_RUNS, members, RunPage)
             if not all(run.carries(STAMP, token) for run in page.runs):
-                raise self._undecided("The search answered with runs that do not show the tag it was asked for.")
+                raise self._undecided("The search returned runs without the tag that it was asked for.")
             if page.runs or not page.next_page_token:
                 return page.runs
-            question["page_token"] = page.next_page_token
+            members["page_token"] = page.next_page_token
 
-    async def _request(self, url: URL, question: Mapping[str, object], kind: type[P]) -> P:
-        if self._requests == _MOST_REQUESTS:
-            raise self._undecided(f"The search was not at its end after {_MOST_REQUESTS} pages.")
+    async def _request(self, operation: Operation, members: Mapping[str, object], kind: type[P]) -> P:
+        if self._requests == _MAX_REQUESTS:
+            raise self._undecided(f"The search did not end within {_MAX_REQUESTS} pages.")
         if self._requests:
             await self._pace()
         self._requests += 1
-        self._reply, body = await self._ask(Question(url, json.dumps(question).encode()))
+        self._reply, body = await self._exchange(_search(operation, members))
         if self._reply.status is None or self._reply.status // 100 != 2:
             raise _UndecidedError(self._reply)
         try:
             return read_page(kind, body)
         except ValueError:
-            raise self._undecided("The answer to the search is not one that can be read.") from None
+            raise self._undecided("The answer to the search can't be read.") from None
 
     def _undecided(self, reason: str) -> _UndecidedError:
         return _UndecidedError(replace(self._reply, message=reason))
 
     def _naming(self, runs: Sequence[StampedRun]) -> Reply:
-        """Return the last answer as one that names the first run, and the others in its message."""
+        """Return the last reply with the first run, and the other runs in its message."""
         first, *others = (run.info.run_id or run.info.run_uuid for run in runs)
         if first is None:
             raise self._undecided("The search found the run, and its answer does not name it.")

@@ -1,22 +1,21 @@
-"""The only place where aiohttp's client is at work. No exception of it gets out.
+"""HTTP: the only module that uses aiohttp's client. None of its exceptions leaves this module.
 
-What matters to exactly-once is told here: whether a byte of the request may have left (`Fault.sent_nothing`).
+It decides what exactly-once depends on: whether a byte of the request may have left (`Fault.sent_nothing`).
 """
 
 import asyncio
 import ssl
 import time
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Self
 
 import aiohttp
 from yarl import URL
 
-from ingestor.api.proxy import proxy_for
-from ingestor.api.text import one_line
-from ingestor.api.wire import Answer, TransportFailure, answer_limit
+from ingestor.api.options import proxy_for
+from ingestor.api.wire import HttpResponse, TransportFailure, response_limit, unpack
 from ingestor.model.reply import Fault
+from ingestor.model.text import one_line
 
 CONNECT_TIMEOUT = 10.0
 """Seconds to make a connection, TLS included; half of the attempt's time where that is less."""
@@ -27,15 +26,15 @@ _AUTOMATIC = frozenset({"User-Agent", "Accept", "Accept-Encoding", "Content-Type
 class Transport:
     """A pool of connections to one service.
 
-    Attempts are never repeated, redirects never followed, cookies never kept, certificates always verified (against the
-    system's store, or SSL_CERT_FILE). HTTPS_PROXY, HTTP_PROXY and NO_PROXY are honoured; .netrc is not.
+    Attempts are never repeated, redirects never followed, cookies never kept, certificates always verified (against
+    the system's store, or SSL_CERT_FILE). HTTPS_PROXY, HTTP_PROXY and NO_PROXY are honoured; .netrc is not.
 
     Args:
         url: an address of the service; all requests go to its host.
         connections: the most that are open at once: the number of attempts in flight.
         timeout: seconds for one attempt, from connecting to the last byte of the answer.
 
-    Raises UsageError for a proxy in the environment that is none.
+    Raises UsageError for a malformed proxy in the environment.
     """
 
     def __init__(self, url: URL, *, connections: int, timeout: float) -> None:
@@ -58,24 +57,24 @@ class Transport:
         )
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *exc: object) -> None:
         await self._session.close()
 
-    async def post(self, url: URL, headers: Mapping[str, str], body: bytes) -> Answer | TransportFailure:
-        """Send one request and return its answer, or why there is none. Raises nothing but cancellation."""
-        begun, limit = time.perf_counter(), answer_limit(body)
+    async def post(self, url: URL, headers: Mapping[str, str], body: bytes) -> HttpResponse | TransportFailure:
+        """Send one request and return its answer, or why there is none. Only cancellation is raised."""
+        begun, limit = time.perf_counter(), response_limit(body)
         try:
             async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as response:
-                content = await _bounded(response, limit)
-                return Answer(response.status, response.headers, content, _elapsed_ms(begun), limit)
+                content = await _read(response.content, limit)
+                if encoding := response.headers.get("Content-Encoding"):
+                    content = unpack(content, encoding, limit)
+                return HttpResponse(response.status, response.headers, content, _elapsed_ms(begun))
         except (aiohttp.ClientError, OSError) as error:
             return TransportFailure(fault_of(error), _detail(error), _elapsed_ms(begun))
 
 
 def fault_of(error: Exception) -> Fault:
-    """Tell how an attempt broke; in doubt, that the request may have been carried out."""
+    """Return how an attempt failed. An error that is not known means that the request may have been carried out."""
     match error:
         case aiohttp.ClientConnectorDNSError():
             return Fault.DNS
@@ -91,10 +90,13 @@ def fault_of(error: Exception) -> Fault:
             return Fault.RESET
 
 
-async def _bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    """Read a body, or its beginning where it is longer than anyone should send: the connection is closed then."""
-    content = bytearray()
-    while len(content) < limit and (chunk := await response.content.readany()):
+async def _read(stream: aiohttp.StreamReader, limit: int) -> bytes:
+    """Read a body, or its first `limit` bytes: a connection with more to read is closed."""
+    first = await stream.readany()
+    if stream.at_eof():
+        return first[:limit]
+    content = bytearray(first)
+    while len(content) < limit and (chunk := await stream.readany()):
         content += chunk
     return bytes(content[:limit])
 

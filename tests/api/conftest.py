@@ -22,8 +22,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from yarl import URL
 
-from ingestor.model.record import Job, Line, Origin, RunDetails
+from ingestor.model.record import Line, Origin, RunDetails
+from ingestor.model.request import Request
 from ingestor.policy.identity import Scope, make_job
+from ingestor.policy.plan import create_request
 
 TENANCY = "ocid1.tenancy.oc1..aaaatenancy"
 USER = "ocid1.user.oc1..aaaauser"
@@ -33,13 +35,13 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class Serve(Protocol):
-    """Serve a handler on loopback while the context lasts; gives its address."""
+    """Serves a handler on loopback while the context lasts, and yields its address."""
 
     def __call__(self, handler: Handler, context: ssl.SSLContext | None = None) -> AbstractAsyncContextManager[URL]: ...
 
 
 class Clock:
-    """A clock that stands until a test moves it."""
+    """A clock that a test moves."""
 
     def __init__(self, now: float = 1_700_000_000.0) -> None:
         self.time = now
@@ -64,9 +66,10 @@ def other_key() -> RSAPrivateKey:
 
 
 @pytest.fixture
-def job() -> Job:
-    line = Line(Origin("runs.jsonl", 1), b"{}")
-    return make_job(line, "job-1", RunDetails("7", "first", 1_700_000_000_000, (("a", "b"),)), Scope("p", "w", "b"))
+def create() -> Request:
+    """The create request of a record."""
+    line, details = Line(Origin("runs.jsonl", 1), b"{}"), RunDetails("7", "first", 1_700_000_000_000, (("a", "b"),))
+    return create_request(make_job(line, "job-1", details, Scope("p", "w", "b")), stamped=True)
 
 
 @pytest.fixture
@@ -92,7 +95,7 @@ def pem(key: RSAPrivateKey, passphrase: str | None = None) -> bytes:
 
 
 def certificate(key: RSAPrivateKey, ends: datetime | None = None) -> bytes:
-    """Make a certificate for 127.0.0.1 that vouches for itself and names the tenancy, as an instance's does."""
+    """Make a self-signed certificate for 127.0.0.1 that names the tenancy, as an instance's does."""
     name = x509.Name([x509.NameAttribute(x509.NameOID.ORGANIZATIONAL_UNIT_NAME, f"opc-tenant:{TENANCY}")])
     now = datetime.now(UTC)
     return (
@@ -107,7 +110,7 @@ def certificate(key: RSAPrivateKey, ends: datetime | None = None) -> bytes:
 
 
 def tls(folder: Path, key: RSAPrivateKey, ends: datetime | None = None) -> tuple[ssl.SSLContext, Path]:
-    """Make a server's TLS context, and the file of the certificate that a client would have to trust."""
+    """Make a server's TLS context, and the file of the certificate that a client must trust."""
     trusted = folder / "ca.crt"
     trusted.write_bytes(certificate(key, ends))
     (folder / "server.pem").write_bytes(pem(key) + trusted.read_bytes())
@@ -117,7 +120,7 @@ def tls(folder: Path, key: RSAPrivateKey, ends: datetime | None = None) -> tuple
 
 
 def jwt(expiry: float, issued: float = 0.0, **claims: str) -> str:
-    """Make a token of the shape that OCI's have; nobody checks its signature."""
+    """Make a token in the form of OCI's; nothing checks its signature."""
 
     def part(value: object) -> str:
         return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")

@@ -15,7 +15,7 @@ URL_ = URL("https://h.example/x")
 
 
 def bearer(**options: object) -> AuthOptions:
-    return AuthOptions(kind=AuthKind.BEARER, **options)  # type: ignore[arg-type]  # the tests' own names
+    return AuthOptions(kind=AuthKind.BEARER, **options)  # type: ignore[arg-type]  # fields of AuthOptions
 
 
 async def authorization(options: AuthOptions) -> str:
@@ -33,7 +33,7 @@ async def test_a_bearer_token_comes_from_the_environment_or_a_file(tmp_path: Pat
     assert await authorization(bearer(bearer_token_file=tmp_path / "token")) == "Bearer from-file"
 
 
-def test_a_token_file_is_looked_at_again_and_again(tmp_path: Path, clock: Clock) -> None:
+def test_a_token_file_is_read_again_at_every_renewal(tmp_path: Path, clock: Clock) -> None:
     file = tmp_path / "token"
     file.write_text("one")
     assert clock.time < load_bearer(bearer(bearer_token_file=file), clock).renew_at < clock.time + 60
@@ -42,7 +42,7 @@ def test_a_token_file_is_looked_at_again_and_again(tmp_path: Path, clock: Clock)
 
 
 @pytest.mark.parametrize("token", ["", "  \n", "s3cret token", "s3cret\r\nX-Injected: 1", "s3cr\u00e9t", "s3cret\x00"])
-def test_what_is_no_token_is_refused_without_saying_it(tmp_path: Path, token: str) -> None:
+def test_text_that_is_not_a_token_is_refused_without_quoting_it(tmp_path: Path, token: str) -> None:
     (tmp_path / "token").write_text(token, newline="")
     with pytest.raises(CredentialsError, match=r"/token: ") as caught:
         load_bearer(bearer(bearer_token_file=tmp_path / "token"))
@@ -52,7 +52,7 @@ def test_what_is_no_token_is_refused_without_saying_it(tmp_path: Path, token: st
     assert "s3cr" not in str(caught.value)
 
 
-def test_without_a_token_the_settings_to_set_are_named(tmp_path: Path) -> None:
+def test_a_missing_token_names_the_settings_to_set(tmp_path: Path) -> None:
     with pytest.raises(CredentialsError, match="bearer_token_file"):
         load_bearer(bearer())
     with pytest.raises(CredentialsError, match=r"gone: .*No such file"):
@@ -78,7 +78,7 @@ async def test_an_api_key_and_a_session_token_sign(tmp_path: Path, key: RSAPriva
         assert f'keyId="{key_id}"' in await authorization(options)
 
 
-async def test_a_resource_principal_signs_with_what_its_environment_names(
+async def test_a_resource_principal_signs_with_the_key_of_its_environment(
     tmp_path: Path, key: RSAPrivateKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "rpst").write_text(token := jwt(4_000_000_000, 3_999_990_000))
@@ -98,7 +98,7 @@ async def test_a_resource_principal_signs_with_what_its_environment_names(
         (AuthKind.WORKLOAD_IDENTITY, "workload-identity: .*pod"),
     ],
 )
-async def test_a_principal_in_the_wrong_place_says_where_it_works(
+async def test_a_principal_in_the_wrong_place_reports_where_it_works(
     kind: AuthKind, hint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OCI_METADATA_BASE_URL", "http://127.0.0.1:9/opc/v2")
@@ -108,7 +108,7 @@ async def test_a_principal_in_the_wrong_place_says_where_it_works(
         await authorization(AuthOptions(kind=kind))
 
 
-def test_none_needs_nothing() -> None:
+def test_no_credentials_need_no_signature() -> None:
     assert isinstance(make_signer(AuthOptions(kind=AuthKind.NONE)), Anonymous)
 
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -23,9 +24,8 @@ from oci.auth.signers import (
 )
 from oci.retry import NoneRetryStrategy
 
-from ingestor.api.principals import Principal, SdkSigner
-from ingestor.api.renewal import Renewing
-from ingestor.api.signing import Identity
+from ingestor.api.credentials import Principal
+from ingestor.api.signing import CredentialCache, Identity
 from ingestor.model.errors import CredentialsError
 from tests.api.conftest import Clock, Serve, certificate, jwt, pem, tls
 
@@ -34,15 +34,15 @@ LIFE = 1200
 
 
 class Federation:
-    """Plays the services that hand out tokens; remembers which public key each token was given to."""
+    """Stands for the services that issue tokens; keeps the public key that each token was issued for."""
 
     def __init__(self, key: RSAPrivateKey) -> None:
         self.key = key
         self.issued: list[tuple[str, RSAPublicKey]] = []
-        self.away = False
+        self.refuses = False
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        if self.away:
+        if self.refuses:
             return web.json_response({"code": "NotAuthenticated", "message": "not in a dynamic group"}, status=401)
         match request.path.rsplit("/", 1)[-1]:
             case "cert.pem" | "intermediate.pem":
@@ -65,7 +65,7 @@ class Federation:
         return token
 
     def assert_issued(self, identity: Identity, number: int) -> None:
-        """Check that an identity holds the n-th token, and the very key that it was given to."""
+        """Check that an identity has the n-th token, and the key that it was issued for."""
         token, owner = self.issued[number]
         assert identity.key_id == f"ST${token}"
         owner.verify(identity.private_key.sign(b"x", PKCS1v15(), SHA256()), b"x", PKCS1v15(), SHA256())
@@ -77,13 +77,13 @@ def federation(key: RSAPrivateKey) -> Federation:
 
 
 class Built:
-    """Builds an SDK signer and closes, after the test, the connections that the SDK would leave to chance."""
+    """Builds an SDK signer, and closes its connections after the test: the SDK does not."""
 
-    def __init__(self, build: Callable[[], SdkSigner]) -> None:
+    def __init__(self, build: Callable[[], Any]) -> None:
         self.build = build
-        self.signer: SdkSigner
+        self.signer: Any
 
-    def __call__(self) -> SdkSigner:
+    def __call__(self) -> Any:
         self.signer = self.build()
         return self.signer
 
@@ -93,8 +93,8 @@ class Built:
 
 
 @pytest.fixture(autouse=True)
-def _sockets_that_the_sdk_forgot() -> Iterator[None]:
-    """Collect them here: the SDK leaves the one of each certificate it fetches to the garbage collector."""
+def _unclosed_sockets_of_the_sdk() -> Iterator[None]:
+    """Collect them here: the SDK leaves a socket for each certificate to the garbage collector."""
     yield
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
@@ -116,38 +116,38 @@ async def instance(federation: Federation, serve: Serve, monkeypatch: pytest.Mon
 
 
 async def test_an_instance_gets_its_token_from_the_federation(instance: Principal, federation: Federation) -> None:
-    held = Renewing(instance.load, Clock(NOW))
-    federation.assert_issued(await held.current(), 0)
-    lease = held._lease
+    cache = CredentialCache(instance.load, Clock(NOW))
+    federation.assert_issued(await cache.current(), 0)
+    lease = cache._lease
     assert lease is not None
     assert (lease.renew_at, lease.expires_at) == (NOW + LIFE / 2, NOW + LIFE)
-    await held.aclose()
+    await cache.aclose()
 
 
 async def test_an_instance_renews_token_and_key_together(instance: Principal, federation: Federation) -> None:
     clock = Clock(NOW)
-    held = Renewing(instance.load, clock)
-    await held.open()
+    cache = CredentialCache(instance.load, clock)
+    await cache.open()
     clock.time += 60
-    assert await held.renew()
-    federation.assert_issued(await held.current(), 1)
-    await held.aclose()
+    assert await cache.renew()
+    federation.assert_issued(await cache.current(), 1)
+    await cache.aclose()
 
 
 async def test_a_renewal_that_the_federation_refuses_keeps_token_and_key(
     instance: Principal, federation: Federation
 ) -> None:
     clock = Clock(NOW)
-    held = Renewing(instance.load, clock)
-    await held.open()
-    federation.away = True
+    cache = CredentialCache(instance.load, clock)
+    await cache.open()
+    federation.refuses = True
     clock.time += LIFE / 2
-    assert await held.renew() is False
-    federation.assert_issued(await held.current(), 0)
+    assert await cache.renew() is False
+    federation.assert_issued(await cache.current(), 0)
     clock.time += LIFE
     with pytest.raises(CredentialsError, match=r"instance-principal: .*401.*Only there\."):
-        await held.current()
-    await held.aclose()
+        await cache.current()
+    await cache.aclose()
 
 
 async def test_a_pod_gets_its_token_from_the_clusters_proxy(
@@ -167,12 +167,12 @@ async def test_a_pod_gets_its_token_from_the_clusters_proxy(
                 retry_strategy=NoneRetryStrategy(),
             )
         )
-        held = Renewing(Principal(built, "workload-identity", "Only there.", clock).load, clock)
-        federation.assert_issued(await held.current(), 0)
+        cache = CredentialCache(Principal(built, "workload-identity", "Only there.", clock).load, clock)
+        federation.assert_issued(await cache.current(), 0)
         clock.time += 60
-        assert await held.renew()
-        federation.assert_issued(await held.current(), 1)
-        await held.aclose()
+        assert await cache.renew()
+        federation.assert_issued(await cache.current(), 1)
+        await cache.aclose()
         built.close("")
 
 
@@ -185,7 +185,7 @@ def resource(folder: Path, key: RSAPrivateKey, token: str, monkeypatch: pytest.M
     monkeypatch.setenv("OCI_RESOURCE_PRINCIPAL_REGION", "us-phoenix-1")
 
 
-def test_a_resources_token_and_key_are_taken_up_when_their_files_change(
+def test_a_resource_principal_reads_its_token_and_key_again_when_their_files_change(
     tmp_path: Path, key: RSAPrivateKey, other_key: RSAPrivateKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resource(tmp_path, key, jwt(NOW + 600, NOW), monkeypatch)
@@ -198,7 +198,7 @@ def test_a_resources_token_and_key_are_taken_up_when_their_files_change(
 
 
 @pytest.mark.parametrize("left", [-3600.0, 0.0, 15.0])
-def test_a_token_near_its_end_is_not_fetched_in_a_storm(
+def test_a_token_near_its_expiry_is_not_fetched_again_and_again(
     left: float, tmp_path: Path, key: RSAPrivateKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resource(tmp_path, key, jwt(NOW + left, NOW - 7200), monkeypatch)
@@ -206,8 +206,8 @@ def test_a_token_near_its_end_is_not_fetched_in_a_storm(
     assert lease.renew_at == NOW + 10
 
 
-def test_an_error_of_the_sdk_does_not_quote_what_it_holds() -> None:
-    def build() -> SdkSigner:
+def test_an_error_of_the_sdk_does_not_quote_secrets() -> None:
+    def build() -> Any:
         raise RuntimeError("-----BEGIN PRIVATE KEY----- s3cret")
 
     with pytest.raises(CredentialsError) as caught:

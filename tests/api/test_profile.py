@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from ingestor.api.profile import SessionToken, load_api_key, token_expiry
+from ingestor.api.options import AuthKind, AuthOptions
+from ingestor.api.profile import load_api_key, load_session_token, token_expiry
+from ingestor.api.signing import Identity, Lease
 from ingestor.model.errors import CredentialsError
 from tests.api.conftest import FINGERPRINT, TENANCY, USER, Clock, jwt, pem, write_profile
 
@@ -24,69 +26,73 @@ def key_file(tmp_path: Path, key: RSAPrivateKey) -> Path:
     return file
 
 
+def loaded(file: Path | None, name: str, passphrase: SecretStr | None) -> Lease[Identity]:
+    return load_api_key(AuthOptions(kind=AuthKind.API_KEY, oci_config=file, oci_profile=name, passphrase=passphrase))
+
+
 def write_api_key(folder: Path, key_file: Path, name: str = "DEFAULT", **fields: str) -> Path:
     user = {"tenancy": TENANCY, "user": USER, "fingerprint": FINGERPRINT, "key_file": str(key_file)}
     return write_profile(folder, name, **(user | fields))
 
 
-def test_an_api_key_is_known_by_tenancy_user_and_fingerprint(
+def test_an_api_key_is_identified_by_tenancy_user_and_fingerprint(
     tmp_path: Path, key: RSAPrivateKey, key_file: Path
 ) -> None:
-    lease = load_api_key(write_api_key(tmp_path, key_file), "DEFAULT", None)
+    lease = loaded(write_api_key(tmp_path, key_file), "DEFAULT", None)
     assert lease.value.key_id == f"{TENANCY}/{USER}/{FINGERPRINT}"
     assert lease.value.private_key.private_numbers() == key.private_numbers()
     assert (lease.renew_at, lease.expires_at) == (NEVER, NEVER)
 
 
-def test_another_profile_may_be_named(tmp_path: Path, key_file: Path) -> None:
+def test_another_profile_can_be_named(tmp_path: Path, key_file: Path) -> None:
     write_api_key(tmp_path, key_file)
     file = write_api_key(tmp_path, key_file, "OTHER", user=USER + "2")
-    assert load_api_key(file, "OTHER", None).value.key_id == f"{TENANCY}/{USER}2/{FINGERPRINT}"
+    assert loaded(file, "OTHER", None).value.key_id == f"{TENANCY}/{USER}2/{FINGERPRINT}"
 
 
-def test_without_a_file_the_sdks_own_search_finds_it(
+def test_without_a_file_the_sdk_searches_for_it(
     tmp_path: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / ".oci").mkdir()
     write_api_key(tmp_path / ".oci", key_file)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert load_api_key(None, "DEFAULT", None).value.key_id.startswith(TENANCY)
+    assert loaded(None, "DEFAULT", None).value.key_id.startswith(TENANCY)
 
 
-def test_oci_config_file_is_looked_at_where_there_is_no_default_file(
+def test_oci_config_file_is_used_where_there_is_no_default_file(
     tmp_path: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "nowhere"))
     monkeypatch.setenv("OCI_CONFIG_FILE", str(write_api_key(tmp_path, key_file)))
-    assert load_api_key(None, "DEFAULT", None).value.key_id.startswith(TENANCY)
+    assert loaded(None, "DEFAULT", None).value.key_id.startswith(TENANCY)
 
 
-def test_an_encrypted_key_opens_with_the_profiles_pass_phrase(tmp_path: Path, key: RSAPrivateKey) -> None:
+def test_an_encrypted_key_is_decrypted_with_the_profiles_pass_phrase(tmp_path: Path, key: RSAPrivateKey) -> None:
     (tmp_path / "key.pem").write_bytes(pem(key, "open sesame"))
     file = write_api_key(tmp_path, tmp_path / "key.pem", pass_phrase="open sesame")
-    assert load_api_key(file, "DEFAULT", None).value.private_key.private_numbers() == key.private_numbers()
+    assert loaded(file, "DEFAULT", None).value.private_key.private_numbers() == key.private_numbers()
 
 
-def test_a_passphrase_given_apart_goes_before_the_profiles(tmp_path: Path, key: RSAPrivateKey) -> None:
+def test_a_passphrase_in_the_settings_takes_precedence_over_the_profiles(tmp_path: Path, key: RSAPrivateKey) -> None:
     (tmp_path / "key.pem").write_bytes(pem(key, "open sesame"))
     file = write_api_key(tmp_path, tmp_path / "key.pem", pass_phrase="wrong")
-    loaded = load_api_key(file, "DEFAULT", SecretStr("open sesame"))
-    assert loaded.value.private_key.private_numbers() == key.private_numbers()
+    lease = loaded(file, "DEFAULT", SecretStr("open sesame"))
+    assert lease.value.private_key.private_numbers() == key.private_numbers()
 
 
-def test_a_passphrase_that_is_not_needed_does_no_harm(tmp_path: Path, key: RSAPrivateKey, key_file: Path) -> None:
+def test_a_passphrase_that_is_not_needed_is_ignored(tmp_path: Path, key: RSAPrivateKey, key_file: Path) -> None:
     file = write_api_key(tmp_path, key_file, pass_phrase="not needed")
-    assert load_api_key(file, "DEFAULT", None).value.private_key.private_numbers() == key.private_numbers()
+    assert loaded(file, "DEFAULT", None).value.private_key.private_numbers() == key.private_numbers()
 
 
-def test_a_missing_config_file_says_how_to_make_one(tmp_path: Path) -> None:
+def test_a_missing_config_file_is_reported_with_advice(tmp_path: Path) -> None:
     with pytest.raises(CredentialsError, match=r"nowhere.*`oci setup config`"):
-        load_api_key(tmp_path / "nowhere", "DEFAULT", None)
+        loaded(tmp_path / "nowhere", "DEFAULT", None)
 
 
 def test_a_missing_profile_is_named(tmp_path: Path, key_file: Path) -> None:
     with pytest.raises(CredentialsError, match=r"config: there is no profile \[PROD\].*--oci-profile"):
-        load_api_key(write_api_key(tmp_path, key_file), "PROD", None)
+        loaded(write_api_key(tmp_path, key_file), "PROD", None)
 
 
 @pytest.mark.parametrize("field", ["tenancy", "user", "fingerprint", "key_file"])
@@ -94,50 +100,50 @@ def test_a_missing_field_is_named_with_file_and_profile(tmp_path: Path, key_file
     fields = {"tenancy": TENANCY, "user": USER, "fingerprint": FINGERPRINT, "key_file": str(key_file)}
     del fields[field]
     with pytest.raises(CredentialsError, match=rf"config, profile \[PROD\]: {field} is missing"):
-        load_api_key(write_profile(tmp_path, "PROD", **fields), "PROD", None)
+        loaded(write_profile(tmp_path, "PROD", **fields), "PROD", None)
 
 
 @pytest.mark.parametrize("field", ["tenancy", "user", "fingerprint"])
 def test_a_malformed_field_is_named(tmp_path: Path, key_file: Path, field: str) -> None:
     with pytest.raises(CredentialsError, match=rf"profile \[DEFAULT\]: {field} is malformed"):
-        load_api_key(write_api_key(tmp_path, key_file, **{field: "oops"}), "DEFAULT", None)
+        loaded(write_api_key(tmp_path, key_file, **{field: "oops"}), "DEFAULT", None)
 
 
-def test_a_key_file_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(CredentialsError, match=r"profile \[DEFAULT\]: key_file names a file that is not there"):
-        load_api_key(write_api_key(tmp_path, tmp_path / "gone.pem"), "DEFAULT", None)
+def test_a_missing_key_file_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(CredentialsError, match=r"profile \[DEFAULT\]: key_file names a file that does not exist"):
+        loaded(write_api_key(tmp_path, tmp_path / "gone.pem"), "DEFAULT", None)
 
 
 @pytest.mark.parametrize(
-    ("given", "told"), [(None, "INGESTOR_OCI_PASSPHRASE"), ("wr0ng-secret", "passphrase is wrong")]
+    ("given", "problem"), [(None, "INGESTOR_OCI_PASSPHRASE"), ("wr0ng-secret", "passphrase is wrong")]
 )
-def test_a_key_that_stays_locked_is_told_without_the_passphrase(
-    tmp_path: Path, key: RSAPrivateKey, given: str | None, told: str
+def test_a_key_that_can_not_be_decrypted_is_reported_without_the_passphrase(
+    tmp_path: Path, key: RSAPrivateKey, given: str | None, problem: str
 ) -> None:
     (tmp_path / "key.pem").write_bytes(pem(key, "open sesame"))
     file = write_api_key(tmp_path, tmp_path / "key.pem")
-    with pytest.raises(CredentialsError, match=f"key_file names .*{told}") as caught:
-        load_api_key(file, "DEFAULT", SecretStr(given) if given else None)
+    with pytest.raises(CredentialsError, match=f"key_file names .*{problem}") as caught:
+        loaded(file, "DEFAULT", SecretStr(given) if given else None)
     assert "wr0ng" not in str(caught.value)
 
 
-def test_what_is_no_rsa_private_key_is_refused(tmp_path: Path, key: RSAPrivateKey) -> None:
+def test_a_key_that_is_not_an_rsa_private_key_is_refused(tmp_path: Path, key: RSAPrivateKey) -> None:
     curve = generate_ec_key(SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     file = write_api_key(tmp_path, tmp_path / "key.pem")
     for content in (curve, public, b"", b"\xff\x00", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"):
         (tmp_path / "key.pem").write_bytes(content)
         with pytest.raises(CredentialsError, match=r"profile \[DEFAULT\]: key_file names"):
-            load_api_key(file, "DEFAULT", None)
+            loaded(file, "DEFAULT", None)
 
 
 @pytest.mark.parametrize(
     "text", ["pass_phrase=s3cret\n", "[DEFAULT]\ns3cret\n", "[A]\nx=s3cret\n[A]\n", "[DEFAULT]\nkey_content=s3cret\n"]
 )
-def test_a_config_file_that_is_none_is_told_without_its_content(tmp_path: Path, text: str) -> None:
+def test_a_malformed_config_file_is_reported_without_its_content(tmp_path: Path, text: str) -> None:
     (tmp_path / "config").write_text(text)
     with pytest.raises(CredentialsError, match="config: this is not a valid OCI config file") as caught:
-        load_api_key(tmp_path / "config", "DEFAULT", None)
+        loaded(tmp_path / "config", "DEFAULT", None)
     assert "s3cret" not in str(caught.value)
 
 
@@ -149,7 +155,11 @@ class Session:
         self.key_file = folder / "session.pem"
         self.key_file.write_bytes(pem(key))
         self.file = write_profile(folder, "S", security_token_file=self.token_file, key_file=self.key_file)
-        self.source = SessionToken(self.file, "S", None, clock)
+        self.clock = clock
+
+    def load(self) -> Lease[Identity]:
+        auth = AuthOptions(kind=AuthKind.SESSION_TOKEN, oci_config=self.file, oci_profile="S")
+        return load_session_token(auth, self.clock)
 
 
 @pytest.fixture
@@ -162,49 +172,52 @@ def test_a_session_token_signs_with_its_own_key_until_it_expires(
 ) -> None:
     token = jwt(clock.time + 3600)
     session.token_file.write_text(token + "\n")
-    lease = session.source.load()
+    lease = session.load()
     assert lease.value.key_id == f"ST${token}"
     assert lease.value.private_key.private_numbers() == key.private_numbers()
     assert lease.expires_at == clock.time + 3600
     assert clock.time < lease.renew_at < clock.time + 60
 
 
-def test_a_session_that_others_refreshed_is_taken_up(session: Session, clock: Clock, other_key: RSAPrivateKey) -> None:
+def test_a_session_refreshed_by_another_program_is_used(
+    session: Session, clock: Clock, other_key: RSAPrivateKey
+) -> None:
     session.token_file.write_text(jwt(clock.time + 3600))
-    first = session.source.load()
-    assert session.source.load().value is first.value
+    first = session.load()
+    assert session.load().value == first.value
+    assert session.load().value.private_key is first.value.private_key
     session.token_file.write_text(jwt(clock.time + 7200))
-    second = session.source.load()
+    second = session.load()
     assert second.value != first.value
     assert second.expires_at == clock.time + 7200
     session.key_file.write_bytes(pem(other_key))
-    assert session.source.load().value.private_key.private_numbers() == other_key.private_numbers()
+    assert session.load().value.private_key.private_numbers() == other_key.private_numbers()
 
 
-def test_an_expired_session_says_when_and_what_to_run(session: Session, clock: Clock) -> None:
+def test_an_expired_session_is_reported_with_its_time_and_the_command_to_run(session: Session, clock: Clock) -> None:
     ended = int(clock.time) - 1
     session.token_file.write_text(jwt(ended))
     when = datetime.fromtimestamp(ended, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     with pytest.raises(CredentialsError, match=rf"profile \[S\].*{when}.*`oci session authenticate`"):
-        session.source.load()
+        session.load()
 
 
 @pytest.mark.parametrize("content", ["", "s3cret", "a.b", "a.!!!.c", "a.bnVsbA.c", "a.e30.c", "\ud7ff"])
-def test_a_file_without_a_session_token_is_told_without_its_content(session: Session, content: str) -> None:
+def test_a_file_without_a_session_token_is_reported_without_its_content(session: Session, content: str) -> None:
     session.token_file.write_text(content)
     with pytest.raises(CredentialsError, match=r"profile \[S\]: security_token_file names") as caught:
-        session.source.load()
+        session.load()
     assert "s3cret" not in str(caught.value)
 
 
-def test_a_session_token_file_that_is_not_there_is_told(session: Session) -> None:
+def test_a_missing_session_token_file_is_reported(session: Session) -> None:
     with pytest.raises(
         CredentialsError, match=r"security_token_file names .*token, which can't be read \(No such file"
     ):
-        session.source.load()
+        session.load()
 
 
 @given(st.text())
-def test_token_expiry_reads_any_text_or_says_that_it_is_no_token(text: str) -> None:
+def test_token_expiry_refuses_text_that_is_not_a_token(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 -- whatever its text
         token_expiry(text)

@@ -3,13 +3,13 @@ import threading
 
 import pytest
 
-from ingestor.api.renewal import PAUSE, Lease, Renewing
+from ingestor.api.signing import RENEWAL_INTERVAL, CredentialCache, Lease
 from ingestor.model.errors import CredentialsError
 from tests.api.conftest import Clock
 
 
 class Source:
-    """Hands out leases of `life` seconds, numbered; can be told to fail, and to wait at a gate."""
+    """Returns numbered leases of `life` seconds. A test can make it fail, and make it wait at a gate."""
 
     def __init__(self, clock: Clock, life: float = 3600.0) -> None:
         self.clock = clock
@@ -40,157 +40,157 @@ def source(clock: Clock) -> Source:
     return Source(clock)
 
 
-async def test_a_credential_is_loaded_once_and_used_while_it_is_young(clock: Clock, source: Source) -> None:
-    held = Renewing(source, clock)
-    await held.open()
+async def test_a_credential_is_loaded_once_and_used_until_it_is_due_for_renewal(clock: Clock, source: Source) -> None:
+    cache = CredentialCache(source, clock)
+    await cache.open()
     clock.time += 1799
-    assert [await held.current() for _ in range(3)] == [1, 1, 1]
+    assert [await cache.current() for _ in range(3)] == [1, 1, 1]
     assert source.loads == 1
-    await held.aclose()
+    await cache.aclose()
 
 
-async def test_past_half_its_life_it_is_used_while_a_newer_one_is_fetched(clock: Clock, source: Source) -> None:
-    held = Renewing(source, clock)
-    await held.open()
+async def test_a_credential_due_for_renewal_is_used_while_a_newer_one_is_loaded(clock: Clock, source: Source) -> None:
+    cache = CredentialCache(source, clock)
+    await cache.open()
     source.gate.clear()
     clock.time += 1801
-    assert await held.current() == 1
-    assert await held.current() == 1
+    assert await cache.current() == 1
+    assert await cache.current() == 1
     source.gate.set()
-    assert held._renewal is not None
-    await held._renewal
-    assert await held.current() == 2
+    assert cache._renewal is not None
+    await cache._renewal
+    assert await cache.current() == 2
     assert source.loads == 2
-    await held.aclose()
+    await cache.aclose()
 
 
-async def test_past_its_life_everyone_waits_for_one_renewal(clock: Clock, source: Source) -> None:
-    held = Renewing(source, clock)
-    await held.open()
+async def test_all_callers_wait_for_one_renewal_of_an_expired_credential(clock: Clock, source: Source) -> None:
+    cache = CredentialCache(source, clock)
+    await cache.open()
     clock.time += 3601
-    assert await asyncio.gather(*(held.current() for _ in range(50))) == [2] * 50
+    assert await asyncio.gather(*(cache.current() for _ in range(50))) == [2] * 50
     assert source.loads == 2
-    await held.aclose()
+    await cache.aclose()
 
 
-async def test_fifty_401s_bring_about_one_renewal(clock: Clock, source: Source) -> None:
-    held = Renewing(source, clock)
-    await held.open()
+async def test_fifty_401s_cause_one_renewal(clock: Clock, source: Source) -> None:
+    cache = CredentialCache(source, clock)
+    await cache.open()
     clock.time += 60
-    assert await asyncio.gather(*(held.renew() for _ in range(50))) == [True] * 50
+    assert await asyncio.gather(*(cache.renew() for _ in range(50))) == [True] * 50
     assert source.loads == 2
-    assert await held.current() == 2
-    await held.aclose()
+    assert await cache.current() == 2
+    await cache.aclose()
 
 
-async def test_a_renewal_of_a_moment_ago_counts_as_done(clock: Clock, source: Source) -> None:
-    held = Renewing(source, clock)
-    await held.open()
+async def test_a_renewal_of_a_few_seconds_ago_is_not_repeated(clock: Clock, source: Source) -> None:
+    cache = CredentialCache(source, clock)
+    await cache.open()
     clock.time += 60
-    assert await held.renew()
+    assert await cache.renew()
     clock.time += 4
-    assert await held.renew()
+    assert await cache.renew()
     assert source.loads == 2
     clock.time += 2
-    assert await held.renew()
+    assert await cache.renew()
     assert source.loads == 3
-    await held.aclose()
+    await cache.aclose()
 
 
-async def test_finding_the_same_credential_again_is_no_renewal(clock: Clock, source: Source) -> None:
+async def test_loading_the_same_credential_again_is_no_renewal(clock: Clock, source: Source) -> None:
     source.value = 7
-    held = Renewing(source, clock)
-    await held.open()
+    cache = CredentialCache(source, clock)
+    await cache.open()
     clock.time += 60
-    assert await held.renew() is False
-    await held.aclose()
+    assert await cache.renew() is False
+    await cache.aclose()
 
 
-async def test_an_attempt_older_than_the_last_change_may_be_repeated(clock: Clock, source: Source) -> None:
-    held = Renewing(source, clock)
-    await held.open()
+async def test_an_attempt_from_before_the_last_change_may_be_repeated(clock: Clock, source: Source) -> None:
+    cache = CredentialCache(source, clock)
+    await cache.open()
     clock.time += 60
-    await held.renew()
+    await cache.renew()
     source.value = 2
     clock.time += 30
-    assert await held.renew() is True
+    assert await cache.renew() is True
     clock.time += 31
-    assert await held.renew() is False
-    await held.aclose()
+    assert await cache.renew() is False
+    await cache.aclose()
 
 
-async def test_a_renewal_that_fails_leaves_a_credential_that_is_still_good(clock: Clock, source: Source) -> None:
-    held = Renewing(source, clock)
-    await held.open()
+async def test_a_renewal_that_fails_keeps_a_credential_that_is_still_valid(clock: Clock, source: Source) -> None:
+    cache = CredentialCache(source, clock)
+    await cache.open()
     source.failure = CredentialsError("metadata service is away")
     clock.time += 2000
-    assert await held.renew() is False
-    assert await held.current() == 1
-    await held.aclose()
+    assert await cache.renew() is False
+    assert await cache.current() == 1
+    await cache.aclose()
 
 
 async def test_a_renewal_that_fails_is_not_tried_again_at_once(clock: Clock, source: Source) -> None:
-    held = Renewing(source, clock)
-    await held.open()
+    cache = CredentialCache(source, clock)
+    await cache.open()
     source.failure = CredentialsError("metadata service is away")
     clock.time += 3601
     for _ in range(5):
         with pytest.raises(CredentialsError, match="metadata service is away"):
-            await held.current()
+            await cache.current()
     assert source.loads == 2
     source.failure = None
-    clock.time += PAUSE
-    assert await held.current() == 3
-    await held.aclose()
+    clock.time += RENEWAL_INTERVAL
+    assert await cache.current() == 3
+    await cache.aclose()
 
 
-async def test_without_any_credential_opening_fails_with_the_reason(clock: Clock, source: Source) -> None:
+async def test_opening_without_any_credential_fails_with_the_reason(clock: Clock, source: Source) -> None:
     source.failure = CredentialsError("no such profile")
-    held = Renewing(source, clock)
+    cache = CredentialCache(source, clock)
     with pytest.raises(CredentialsError, match="no such profile"):
-        await held.open()
-    await held.aclose()
+        await cache.open()
+    await cache.aclose()
 
 
-async def test_a_bug_in_a_source_is_not_hidden(clock: Clock, source: Source) -> None:
+async def test_a_bug_in_the_loading_is_not_hidden(clock: Clock, source: Source) -> None:
     source.failure = ZeroDivisionError()
-    held = Renewing(source, clock)
+    cache = CredentialCache(source, clock)
     with pytest.raises(ZeroDivisionError):
-        await held.open()
-    await held.aclose()
+        await cache.open()
+    await cache.aclose()
 
 
-async def test_one_who_stops_waiting_does_not_stop_the_renewal_for_others(clock: Clock, source: Source) -> None:
-    held = Renewing(source, clock)
+async def test_a_caller_that_is_cancelled_does_not_stop_the_renewal_for_others(clock: Clock, source: Source) -> None:
+    cache = CredentialCache(source, clock)
     source.gate.clear()
-    impatient = asyncio.create_task(held.current())
-    patient = asyncio.create_task(held.current())
+    cancelled = asyncio.create_task(cache.current())
+    waiting = asyncio.create_task(cache.current())
     await source.wait_for_a_load()
-    impatient.cancel()
-    await asyncio.wait([impatient])
+    cancelled.cancel()
+    await asyncio.wait([cancelled])
     source.gate.set()
-    assert await patient == 1
+    assert await waiting == 1
     assert source.loads == 1
-    await held.aclose()
+    await cache.aclose()
 
 
-async def test_the_event_loop_runs_on_while_a_load_blocks(clock: Clock, source: Source) -> None:
-    held = Renewing(source, clock)
+async def test_the_event_loop_is_not_blocked_while_a_load_blocks(clock: Clock, source: Source) -> None:
+    cache = CredentialCache(source, clock)
     source.gate.clear()
-    waiting = asyncio.create_task(held.current())
+    waiting = asyncio.create_task(cache.current())
     await source.wait_for_a_load()
     assert not waiting.done()
     source.gate.set()
     assert await waiting == 1
-    await held.aclose()
+    await cache.aclose()
 
 
 async def test_closing_does_not_wait_for_a_load_that_hangs(clock: Clock, source: Source) -> None:
-    held = Renewing(source, clock)
+    cache = CredentialCache(source, clock)
     source.gate.clear()
-    waiting = asyncio.create_task(held.current())
+    waiting = asyncio.create_task(cache.current())
     await source.wait_for_a_load()
-    await held.aclose()
+    await cache.aclose()
     assert source.loads == 0
     await asyncio.wait([waiting])
     assert waiting.cancelled()

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from ingestor.api.schema import CreateExperimentRunResponseDetails as Created
-from ingestor.api.schema import Error, read
+from ingestor.api.responses import CreateExperimentRunResponseDetails as Created
+from ingestor.api.responses import Error, created_run, is_json, read
 
 FULL: dict[str, object] = {
     "run": {
@@ -49,10 +49,15 @@ FULL: dict[str, object] = {
 
 
 def created(value: object) -> Created:
-    return read(Created, json.dumps(value).encode())
+    """Read an answer; the short way to its ids finds the same ones."""
+    body = json.dumps(value).encode()
+    answer = read(Created, body)
+    info = answer.run.info if answer.run is not None else None
+    assert created_run(body) == ((info.run_id or info.run_uuid or None, info.experiment_id) if info else (None, None))
+    return answer
 
 
-def test_a_full_answer_is_read_whole_and_nothing_of_it_is_lost() -> None:
+def test_every_field_of_a_full_answer_is_read() -> None:
     assert created(FULL).model_dump(by_alias=True) == FULL
 
 
@@ -64,7 +69,7 @@ def test_a_minimal_answer_is_enough() -> None:
     assert run.data is None
 
 
-def test_what_a_preview_adds_is_ignored() -> None:
+def test_fields_that_a_preview_adds_are_ignored() -> None:
     info = {"run_id": "x", "color": {"deep": [1]}}
     run = created({"run": {"info": info, "health": 1}, "trace": []}).run
     assert run is not None
@@ -107,14 +112,14 @@ def test_ids_may_come_as_numbers() -> None:
     assert (run.info.run_id, run.info.experiment_id) == ("17", "7")
 
 
-def test_a_status_that_nobody_knows_yet_is_kept() -> None:
+def test_an_unknown_status_is_kept() -> None:
     run = created({"run": {"info": {"status": "HIBERNATING"}}}).run
     assert run is not None
     assert run.info is not None
     assert run.info.status == "HIBERNATING"
 
 
-def test_a_field_of_another_type_costs_only_itself() -> None:
+def test_a_field_of_another_type_reads_as_none_and_the_others_are_kept() -> None:
     tags = [{"key": "a", "value": ["list"]}, "no tag", {"key": "b", "value": "c"}, 7]
     run = created({"run": {"info": {"run_id": "x", "start_time": "soon"}, "data": {"tags": tags}, "inputs": []}}).run
     assert run is not None
@@ -125,7 +130,7 @@ def test_a_field_of_another_type_costs_only_itself() -> None:
     assert [(tag.key, tag.value) for tag in run.data.tags] == [("a", None), ("b", "c")]
 
 
-def test_lone_surrogates_do_not_get_in() -> None:
+def test_lone_surrogates_are_replaced() -> None:
     run = read(Created, rb'{"run":{"info":{"run_id":"x","run_name":"a\ud800b"}}}').run
     assert run is not None
     assert run.info is not None
@@ -136,9 +141,11 @@ def test_lone_surrogates_do_not_get_in() -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"<html>", b'{"run":', b"[]", b'"text"', b"null", b"7", b"\xff\xfe", b"[" * 100_000, b"9" * 5_000]
 )
-def test_what_is_no_json_object_is_a_value_error(model: type[BaseModel], body: bytes) -> None:
+def test_a_body_that_is_not_a_json_object_is_a_value_error(model: type[BaseModel], body: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 -- whatever its text
         read(model, body)
+    with pytest.raises(ValueError):  # noqa: PT011 -- whatever its text
+        created_run(body)
 
 
 JSON = st.recursive(
@@ -150,7 +157,7 @@ JSON = st.recursive(
 
 
 @given(JSON, JSON, JSON, st.dictionaries(st.sampled_from(["run_name", "start_time", "status", "end_time"]), JSON))
-def test_whatever_stands_beside_it_the_run_id_is_found(
+def test_the_run_id_is_found_whatever_else_the_answer_holds(
     a: object, b: object, c: object, info: dict[str, object]
 ) -> None:
     data = {"metrics": [a, b], "tags": [c, {"key": a}], "params": b}
@@ -166,3 +173,27 @@ def test_both_error_shapes_are_read() -> None:
     assert (
         read(Error, b'{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"m"}').error_code == "RESOURCE_DOES_NOT_EXIST"
     )
+
+
+@pytest.mark.parametrize(
+    ("body", "ids"),
+    [
+        (b'{"run":{"info":{"run_id":"x","experiment_id":"7"}}}', ("x", "7")),
+        (b'{"run":{"info":{"run_uuid":"y"}}}', ("y", None)),
+        (b'{"run":{"info":{"run_id":17,"experiment_id":7}}}', ("17", "7")),
+        (b'{"run":{"info":{"run_id":"x","experiment_id":{}}}}', ("x", None)),
+        (rb'{"run":{"info":{"run_id":"x"},"data":{"tags":[{"key":"\ud800"}]}}}', ("x", None)),
+        (b'{"run":{"info":{"run_id":"x"},"more":' + b"[" * 900 + b"]" * 900 + b"}}", ("x", None)),
+        (b'{"run":{"info":{"run_id":""}}}', (None, None)),
+        (b'{"run":{"info":null}}', (None, None)),
+        (b'{"run":null}', (None, None)),
+        (b"{}", (None, None)),
+    ],
+)
+def test_the_ids_of_a_created_run_are_read(body: bytes, ids: tuple[str | None, str | None]) -> None:
+    assert created_run(body) == ids
+
+
+@pytest.mark.parametrize(("body", "expected"), [(b"{}", True), (b"[1]", True), (b"", False), (b"<html>", False)])
+def test_json_is_recognized(body: bytes, expected: bool) -> None:
+    assert is_json(body) is expected

@@ -1,4 +1,4 @@
-"""Sender processes: real ones, and what becomes of attempts when they die, hang or can't be started."""
+"""Real sender processes, and what happens to attempts when they die, hang or can't be started."""
 
 import asyncio
 import os
@@ -14,22 +14,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from ingestor.api.endpoint import Endpoint, aidp
-from ingestor.api.options import AuthKind, AuthOptions, TargetOptions
-from ingestor.api.senders.channel import Attempt, Channel, Message, Replied
-from ingestor.api.senders.pool import SenderPool
-from ingestor.api.senders.sender import Sender, SenderError
+from ingestor.api.options import AuthKind, AuthOptions, Endpoint, TargetOptions, aidp
+from ingestor.api.sender_channel import Attempt, Channel, Message, Replied
+from ingestor.api.senders import Sender, SenderError, SenderPool
 from ingestor.model.errors import CredentialsError
-from ingestor.model.record import Job
 from ingestor.model.reply import Fault, Reply
+from ingestor.model.request import Operation, Request
 from tests.api.conftest import Serve
 
 SECRET = "s3cr3t-t0ken"
 NOBODY = AuthOptions(kind=AuthKind.NONE)
 
 
-class Service:
-    """Answers each request, or keeps it while it is `held`; counts them by connection and by authorization."""
+class Server:
+    """Answers each request once it is `open`; counts requests by connection and by authorization."""
 
     def __init__(self) -> None:
         self.endpoint: Endpoint
@@ -52,91 +50,91 @@ class Service:
 
     async def until_waiting(self, count: int) -> None:
         async with asyncio.timeout(20):
-            while self.waiting < count:  # noqa: ASYNC110 - other processes bring it about
+            while self.waiting < count:  # noqa: ASYNC110 - it depends on other processes
                 await asyncio.sleep(0.002)
 
 
 @pytest.fixture
-async def service(serve: Serve) -> AsyncIterator[Service]:
-    service = Service()
-    async with serve(service) as base:
-        service.endpoint = aidp(endpoint=str(base), platform_id="ocid1.x", workspace="ws")
-        yield service
-        service.open.set()
+async def server(serve: Serve) -> AsyncIterator[Server]:
+    server = Server()
+    async with serve(server) as base:
+        server.endpoint = aidp(endpoint=str(base), platform_id="ocid1.x", workspace="ws")
+        yield server
+        server.open.set()
 
 
-def options_of(service: Service, auth: AuthOptions = NOBODY) -> TargetOptions:
-    return TargetOptions(endpoint=service.endpoint, auth=auth, connections=1, timeout=30.0)
+def options_of(server: Server, auth: AuthOptions = NOBODY) -> TargetOptions:
+    return TargetOptions(endpoint=server.endpoint, auth=auth, connections=1, timeout=30.0)
 
 
-async def test_attempts_are_spread_over_the_senders(service: Service, job: Job) -> None:
-    async with SenderPool(options_of(service), 2) as pool:
+async def test_attempts_are_spread_over_the_senders(server: Server, create: Request) -> None:
+    async with SenderPool(options_of(server), 2) as pool:
         assert len(set(pool.pids)) == 2
-        replies = await asyncio.gather(*(pool.create(job, stamped=True) for _ in range(40)))
+        replies = await asyncio.gather(*(pool.send(create) for _ in range(40)))
     assert [reply.run_id for reply in replies] == ["r-1"] * 40
     assert len({reply.opc_client_request_id for reply in replies}) == 40
-    assert sorted(service.connections.values()) == [20, 20], "each has one connection, and does half of the work"
+    assert sorted(server.connections.values()) == [20, 20], "each has one connection, and does half of the work"
 
 
-async def test_what_a_dying_sender_was_making_is_lost_and_what_comes_after_is_made_by_its_replacement(
-    service: Service, job: Job
+async def test_attempts_of_a_dying_sender_are_lost_and_later_ones_are_made_by_its_replacement(
+    server: Server, create: Request
 ) -> None:
-    async with SenderPool(options_of(service), 1) as pool:
-        service.open.clear()
-        attempts = [asyncio.ensure_future(pool.create(job, stamped=True)) for _ in range(3)]
-        await service.until_waiting(1)
+    async with SenderPool(options_of(server), 1) as pool:
+        server.open.clear()
+        attempts = [asyncio.ensure_future(pool.send(create)) for _ in range(3)]
+        await server.until_waiting(1)
         (victim,) = pool.pids
         os.kill(victim, signal.SIGKILL)
         replies = await asyncio.gather(*attempts)
         assert [(reply.fault, reply.status) for reply in replies] == [(Fault.LOST, None)] * 3
         assert all(reply.opc_client_request_id and reply.latency_ms > 0 for reply in replies)
-        service.open.set()
-        assert (await pool.create(job, stamped=True)).run_id == "r-1"
+        server.open.set()
+        assert (await pool.send(create)).run_id == "r-1"
         assert victim not in pool.pids
         assert len(pool.pids) == 1
 
 
-async def test_a_sender_that_shows_no_sign_of_life_is_replaced(service: Service, job: Job) -> None:
-    async with SenderPool(options_of(service), 1, patience=0.5) as pool:
+async def test_a_sender_that_does_not_answer_pings_is_replaced(server: Server, create: Request) -> None:
+    async with SenderPool(options_of(server), 1, ping_timeout=0.5) as pool:
         (frozen,) = pool.pids
         os.kill(frozen, signal.SIGSTOP)
-        assert (await pool.create(job, stamped=True)).fault is Fault.LOST
-        assert (await pool.create(job, stamped=True)).run_id == "r-1"
+        assert (await pool.send(create)).fault is Fault.LOST
+        assert (await pool.send(create)).run_id == "r-1"
         assert not is_running(frozen)
 
 
-async def test_a_sender_that_is_only_slow_is_left_alone(service: Service, job: Job) -> None:
-    service.open.clear()
-    async with SenderPool(options_of(service), 1, patience=0.1) as pool:
+async def test_a_sender_that_is_only_slow_is_not_replaced(server: Server, create: Request) -> None:
+    server.open.clear()
+    async with SenderPool(options_of(server), 1, ping_timeout=0.1) as pool:
         before = pool.pids
-        attempt = asyncio.ensure_future(pool.create(job, stamped=True))
+        attempt = asyncio.ensure_future(pool.send(create))
         await asyncio.wait({attempt}, timeout=0.5)
         assert not attempt.done()
-        service.open.set()
+        server.open.set()
         assert (await attempt).run_id == "r-1"
         assert pool.pids == before
 
 
-async def test_an_attempt_that_is_cancelled_leaves_its_sender_fit_for_others(service: Service, job: Job) -> None:
-    async with SenderPool(options_of(service), 1) as pool:
-        service.open.clear()
-        attempt = asyncio.ensure_future(pool.create(job, stamped=True))
-        await service.until_waiting(1)
+async def test_a_cancelled_attempt_does_not_disturb_its_sender(server: Server, create: Request) -> None:
+    async with SenderPool(options_of(server), 1) as pool:
+        server.open.clear()
+        attempt = asyncio.ensure_future(pool.send(create))
+        await server.until_waiting(1)
         attempt.cancel()
         await asyncio.wait({attempt})
-        service.open.set()
-        assert (await pool.create(job, stamped=True)).run_id == "r-1"
+        server.open.set()
+        assert (await pool.send(create)).run_id == "r-1"
 
 
-async def test_senders_end_with_their_pool(service: Service) -> None:
-    async with SenderPool(options_of(service), 2) as pool:
+async def test_senders_end_with_their_pool(server: Server) -> None:
+    async with SenderPool(options_of(server), 2) as pool:
         pids = pool.pids
         assert all(map(is_running, pids))
     assert not any(map(is_running, pids))
 
 
-async def test_a_sender_that_is_being_ended_is_killed_where_nobody_can_wait_for_it(service: Service) -> None:
-    sender = Sender(options_of(service))
+async def test_a_sender_is_killed_where_its_closing_is_cancelled(server: Server) -> None:
+    sender = Sender(options_of(server))
     await sender.start()
     frozen = sender.pid
     assert frozen is not None
@@ -149,108 +147,129 @@ async def test_a_sender_that_is_being_ended_is_killed_where_nobody_can_wait_for_
     assert not is_running(frozen)
 
 
-async def test_credentials_that_are_missing_are_told_before_anything_is_sent(service: Service) -> None:
-    pool = SenderPool(options_of(service, AuthOptions(kind=AuthKind.BEARER, bearer_token_file=Path("/nowhere"))), 2)
+async def test_missing_credentials_are_reported_before_anything_is_sent(server: Server) -> None:
+    pool = SenderPool(options_of(server, AuthOptions(kind=AuthKind.BEARER, bearer_token_file=Path("/nowhere"))), 2)
     with pytest.raises(CredentialsError, match="/nowhere"):
         await pool.__aenter__()
     assert pool.pids == []
-    assert service.waiting == 0
+    assert server.waiting == 0
 
 
-async def test_senders_that_cannot_be_started_are_given_up(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_senders_that_can_not_be_started_are_given_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    monkeypatch.setattr("ingestor.api.senders.pool._FIRST_PAUSE", 0.0)
-    with pytest.raises(SenderError, match="ended while it was being started"):
-        await SenderPool(options_of(service), 1).__aenter__()
+    monkeypatch.setattr("ingestor.api.senders._FIRST_PAUSE", 0.0)
+    with pytest.raises(SenderError, match="ended during its start"):
+        await SenderPool(options_of(server), 1).__aenter__()
 
 
-async def test_attempts_fail_loudly_where_no_sender_can_be_kept_running(
-    service: Service, job: Job, monkeypatch: pytest.MonkeyPatch
+async def test_attempts_raise_where_no_sender_can_be_kept_running(
+    server: Server, create: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ingestor.api.senders.pool._FIRST_PAUSE", 0.0)
-    async with SenderPool(options_of(service), 1) as pool:
+    monkeypatch.setattr("ingestor.api.senders._FIRST_PAUSE", 0.0)
+    async with SenderPool(options_of(server), 1) as pool:
         monkeypatch.setattr(sys, "executable", "/bin/false")
         os.kill(pool.pids[0], signal.SIGKILL)
         with pytest.raises(SenderError):
-            await until_it_raises(pool, job)
+            await until_it_raises(pool, create)
 
 
-async def test_a_question_is_not_put_again_and_again_to_a_sender_that_just_died(service: Service) -> None:
-    async with SenderPool(options_of(service), 1) as pool:
+async def test_a_probe_is_not_sent_to_a_sender_that_has_just_died(server: Server) -> None:
+    async with SenderPool(options_of(server), 1) as pool:
         (sender,) = pool._senders
-        sender._gone.set()  # as in the moment in which its end was heard and nobody has cleared it away
+        sender._gone.set()  # as after its end and before the pool removes it
         async with asyncio.timeout(60):
             assert (await pool.probe()).status == 200
 
 
 async def test_senders_that_die_of_every_attempt_are_given_up(
-    service: Service, job: Job, monkeypatch: pytest.MonkeyPatch
+    server: Server, create: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ingestor.api.senders.pool._FIRST_PAUSE", 0.0)
-    async with SenderPool(options_of(service), 1) as pool:
+    monkeypatch.setattr("ingestor.api.senders._FIRST_PAUSE", 0.0)
+    async with SenderPool(options_of(server), 1) as pool:
 
         def kill() -> None:
             for pid in pool.pids:
                 os.kill(pid, signal.SIGKILL)
 
-        service.on_request = kill
-        with pytest.raises(SenderError, match="5 sender processes died"):
-            await until_it_raises(pool, job)
-    assert service.waiting == 5
+        server.on_request = kill
+        with pytest.raises(SenderError, match="5 sender processes in a row died"):
+            await until_it_raises(pool, create)
+    assert server.waiting == 5
 
 
-async def test_a_stop_signal_for_the_whole_group_leaves_the_senders_to_their_coordinator(
-    service: Service, job: Job
-) -> None:
-    async with SenderPool(options_of(service), 1) as pool:
-        service.open.clear()
-        attempt = asyncio.ensure_future(pool.create(job, stamped=True))
-        await service.until_waiting(1)
+async def test_senders_that_die_of_every_probe_are_given_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingestor.api.senders._FIRST_PAUSE", 0.0)
+    async with SenderPool(options_of(server), 1) as pool:
+
+        def kill() -> None:
+            for pid in pool.pids:
+                os.kill(pid, signal.SIGKILL)
+
+        server.on_request = kill
+        with pytest.raises(SenderError, match="5 sender processes in a row died"):
+            await pool.probe()
+
+
+async def test_a_probe_is_sent_again_where_its_sender_died(server: Server) -> None:
+    async with SenderPool(options_of(server), 1) as pool:
+        server.open.clear()
+        probe = asyncio.ensure_future(pool.probe())
+        await server.until_waiting(1)
+        os.kill(pool.pids[0], signal.SIGKILL)
+        server.open.set()
+        assert (await probe).status == 200
+
+
+async def test_senders_ignore_a_stop_signal_for_the_whole_group(server: Server, create: Request) -> None:
+    async with SenderPool(options_of(server), 1) as pool:
+        server.open.clear()
+        attempt = asyncio.ensure_future(pool.send(create))
+        await server.until_waiting(1)
         for number in (signal.SIGTERM, signal.SIGINT):
             os.kill(pool.pids[0], number)
-        service.open.set()
+        server.open.set()
         assert (await attempt).run_id == "r-1"
 
 
-async def test_credentials_reach_the_senders_by_no_command_line(service: Service, job: Job) -> None:
+async def test_credentials_are_not_in_a_senders_command_line_or_environment(server: Server, create: Request) -> None:
     auth = AuthOptions(kind=AuthKind.BEARER, bearer_token=SecretStr(SECRET))
-    async with SenderPool(options_of(service, auth), 1) as pool:
-        assert (await pool.create(job, stamped=True)).run_id == "r-1"
+    async with SenderPool(options_of(server, auth), 1) as pool:
+        assert (await pool.send(create)).run_id == "r-1"
         assert SECRET.encode() not in shown_to_others(pool.pids[0])
-    assert service.authorizations == {f"Bearer {SECRET}": 1}
+    assert server.authorizations == {f"Bearer {SECRET}": 1}
 
 
-async def test_every_sender_renews_its_credentials(service: Service, job: Job, tmp_path: Path) -> None:
+async def test_every_sender_renews_its_credentials(server: Server, create: Request, tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("old")
     auth = AuthOptions(kind=AuthKind.BEARER, bearer_token_file=file)
-    async with SenderPool(options_of(service, auth), 2) as pool:
+    async with SenderPool(options_of(server, auth), 2) as pool:
         file.write_text("new")
 
         async def renewed() -> bool:
             await pool.renew_credentials()
-            service.authorizations.clear()
-            await asyncio.gather(*(pool.create(job, stamped=True) for _ in range(8)))
-            return service.authorizations == {"Bearer new": 8}
+            server.authorizations.clear()
+            await asyncio.gather(*(pool.send(create) for _ in range(8)))
+            return server.authorizations == {"Bearer new": 8}
 
         async with asyncio.timeout(20):
             while not await renewed():  # noqa: ASYNC110 - a renewal of the last five seconds counts as done
                 await asyncio.sleep(0.1)
 
 
-async def until_it_raises(pool: SenderPool, job: Job) -> None:
-    """Make attempts, which are lost at first."""
+async def until_it_raises(pool: SenderPool, create: Request) -> None:
+    """Make attempts until one raises; all others are lost."""
     while True:
-        assert (await pool.create(job, stamped=True)).fault is Fault.LOST
+        assert (await pool.send(create)).fault is Fault.LOST
 
 
 def shown_to_others(pid: int) -> bytes:
-    """Return what the system tells of a process: how it was called, and its environment."""
+    """Return a process's command line and environment, as the system shows them."""
     return b"".join(Path(f"/proc/{pid}/{name}").read_bytes() for name in ("cmdline", "environ"))
 
 
 def is_running(pid: int) -> bool:
-    """Whether there is a process with this id that has not ended."""
+    """Whether a process with this id exists and has not ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -258,7 +277,7 @@ def is_running(pid: int) -> bool:
 
 
 class Wire(asyncio.Transport):
-    """Keeps what is written."""
+    """Keeps the bytes that are written."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -271,8 +290,9 @@ class Wire(asyncio.Transport):
 REPLIES = st.builds(
     Reply, status=st.integers(100, 599), message=st.text(), run_id=st.none() | st.text(), retry_after=st.floats(0, 1e9)
 )
-MESSAGES = st.builds(Attempt, st.integers(0), st.text(), st.text(), st.binary()) | st.builds(
-    Replied.of, st.integers(0), REPLIES
+REQUESTS = st.builds(Request, st.sampled_from(Operation), st.text(), st.binary(), st.none() | st.text())
+MESSAGES = st.tuples(
+    st.integers(0), st.builds(Attempt.of, st.text(), REQUESTS) | st.builds(Replied.of, REPLIES, st.binary())
 )
 
 
@@ -298,6 +318,7 @@ def test_messages_arrive_whole_and_in_order_however_the_socket_cuts_them(
     assert came == [message for turn in turns for message in turn]
 
 
-@given(REPLIES)
-def test_a_reply_comes_out_as_it_went_in(reply: Reply) -> None:
-    assert Replied.of(7, reply).reply() == reply
+@given(REPLIES, REQUESTS)
+def test_replies_and_requests_are_unpacked_as_they_were_packed(reply: Reply, sent: Request) -> None:
+    assert Replied.of(reply, b"").reply() == reply
+    assert Attempt.of("id", sent).request() == sent

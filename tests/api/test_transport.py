@@ -1,4 +1,5 @@
 import asyncio
+import gzip
 import socket
 import ssl
 import struct
@@ -13,9 +14,8 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from yarl import URL
 
-from ingestor.api.proxy import proxy_for
 from ingestor.api.transport import Transport, fault_of
-from ingestor.api.wire import Answer, TransportFailure, answer_limit
+from ingestor.api.wire import HttpResponse, TransportFailure, response_limit
 from ingestor.model.errors import UsageError
 from ingestor.model.reply import Fault
 from tests.api.conftest import Serve, tls
@@ -28,7 +28,7 @@ LONG_ENOUGH_TO_CONNECT = 1.0
 
 @asynccontextmanager
 async def raw_server(talk: Talk, context: ssl.SSLContext | None = None) -> AsyncIterator[URL]:
-    """A server that says what a test wants, byte by byte, after it has read a whole request."""
+    """A server that runs `talk` after it has read a whole request."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -45,7 +45,9 @@ async def raw_server(talk: Talk, context: ssl.SSLContext | None = None) -> Async
         yield URL(f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}/x", encoded=True)
 
 
-async def post(url: URL, seconds: float = 10.0, headers: dict[str, str] | None = None) -> Answer | TransportFailure:
+async def post(
+    url: URL, seconds: float = 10.0, headers: dict[str, str] | None = None
+) -> HttpResponse | TransportFailure:
     async with Transport(url, connections=2, timeout=seconds) as transport:
         return await transport.post(url, headers or {}, BODY)
 
@@ -59,12 +61,12 @@ def saying(*parts: bytes) -> Talk:
     return talk
 
 
-def answered(result: Answer | TransportFailure) -> Answer:
-    assert isinstance(result, Answer), result
+def answered(result: HttpResponse | TransportFailure) -> HttpResponse:
+    assert isinstance(result, HttpResponse), result
     return result
 
 
-def broken(result: Answer | TransportFailure) -> TransportFailure:
+def broken(result: HttpResponse | TransportFailure) -> TransportFailure:
     assert isinstance(result, TransportFailure), result
     assert result.detail
     assert result.detail.isprintable()
@@ -87,7 +89,7 @@ async def test_an_answer_comes_with_status_headers_body_and_latency() -> None:
     assert answer.latency_ms > 0
 
 
-async def test_what_goes_out_is_what_was_given_and_no_header_of_the_librarys_own(serve: Serve) -> None:
+async def test_a_request_goes_out_unchanged_and_without_headers_of_the_library(serve: Serve) -> None:
     seen: list[web.BaseRequest] = []
     bodies: list[bytes] = []
 
@@ -105,7 +107,7 @@ async def test_what_goes_out_is_what_was_given_and_no_header_of_the_librarys_own
     assert names == {"authorization": "me", "host": "other.example", "content-length": str(len(BODY))}
 
 
-async def test_a_redirect_is_an_answer_and_nothing_follows_it(serve: Serve) -> None:
+async def test_a_redirect_is_an_answer_and_is_not_followed(serve: Serve) -> None:
     paths: list[str] = []
 
     async def handler(request: web.BaseRequest) -> web.StreamResponse:
@@ -132,15 +134,15 @@ async def test_cookies_are_not_kept(serve: Serve) -> None:
     assert cookies == [None, None]
 
 
-async def test_a_host_that_does_not_resolve_was_sent_nothing() -> None:
+async def test_nothing_is_sent_to_a_host_that_does_not_resolve() -> None:
     assert broken(await post(URL("http://nosuch.invalid/x"))).fault is Fault.DNS
 
 
-async def test_a_closed_port_was_sent_nothing() -> None:
+async def test_nothing_is_sent_to_a_closed_port() -> None:
     assert broken(await post(URL(f"http://127.0.0.1:{free_port()}/x"))).fault is Fault.REFUSED
 
 
-async def test_a_connection_that_can_not_be_made_in_time_was_sent_nothing() -> None:
+async def test_nothing_is_sent_where_no_connection_is_made_in_time() -> None:
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -152,12 +154,12 @@ async def test_a_connection_that_can_not_be_made_in_time_was_sent_nothing() -> N
     assert result.fault is Fault.REFUSED
 
 
-async def test_a_certificate_that_nobody_vouches_for_was_sent_nothing(tmp_path: Path, key: RSAPrivateKey) -> None:
+async def test_nothing_is_sent_to_a_server_with_an_untrusted_certificate(tmp_path: Path, key: RSAPrivateKey) -> None:
     async with raw_server(saying(), tls(tmp_path, key)[0]) as url:
         assert broken(await post(url)).fault is Fault.TLS
 
 
-async def test_an_expired_certificate_was_sent_nothing(
+async def test_nothing_is_sent_to_a_server_with_an_expired_certificate(
     tmp_path: Path, key: RSAPrivateKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     context, file = tls(tmp_path, key, datetime.now(UTC) - timedelta(days=1))
@@ -166,7 +168,7 @@ async def test_an_expired_certificate_was_sent_nothing(
         assert broken(await post(url)).fault is Fault.TLS
 
 
-async def test_a_server_that_speaks_no_tls_was_sent_nothing() -> None:
+async def test_nothing_is_sent_to_a_server_without_tls() -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         writer.close()
@@ -177,7 +179,7 @@ async def test_a_server_that_speaks_no_tls_was_sent_nothing() -> None:
     assert broken(result).fault is Fault.TLS
 
 
-async def test_ssl_cert_file_names_who_is_trusted(
+async def test_ssl_cert_file_names_the_trusted_certificates(
     tmp_path: Path, key: RSAPrivateKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     context, file = tls(tmp_path, key)
@@ -186,12 +188,12 @@ async def test_ssl_cert_file_names_who_is_trusted(
         assert answered(await post(url)).status == 204
 
 
-async def test_a_server_that_hangs_up_before_answering_may_have_done_it() -> None:
+async def test_a_server_that_closes_before_its_answer_may_have_carried_out_the_request() -> None:
     async with raw_server(saying()) as url:
         assert broken(await post(url)).fault is Fault.RESET
 
 
-async def test_a_reset_connection_may_have_done_it() -> None:
+async def test_a_request_may_be_carried_out_where_the_connection_is_reset() -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         linger = struct.pack("ii", 1, 0)
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
@@ -212,12 +214,12 @@ async def test_a_reset_connection_may_have_done_it() -> None:
     ],
     ids=["cut-body", "cut-chunk", "ssh", "tls", "endless-header", "bad-length"],
 )
-async def test_an_answer_that_breaks_off_or_is_no_http_may_have_done_it(head: bytes) -> None:
+async def test_a_request_may_be_carried_out_where_the_answer_is_cut_or_not_http(head: bytes) -> None:
     async with raw_server(saying(head)) as url:
         assert broken(await post(url)).fault is Fault.GARBLED
 
 
-async def test_an_answer_that_does_not_come_may_have_been_done() -> None:
+async def test_a_request_may_be_carried_out_where_no_answer_comes() -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
 
@@ -235,7 +237,7 @@ async def test_an_answer_that_stops_halfway_is_a_timeout() -> None:
         assert broken(await post(url, seconds=LONG_ENOUGH_TO_CONNECT)).fault is Fault.TIMEOUT
 
 
-async def test_an_endless_answer_is_cut_and_its_connection_not_used_again() -> None:
+async def test_an_endless_answer_is_cut_and_its_connection_is_not_used_again() -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
         while True:
@@ -244,10 +246,10 @@ async def test_an_endless_answer_is_cut_and_its_connection_not_used_again() -> N
 
     async with raw_server(talk) as url, Transport(url, connections=1, timeout=10) as transport:
         for _ in range(2):
-            assert answered(await transport.post(url, {}, BODY)).body == b"x" * answer_limit(BODY)
+            assert answered(await transport.post(url, {}, BODY)).body == b"x" * response_limit(BODY)
 
 
-async def test_an_attempt_is_never_repeated_on_its_own() -> None:
+async def test_the_transport_never_repeats_an_attempt() -> None:
     requests = 0
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -294,48 +296,58 @@ async def test_cancellation_goes_through() -> None:
 @pytest.mark.parametrize(
     "error", [aiohttp.ClientError(), OSError(), aiohttp.ClientOSError(), aiohttp.ServerDisconnectedError()]
 )
-def test_what_is_not_known_to_be_harmless_may_have_been_done(error: Exception) -> None:
+def test_an_unknown_error_counts_as_possibly_carried_out(error: Exception) -> None:
     assert not fault_of(error).sent_nothing
 
 
-async def test_a_proxy_that_refuses_was_sent_nothing_and_its_password_stays_unsaid(
+async def test_nothing_is_sent_through_a_proxy_that_refuses_and_its_password_is_not_shown(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[tuple[str, str]] = []
+    connects: list[tuple[str, str]] = []
 
     async def handler(request: web.BaseRequest) -> web.StreamResponse:
-        asked.append((request.method, request.headers["Proxy-Authorization"]))
+        connects.append((request.method, request.headers["Proxy-Authorization"]))
         return web.Response(status=403)
 
     async with serve(handler) as base:
         monkeypatch.setenv("HTTPS_PROXY", str(base.with_user("me").with_password("s3cret")))
         result = broken(await post(URL("https://service.example/x"), headers={"authorization": "for the service"}))
     assert result.fault is Fault.REFUSED
-    assert asked == [("CONNECT", "Basic bWU6czNjcmV0")]
+    assert connects == [("CONNECT", "Basic bWU6czNjcmV0")]
     assert "s3cret" not in result.detail
 
 
-async def test_a_proxy_that_is_away_was_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nothing_is_sent_where_the_proxy_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"http://me:s3cret@127.0.0.1:{free_port()}")
     result = broken(await post(URL("https://service.example/x")))
     assert result.fault is Fault.REFUSED
     assert "s3cret" not in result.detail
 
 
-def test_proxies_are_the_environments_but_never_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "proxy.example:3128")
-    monkeypatch.setenv("HTTP_PROXY", "http://plain.example:8080")
-    monkeypatch.setenv("NO_PROXY", "inside.example")
-    assert proxy_for(URL("https://service.example/x")) == URL("http://proxy.example:3128")
-    assert proxy_for(URL("http://service.example/x")) == URL("http://plain.example:8080")
-    assert proxy_for(URL("https://inside.example/x")) is None
-    assert proxy_for(URL("http://127.0.0.1:5000/x")) is None
-    assert proxy_for(URL("http://localhost:5000/x")) is None
-
-
 @pytest.mark.parametrize("proxy", ["socks5://me:s3cret@h:1", "http://", "http://me:s3cret@h:port"])
-def test_a_proxy_that_is_none_is_told_without_its_password(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_malformed_proxy_is_refused_without_showing_its_password(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     with pytest.raises(UsageError, match="HTTPS_PROXY") as caught:
         Transport(URL("https://service.example/x"), connections=1, timeout=10)
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "X-GZIP"])
+async def test_a_compressed_answer_is_decompressed(serve: Serve, encoding: str) -> None:
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(body=gzip.compress(b"content"), headers={"Content-Encoding": encoding})
+
+    async with serve(handler) as base:
+        assert answered(await post(base / "x")).body == b"content"
+
+
+async def test_an_answer_in_many_pieces_is_read_whole() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n")
+        for _ in range(300):
+            writer.write(b"x" * 1000)
+            await writer.drain()
+            await asyncio.sleep(0)
+
+    async with raw_server(talk) as url:
+        assert answered(await post(url)).body == b"x" * 300_000

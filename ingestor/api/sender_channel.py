@@ -5,120 +5,95 @@ import pickle
 import socket
 from collections.abc import Callable
 from dataclasses import fields
+from enum import Enum
 from operator import attrgetter
 from typing import NamedTuple, Self
 
-from ingestor.api.search import Question
 from ingestor.model.reply import Reply
+from ingestor.model.request import Operation, Request
 
 _LENGTH_BYTES = 8
 _REPLY_FIELDS = tuple(field.name for field in fields(Reply))
 _values_of = attrgetter(*_REPLY_FIELDS)
 
+Message = tuple[int, object]
+"""An order and its number, or the answer to an order and the number of that order.
 
-class Opened(NamedTuple):
-    """A sender's first word: it is ready, or why it can't be."""
+The orders are: TargetOptions, the first (its answer: True, or why the sender can't be ready), Attempt (Replied),
+Order.RENEW (whether there are newer credentials) and Order.PING (True).
+"""
 
-    problem: Exception | None
+
+class Order(Enum):
+    """Orders without any content."""
+
+    RENEW = "renew the credentials"
+    PING = "show that the process still works"
 
 
 class Attempt(NamedTuple):
-    """An attempt to make."""
+    """An attempt to make: a request's values, because strings and bytes are the cheapest to send."""
 
-    number: int
-    token: str
     request_id: str
+    operation: str
+    path: str
     body: bytes
+    token: str | None
 
+    @classmethod
+    def of(cls, request_id: str, request: Request) -> Self:
+        """Pack a request."""
+        return cls(request_id, request.operation.value, request.path, request.body, request.token)
 
-class Asked(NamedTuple):
-    """A question to ask, which changes nothing."""
-
-    number: int
-    question: Question
-
-
-class Renewal(NamedTuple):
-    """A request to look for newer credentials."""
-
-    number: int
-
-
-class Ping(NamedTuple):
-    """A request to show that it still works."""
-
-    number: int
+    def request(self) -> Request:
+        """Unpack the request, but for `is_repeatable`, which only the coordinator uses."""
+        return Request(Operation(self.operation), self.path, self.body, self.token)
 
 
 class Replied(NamedTuple):
-    """What came of an attempt: a reply's values, since a plain tuple is cheapest to send."""
+    """The result of an attempt: a reply's values, and the body of the answer to a search."""
 
-    number: int
     values: tuple[object, ...]
+    body: bytes
 
     @classmethod
-    def of(cls, number: int, reply: Reply) -> Self:
+    def of(cls, reply: Reply, body: bytes) -> Self:
         """Pack a reply."""
-        return cls(number, _values_of(reply))
+        return cls(_values_of(reply), body)
 
     def reply(self) -> Reply:
         """Unpack the reply."""
         return Reply(**dict(zip(_REPLY_FIELDS, self.values, strict=True)))  # type: ignore[arg-type]  # as packed
 
 
-class Answered(NamedTuple):
-    """What came of a question, and the body of its answer."""
-
-    number: int
-    replied: Replied
-    body: bytes
-
-    def reply(self) -> Reply:
-        """Unpack the reply."""
-        return self.replied.reply()
-
-
-class Said(NamedTuple):
-    """The answer to a renewal (whether newer credentials were found) or a ping."""
-
-    number: int
-    yes: bool
-
-
-Request = Attempt | Asked | Renewal | Ping
-Answer = Replied | Answered | Said
-Message = object
-"""One of the above, or the options that a sender begins with."""
-
-
 class Channel(asyncio.Protocol):
-    """One end. What is sent in one turn of the loop goes as one frame: its length, then a pickled list.
+    """One end. What is sent in one turn of the event loop goes as one frame: its length, then a pickled list.
 
-    `on_message` is called for each message that comes, `on_end` once the other end is gone.
+    `on_message` is called for each message that arrives, `on_end` once the other end is gone.
     """
 
     def __init__(self, on_message: Callable[[Message], None], on_end: Callable[[], None]) -> None:
         self._on_message = on_message
         self._on_end = on_end
-        self._came = bytearray()
-        self._going: list[Message] = []
+        self._received = bytearray()
+        self._unsent: list[Message] = []
         self._transport: asyncio.Transport
 
     @classmethod
     async def open(cls, end: socket.socket, on_message: Callable[[Message], None], on_end: Callable[[], None]) -> Self:
-        """Take one end of a connected pair."""
+        """Use one end of a connected pair of sockets."""
         loop = asyncio.get_running_loop()
         _, channel = await loop.create_unix_connection(lambda: cls(on_message, on_end), sock=end)
         return channel
 
     def send(self, message: Message) -> None:
-        """Send a message; one to an end that is gone is lost without a word."""
-        self._going.append(message)
-        if len(self._going) == 1:
+        """Send a message; it is lost without an error where the other end is gone."""
+        self._unsent.append(message)
+        if len(self._unsent) == 1:
             asyncio.get_running_loop().call_soon(self._flush)
 
     def close(self) -> None:
-        """Let go of the other end, whatever is under way."""
+        """Close at once; what is not sent yet is lost."""
         self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -128,13 +103,13 @@ class Channel(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
-        self._came += data
-        while len(self._came) >= _LENGTH_BYTES:
-            end = _LENGTH_BYTES + int.from_bytes(self._came[:_LENGTH_BYTES])
-            if len(self._came) < end:
+        self._received += data
+        while len(self._received) >= _LENGTH_BYTES:
+            end = _LENGTH_BYTES + int.from_bytes(self._received[:_LENGTH_BYTES])
+            if len(self._received) < end:
                 return
-            frame = bytes(self._came[_LENGTH_BYTES:end])
-            del self._came[:end]
+            frame = bytes(self._received[_LENGTH_BYTES:end])
+            del self._received[:end]
             for message in pickle.loads(frame):  # noqa: S301 - our own process wrote it, on a socket without a name
                 self._on_message(message)
 
@@ -143,6 +118,6 @@ class Channel(asyncio.Protocol):
         self._on_end()
 
     def _flush(self) -> None:
-        going, self._going = self._going, []
-        frame = pickle.dumps(going, pickle.HIGHEST_PROTOCOL)
+        messages, self._unsent = self._unsent, []
+        frame = pickle.dumps(messages, pickle.HIGHEST_PROTOCOL)
         self._transport.write(len(frame).to_bytes(_LENGTH_BYTES) + frame)

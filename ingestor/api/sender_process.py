@@ -1,0 +1,74 @@
+"""The sender process: python -m ingestor.api.sender_process DESCRIPTOR. It makes the attempts that it is sent.
+
+It has one event loop, one session and one signer. It ends with its coordinator: once that is gone, nothing more is
+sent.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from functools import partial
+
+from ingestor.api.options import TargetOptions
+from ingestor.api.sender_channel import Attempt, Channel, Message, Order, Replied
+from ingestor.api.service import HttpService
+from ingestor.api.wire import SEARCHES
+from ingestor.model.errors import IngestorError
+from ingestor.model.value import collect_rarely
+
+
+class SenderProcess:
+    """Carries out its coordinator's orders, in tasks of `group`."""
+
+    def __init__(self, group: asyncio.TaskGroup) -> None:
+        self._group = group
+        self._channel: Channel
+        self._service: HttpService
+
+    async def run(self, end: socket.socket) -> None:
+        """Serve until the coordinator is gone, which ends the process."""
+        self._channel = await Channel.open(end, self._receive, partial(os._exit, 0))
+        await asyncio.Event().wait()
+
+    def _receive(self, message: Message) -> None:
+        self._group.create_task(self._carry_out(*message))
+
+    async def _carry_out(self, number: int, order: object) -> None:
+        match order:
+            case Attempt():
+                answer: object = await self._attempt(order)
+            case Order.RENEW:
+                answer = await self._service.renew_credentials()
+            case TargetOptions():
+                answer = await self._open(order)
+            case _:
+                answer = True
+        self._channel.send((number, answer))
+
+    async def _attempt(self, attempt: Attempt) -> Replied:
+        request = attempt.request()
+        reply, body = await self._service.exchange(request, attempt.request_id)
+        return Replied.of(reply, body if request.operation in SEARCHES else b"")
+
+    async def _open(self, options: TargetOptions) -> bool | IngestorError:
+        """Open the service, which stays open until the process ends; return why where it can't be."""
+        try:
+            self._service = await HttpService(options).__aenter__()
+        except IngestorError as error:
+            return error
+        return True
+
+
+async def serve(end: socket.socket) -> None:
+    """Be the sender of the process that has the other end."""
+    async with asyncio.TaskGroup() as group:
+        await SenderProcess(group).run(end)
+
+
+if __name__ == "__main__":
+    for number in (signal.SIGINT, signal.SIGTERM):  # a signal for the whole group is for the coordinator, which drains
+        signal.signal(number, signal.SIG_IGN)
+    collect_rarely()
+    asyncio.run(serve(socket.socket(fileno=int(sys.argv[1]))))
