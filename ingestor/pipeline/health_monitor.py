@@ -1,125 +1,117 @@
-"""What every reply teaches beside its job's fate: pacer, circuit and halt policy hear of it."""
+"""The service's health in a batch: every reply feeds it, and one task sends the probes that it needs."""
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 
-from ingestor.model.events import AttemptEnded, RunRetried
-from ingestor.model.ports import EventSink
+from ingestor.model.events import BatchPaused, BatchResumed
+from ingestor.model.ports import EventSink, Service
+from ingestor.model.record import Job
 from ingestor.model.reply import Reply
-from ingestor.pipeline.backlog import Backlog
-from ingestor.pipeline.breaker import Breaker
-from ingestor.pipeline.delivery import Delivery
-from ingestor.pipeline.service import Service
-from ingestor.policy.halt import FIRST_RESPONSE_TIMEOUT, PROBE_TIMEOUT, Halt, HaltPolicy, Hold, Proceed
-from ingestor.policy.retry import Classification, ReplyKind
-
-_HOLD_SECONDS = 0.5  # between attempts of a job that is held while the address is in doubt
+from ingestor.pipeline.options import PipelineOptions
+from ingestor.pipeline.pacer import Pacer
+from ingestor.policy.health import PAUSE_REASON, Continue, Decision, GiveUp, Halt, Health, ServiceHealth
+from ingestor.policy.retry import Classification
 
 
 class HealthMonitor:
-    """Hears replies, and keeps jobs back whose replies may concern every record."""
+    """Drives `health`, on the loop's clock, and keeps attempts back while the service is down."""
 
-    def __init__(
-        self,
-        service: Service,
-        backlog: Backlog,
-        breaker: Breaker,
-        sink: EventSink,
-        on_halt: Callable[[Halt], None],
-        *,
-        follow: bool,
-    ) -> None:
+    def __init__(self, options: PipelineOptions, service: Service, pacer: Pacer, log: EventSink) -> None:
         self._service = service
-        self._backlog = backlog
-        self._breaker = breaker
-        self._sink = sink
-        self._on_halt = on_halt
-        self._halt_policy = HaltPolicy(follow=follow)
-        self._begun = asyncio.Event()
-        self.now = asyncio.get_running_loop().time
+        self._pacer = pacer
+        self._log = log
+        self.health = ServiceHealth(wait_for_service=options.wait_for_service, give_up_after=options.give_up_after)
+        self._now = asyncio.get_running_loop().time
+        self._state = Health.UNPROVEN
+        self._has_sent = False
+        self._changed = asyncio.Event()
+        self._may_send = asyncio.Event()
+        self._paused_until: float | None = None
 
     @property
     def uptime(self) -> float:
         """The loop's time without the time that the service was down: what a job's budget is measured in."""
-        return self._breaker.uptime
+        return self.health.uptime(self._now())
 
     @property
-    def up_since(self) -> float:
-        """When the service came back from being down, on the loop's clock; minus infinity where it never was."""
-        return self._breaker.up_since
+    def halt(self) -> Halt | None:
+        """What a reply has shown to be wrong for every record, if anything is."""
+        decision = self.health.check(self._now()) if self.health.health is Health.HALTED else None
+        return decision if isinstance(decision, Halt) else None
 
-    def patience(self) -> int | None:
-        """Return the most attempts that may be in flight; None for no limit."""
-        limits = (self._halt_policy.patience, self._breaker.patience, self._service.pacer.window)
-        return min((limit for limit in limits if limit is not None), default=None)
+    async def may_send(self) -> None:
+        """Wait while the service is down."""
+        while not self.health.may_send:
+            self._may_send.clear()
+            await self._may_send.wait()
 
-    @property
-    def has_answered(self) -> bool:
-        """Whether the service ever spoke."""
-        return self._halt_policy.answered
+    def sending(self, now: float) -> None:
+        """Take note that an attempt or a look-up is about to leave."""
+        if not self._has_sent:
+            self._has_sent = True
+            self.health.sending(now)
+            self._changed.set()
 
-    def begin(self) -> None:
-        """Hear that a request is about to leave."""
-        self._begun.set()
+    def observe(self, job: Job, classification: Classification, reply: Reply, sent_at: float) -> Decision:
+        """Take the reply to an attempt, and decide whether it concerns its job alone."""
+        decision = self.health.observe(job, classification, reply, sent_at=sent_at, now=self._now())
+        if not isinstance(decision, Continue) or self.health.health is not self._state:
+            self._follow()
+        return decision
 
-    async def listen(self) -> None:
-        """Halt where nothing is heard for long from the first request on, not even the answer to a question."""
-        await self._begun.wait()
-        await asyncio.sleep(FIRST_RESPONSE_TIMEOUT)
-        if self._halt_policy.judge_silence() is None:
-            return
-        until = self.now() + PROBE_TIMEOUT
+    def found_out(self, reply: Reply, *, is_proof_of_work: bool) -> None:
+        """Take the answer to a look-up; `is_proof_of_work` where nothing else shows that the service is up."""
+        self.health.answered(reply, self._now())
+        if is_proof_of_work:
+            self.health.succeeded(self._now())
+        if self.health.health is not self._state:
+            self._follow()
+
+    async def renew_credentials(self) -> None:
+        """Fetch fresh credentials after a 401."""
+        if await self._service.renew_credentials():
+            self.health.credentials_renewed(self._now())
+
+    async def run(self) -> Halt | GiveUp:
+        """Send probes until a setting is wrong for every record, or the service was down for too long."""
+        while True:
+            match self.health.check(self._now()):
+                case Halt() | GiveUp() as decision:
+                    return decision
+            if self.health.next_probe(self._now()) == 0.0:
+                await self._probe()
+            else:
+                await self._wait()
+
+    async def _probe(self) -> None:
         with suppress(TimeoutError):
-            async with asyncio.timeout_at(until):
-                self._halt_policy.judge_probe(await self._service.target.probe())
-        await asyncio.sleep(until - self.now())
-        halt = self._halt_policy.judge_silence()
-        if halt is not None:
-            self._on_halt(halt)
+            async with asyncio.timeout(self.health.next_check(self._now())):
+                await self._pacer.acquire()
+                reply = await self._service.probe()
+                self.health.observe_probe(reply, self._now())
+        self._follow()
 
-    async def goes_on(self, delivery: Delivery, classification: Classification, reply: Reply, sent_at: float) -> bool:
-        """Hear a reply; say whether it concerns its job alone. If not, the job is queued again."""
-        self._tell_pacer(reply, sent_at, throttled=classification.kind is ReplyKind.THROTTLED)
-        match self._halt_policy.judge(delivery.job, classification, reply, sent_at=sent_at, now=self.now()):
-            case Proceed():
-                if self._halt_policy.is_waited_for(reply):
-                    self._breaker.observe(delivery.job, reply)
-                return True
-            case Hold(probe):
-                self.retry(delivery, reply, _HOLD_SECONDS, classification.kind)
-                await self._look_into(classification, probe=probe)
-            case Halt() as halt:
-                self.retry(delivery, reply, _HOLD_SECONDS, classification.kind)
-                self._on_halt(halt)
-        return False
+    async def _wait(self) -> None:
+        """Wait for the next probe, the next check or a change, whichever is first."""
+        probe, check = self.health.next_probe(self._now()), self.health.next_check(self._now())
+        self._announce_pause()
+        self._changed.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min((it for it in (probe, check) if it is not None), default=None)):
+                await self._changed.wait()
 
-    def answered(self, reply: Reply, sent_at: float) -> None:
-        """Hear the answer to a question: address and credentials are right."""
-        self._tell_pacer(reply, sent_at, throttled=False)
-        self._halt_policy.judge_probe(reply)
+    def _announce_pause(self) -> None:
+        until = self.health.probe_at
+        if until is not None and until != self._paused_until:
+            self._paused_until = until
+            self._log.emit(BatchPaused(PAUSE_REASON, round(until - self._now(), 3)))
 
-    def succeeded(self, delivery: Delivery, reply: Reply) -> None:
-        """Hear that the service does its work."""
-        self._breaker.observe(delivery.job, reply)
-
-    def retry(self, delivery: Delivery, reply: Reply, delay: float, reason: str) -> None:
-        """Queue a job again, due in `delay` seconds, and tell of it."""
-        self._backlog.add_retry(delivery, delay)
-        attempts = delivery.history.attempts
-        self._sink.emit(RunRetried(job=delivery.job, reply=reply, attempts=attempts, delay=delay, reason=reason))
-
-    def _tell_pacer(self, reply: Reply, sent_at: float, *, throttled: bool) -> None:
-        self._sink.emit(AttemptEnded(reply=reply, throttled=throttled))
-        if reply.status is not None:
-            wait = None
-            if reply.retry_after is not None and reply.status in (429, 503):
-                wait = min(reply.retry_after, self._service.budget.longest_wait)
-            self._service.pacer.observe(throttled=throttled, sent_at=sent_at, retry_after=wait)
-
-    async def _look_into(self, classification: Classification, *, probe: bool) -> None:
-        if classification.kind is ReplyKind.UNAUTHENTICATED and await self._service.target.renew_credentials():
-            self._halt_policy.renewed(self.now())
-        if probe:
-            await self._service.pacer.acquire()
-            self._halt_policy.judge_probe(await self._service.target.probe())
+    def _follow(self) -> None:
+        """Let the task and the attempts that wait see a change of state."""
+        self._state = self.health.health
+        self._changed.set()
+        if self.health.may_send:
+            self._may_send.set()
+            if self._paused_until is not None:
+                self._paused_until = None
+                self._log.emit(BatchResumed())

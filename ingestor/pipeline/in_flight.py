@@ -1,19 +1,90 @@
-"""The deliveries in hand: admitted, not yet ended. Their number and size are what bounds the pipeline's memory."""
+"""Jobs in flight: admitted, and not ended. Their number and size bound the memory; some wait for their next attempt."""
 
 import asyncio
+import heapq
+from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
+from math import inf
 
-from ingestor.model.record import Job
-from ingestor.pipeline.delivery import Delivery
+from ingestor.model.admission import Admission
+from ingestor.model.record import Job, Outcome, Result
+from ingestor.model.reply import Reply
+from ingestor.pipeline.acknowledgements import OpenChunk
+from ingestor.policy.retry import INVALIDATED_TOKEN, AttemptHistory
 
-MOST_BYTES = 64 * 1024 * 1024
-"""Bytes of records that are kept in hand, but for the one that goes beyond."""
+MAX_BYTES = 64 * 1024 * 1024
+"""Bytes of records in flight. The record that passes this limit is the last one that is admitted."""
 
-_PORTIONS = 4  # in which it is filled: each costs a commit of the journal
+_PORTIONS = 4  # in which free places are filled: each portion costs a commit of the journal
+
+
+@dataclass(slots=True, eq=False)
+class Delivery:
+    """A job in flight.
+
+    Attributes:
+        admission: the journal's decision on the job.
+        history: what its attempts have shown.
+        chunk: where its record was read; None where that needs no checkpoint.
+        run_id: the id of its run, once that is known.
+        next_step: which of its steps is next, where the run exists.
+        experiment_id: the experiment of its run, where create's answer named it.
+        has_unknown_steps: whether its plan has steps that are not known here: only the journal is known of it.
+        followers: records with the same key and body that were read meanwhile, each with its chunk. They end as
+            duplicates when this one ends.
+    """
+
+    admission: Admission
+    history: AttemptHistory
+    chunk: OpenChunk | None = None
+    run_id: str | None = None
+    next_step: int = 0
+    experiment_id: str | None = None
+    has_unknown_steps: bool = False
+    followers: list[tuple[Job, OpenChunk | None]] = field(default_factory=list)
+
+    @property
+    def job(self) -> Job:
+        """The job itself."""
+        return self.admission.job
+
+    @property
+    def is_unsent(self) -> bool:
+        """Whether no attempt of any process may have created its run, so that its intent may be released."""
+        return self.run_id is None and not self.admission.may_exist and not self.history.may_exist
+
+
+def start(admission: Admission, chunk: OpenChunk | None = None) -> Delivery:
+    """Begin to work on an admitted job."""
+    may_exist = admission.may_exist and admission.run_id is None
+    return Delivery(admission, AttemptHistory(may_exist=may_exist), chunk, admission.run_id)
+
+
+def end(delivery: Delivery, outcome: Outcome, reply: Reply) -> Result:
+    """Return how a delivery ended: its outcome, and the last reply."""
+    created = outcome is Outcome.CREATED
+    invalidated = outcome is Outcome.UNRESOLVED and delivery.admission.invalidated
+    job, attempts = delivery.admission.job, delivery.history.attempts
+    if not job.experiment_id:
+        job = replace(job, experiment_id=reply.experiment_id or delivery.experiment_id)
+    return Result(
+        job=job,
+        outcome=outcome,
+        attempts=attempts,
+        run_id=delivery.run_id,
+        http_status=reply.status,
+        error_code=INVALIDATED_TOKEN if invalidated else None if created else reply.code or reply.fault,
+        error_message=reply.message or None if created else reply.message,
+        opc_request_id=reply.opc_request_id,
+        opc_client_request_id=reply.opc_client_request_id or None,
+        latency_ms=reply.latency_ms if attempts else None,
+    )
 
 
 class InFlight:
-    """At most `capacity` jobs and about MOST_BYTES, followers counted, found by key."""
+    """At most `capacity` jobs and about MAX_BYTES, followers counted, found by key."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
@@ -22,6 +93,10 @@ class InFlight:
         self._size = 0
         self._bytes = 0
         self._changed = asyncio.Event()
+        self.is_closed = False
+        """Whether no more jobs are admitted."""
+        self.left_out = 0
+        """Records that were read, and that no job is in flight for because it was closed."""
 
     def __len__(self) -> int:
         return self._size
@@ -31,22 +106,22 @@ class InFlight:
 
     @property
     def room(self) -> int:
-        """How many more jobs fit by number, 0 where it is full."""
-        return self._capacity - self._size if self._bytes < MOST_BYTES else 0
+        """How many more jobs fit by number; 0 where it is full."""
+        return self._capacity - self._size if self._bytes < MAX_BYTES else 0
 
     @property
     def is_open(self) -> bool:
-        """Whether there is room for many, so that what is taken in is taken in together; room for one is none."""
+        """Whether a whole portion fits, so that many jobs are admitted together."""
         return self.room >= self._portion
 
     def fitting(self, jobs: Sequence[Job]) -> int:
         """Return how many of the first of `jobs` fit, by number and size; at least one where there is room."""
         fitting, size = 0, self._bytes
         for job in jobs[: self.room]:
-            if size >= MOST_BYTES:
+            if size >= MAX_BYTES:
                 break
             fitting += 1
-            size += len(job.raw) + len(job.body)
+            size += _size(job)
         return fitting
 
     def get(self, key: str) -> Delivery | None:
@@ -54,33 +129,89 @@ class InFlight:
         return self._deliveries.get(key)
 
     def add(self, delivery: Delivery) -> None:
-        """Take a delivery in hand."""
-        self._deliveries[delivery.job.key] = delivery
+        """Add an admitted job."""
+        job = delivery.admission.job
+        self._deliveries[job.key] = delivery
         self._size += 1
-        self._bytes += _size(delivery.job)
+        self._bytes += _size(job)
 
-    def follow(self, delivery: Delivery, job: Job) -> None:
-        """Let a job wait for the end of its double."""
-        delivery.followers.append(job)
+    def follow(self, delivery: Delivery, job: Job, chunk: OpenChunk | None) -> None:
+        """Let a record wait for the end of the delivery with the same key and body."""
+        delivery.followers.append((job, chunk))
         self._size += 1
         self._bytes += _size(job)
 
     def remove(self, delivery: Delivery) -> None:
-        """Let go of a delivery that ended, and of its followers."""
-        del self._deliveries[delivery.job.key]
-        self._size -= 1 + len(delivery.followers)
-        self._bytes -= _size(delivery.job) + sum(map(_size, delivery.followers))
-        if self.is_open or not self._size:
+        """Remove a delivery that ended, and its followers."""
+        job = delivery.admission.job
+        del self._deliveries[job.key]
+        self._size -= 1
+        self._bytes -= _size(job)
+        for follower, _ in delivery.followers:
+            self._size -= 1
+            self._bytes -= _size(follower)
+        if not self._size or self.is_open:
             self._changed.set()
 
     async def change(self) -> None:
-        """Wait until it is open or empty by a removal since the last call, or `wake` was called."""
+        """Wait until it is open or empty by a removal since the last call, or it was closed."""
         await self._changed.wait()
         self._changed.clear()
 
-    def wake(self) -> None:
-        """End a wait for a change."""
+    async def has_room(self) -> bool:
+        """Wait until it is open; False once it was closed."""
+        while not (self.is_open or self.is_closed):
+            await self.change()
+        return not self.is_closed
+
+    def close(self) -> None:
+        """Admit no more jobs."""
+        self.is_closed = True
         self._changed.set()
+
+
+class Backlog:
+    """Deliveries that wait for their next attempt: due retries first, then steps of begun runs, then new jobs.
+
+    One task at a time may wait for it.
+    """
+
+    def __init__(self) -> None:
+        self._new: deque[Delivery] = deque()
+        self._begun: deque[Delivery] = deque()
+        self._retries: list[tuple[float, int, Delivery]] = []
+        self._order = count()
+        self._changed = asyncio.Event()
+        self._now = asyncio.get_running_loop().time
+
+    def add(self, delivery: Delivery) -> None:
+        """Add a job whose first attempt is due; where its run exists, it goes before the jobs without one."""
+        (self._new if delivery.run_id is None else self._begun).append(delivery)
+        self._changed.set()
+
+    def add_retry(self, delivery: Delivery, delay: float) -> None:
+        """Add a delivery whose next attempt is due in `delay` seconds."""
+        heapq.heappush(self._retries, (self._now() + delay, next(self._order), delivery))
+        self._changed.set()
+
+    async def ready(self) -> None:
+        """Wait until an attempt is due."""
+        while not (self._new or self._begun) and (wait := self._until_due()) > 0:
+            self._changed.clear()
+            try:
+                async with asyncio.timeout(wait):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass
+
+    def take(self) -> Delivery:
+        """Remove and return what goes next. `ready` has returned, and nothing was taken since."""
+        if self._retries and self._until_due() <= 0:
+            return heapq.heappop(self._retries)[2]
+        return self._begun.popleft() if self._begun else self._new.popleft()
+
+    def _until_due(self) -> float:
+        return self._retries[0][0] - self._now() if self._retries else inf
 
 
 def _size(job: Job) -> int:

@@ -1,57 +1,285 @@
-"""The batch: records in, attempts out, results settled."""
+"""A batch from its input to its end: records in, attempts out, results committed.
 
-from ingestor.model.ports import EventLog, Input, Journal, Timekeeper
-from ingestor.pipeline.attempt import Attempts
-from ingestor.pipeline.floor import Floor, PipelineOptions, PipelineResult
+The way of a record, each step in the module of its name: intake -> backlog -> slot -> health -> pacer (`Dispatch`) ->
+send -> classify -> decide (`worker`) -> commit -> log -> acknowledge (`committer`).
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+
+from ingestor.model.errors import IngestorError, JournalError
+from ingestor.model.events import BatchHalted
+from ingestor.model.ports import EventLog, Input, Journal, Service, Timekeeper
+from ingestor.model.sources import Checkpoint
+from ingestor.pipeline.acknowledgements import Acknowledgements
+from ingestor.pipeline.committer import Acknowledge, Commit, Committer
+from ingestor.pipeline.health_monitor import HealthMonitor
+from ingestor.pipeline.in_flight import Backlog, Delivery, InFlight
 from ingestor.pipeline.intake import Intake
-from ingestor.pipeline.service import Service
+from ingestor.pipeline.options import PipelineOptions
+from ingestor.pipeline.pacer import Pacer
+from ingestor.pipeline.worker import Worker
+from ingestor.policy.health import GiveUp, Halt
 
 __all__ = ["Pipeline", "PipelineOptions", "PipelineResult"]
 
+_LOOKAHEAD = 16  # jobs in flight for each attempt in flight: slots stay busy while a large group is committed
 
-class Pipeline:
-    """One batch, from its input to its end."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineResult:
+    """How the work ended.
+
+    Attributes:
+        halt: what is wrong for every record, if anything is.
+        stopped: whether it was asked to end early, and something was left.
+        left: records that were read and have no outcome yet.
+        reason: why it was asked to end early, if it was.
+        exhausted: whether the input was read to its end.
+    """
+
+    halt: Halt | None
+    stopped: bool
+    left: int
+    reason: str | None = None
+    exhausted: bool = False
+
+
+class Dispatch:
+    """Starts attempts one after the other, each in a task of its own: at most `slots` at once, at least 1."""
 
     def __init__(
+        self,
+        backlog: Backlog,
+        monitor: HealthMonitor,
+        pacer: Pacer,
+        attempt: Callable[[Delivery], Coroutine[None, None, None]],
+        slots: int,
+    ) -> None:
+        self._backlog = backlog
+        self._monitor = monitor
+        self._pacer = pacer
+        self._attempt = attempt
+        self._slots = slots
+        self._running: set[asyncio.Task[None]] = set()
+        self._ended = asyncio.Event()
+
+    async def run(self, group: asyncio.TaskGroup) -> None:
+        """Start attempts until cancelled. This is the order in which every attempt passes."""
+        while True:
+            await self._free_slot()
+            await self._backlog.ready()
+            await self._monitor.may_send()
+            await self._pacer.acquire()
+            self._start(group, self._backlog.take())
+
+    async def drain(self, timeout: float) -> None:  # noqa: ASYNC109 - a drain ends what it waits for
+        """Give the attempts in flight `timeout` seconds to end, then cancel them."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=timeout)
+        for attempt in self._running:
+            attempt.cancel()
+
+    async def _free_slot(self) -> None:
+        while len(self._running) >= self._most():
+            self._ended.clear()
+            await self._ended.wait()
+
+    def _most(self) -> int:
+        """Return how many attempts may be in flight now."""
+        most, by_health, by_pace = self._slots, self._monitor.health.max_in_flight, self._pacer.window
+        if by_health is not None and by_health < most:
+            most = by_health
+        return most if by_pace is None or by_pace > most else by_pace
+
+    def _start(self, group: asyncio.TaskGroup, delivery: Delivery) -> None:
+        attempt = group.create_task(self._attempt(delivery))
+        self._running.add(attempt)
+        self._pacer.in_flight = len(self._running)
+        attempt.add_done_callback(self._end)
+
+    def _end(self, attempt: asyncio.Task[None]) -> None:
+        self._running.discard(attempt)
+        self._pacer.in_flight = len(self._running)
+        self._ended.set()
+
+
+class Supervisor(ABC):
+    """What a pipeline and a reconciliation share: their parts, and the order in which the tasks start and end.
+
+    A subclass says how jobs are admitted, and what an attempt for one of them is.
+    """
+
+    def __init__(  # noqa: PLR0913 - the ports
+        self,
+        options: PipelineOptions,
+        service: Service,
+        pacer: Pacer,
+        log: EventLog,
+        clock: Timekeeper,
+        *,
+        commit: Commit,
+        acknowledge: Acknowledge,
+        starts: Sequence[Checkpoint] = (),
+    ) -> None:
+        self._options = options
+        self._pacer = pacer
+        self._log = log
+        self._halt: Halt | None = None
+        self._stop = asyncio.Event()
+        self._reason: str | None = None
+        self._exhausted = False
+        self._in_flight = InFlight(_LOOKAHEAD * options.concurrency)
+        self._backlog = Backlog()
+        self._acknowledgements = Acknowledgements(starts)
+        self._committer = Committer(commit, acknowledge, log, self._in_flight, self._acknowledgements)
+        self._monitor = HealthMonitor(options, service, pacer, log)
+        self._worker = Worker(options, service, pacer, log, clock, self._monitor, self._backlog, self._committer)
+
+    @abstractmethod
+    async def _admit_all(self) -> None:
+        """Read everything, and add what is admitted to the backlog. Raises IngestorError."""
+
+    @abstractmethod
+    def _attempt(self, delivery: Delivery) -> Coroutine[None, None, None]:
+        """Make the next attempt for a job."""
+
+    @property
+    def left(self) -> int:
+        """Records that were read and have no outcome yet."""
+        return len(self._in_flight) + self._in_flight.left_out
+
+    def stop(self, reason: str = "asked to") -> None:
+        """Read no more, let what is in flight end, commit, and return from `run`. The first reason counts."""
+        self._reason = self._reason or reason
+        self._stop.set()
+        self._in_flight.close()
+
+    async def run(self) -> PipelineResult:
+        """Work on all jobs that are admitted. Raises the IngestorError that ended a part."""
+        try:
+            await self._work()
+        except BaseExceptionGroup as group:
+            raise _first(group) from None
+        return PipelineResult(
+            halt=self._halt,
+            stopped=self._stop.is_set() and (self.left > 0 or not self._exhausted),
+            left=self.left,
+            reason=self._reason,
+            exhausted=self._exhausted,
+        )
+
+    async def _work(self) -> None:
+        dispatch = Dispatch(self._backlog, self._monitor, self._pacer, self._attempt, self._options.concurrency)
+        async with asyncio.TaskGroup() as group:
+            committing = group.create_task(self._committer.run())
+            dispatching = group.create_task(dispatch.run(group))
+            monitoring = group.create_task(self._monitor.run())
+            reading = group.create_task(self._read())
+            stopping = group.create_task(self._stop.wait())
+            await asyncio.wait({reading, monitoring, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if monitoring.done():
+                self._end_early(monitoring.result())
+            for task in (stopping, monitoring, dispatching):
+                task.cancel()
+            await reading
+            await asyncio.wait({dispatching})
+            await dispatch.drain(self._drain_seconds())
+            if (halt := self._monitor.halt) is not None:
+                self._end_early(halt)
+            self._committer.close()
+            if (error := await committing) is not None:
+                self._end_early(Halt(str(error), advice=""))
+
+    async def _read(self) -> None:
+        """Read everything and wait until it is done, or until a stop."""
+        try:
+            await self._admit_all()
+            self._exhausted = not self._in_flight.is_closed
+        except JournalError:
+            raise
+        except IngestorError as error:  # what is in flight is still committed: only the journal's loss forbids that
+            self._end_early(Halt(str(error), advice=""))
+        while len(self._in_flight) and not self._stop.is_set():
+            await self._in_flight.change()
+
+    def _drain_seconds(self) -> float:
+        """Return how long attempts in flight may take to end: not at all where nothing has ever been answered."""
+        is_hopeless = self._halt is not None and not self._monitor.health.has_answered
+        return 0.0 if is_hopeless else self._options.drain_timeout
+
+    def _end_early(self, decision: Halt | GiveUp) -> None:
+        """Stop for a reason of the work itself. The first halt counts."""
+        if isinstance(decision, Halt) and self._halt is None:
+            self._halt = decision
+            self._log.emit(BatchHalted(decision.reason, decision.advice))
+        self.stop(decision.reason)
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    known, others = group.split(IngestorError)
+    errors = (known or others or group).exceptions
+    first = errors[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+class Pipeline(Supervisor):
+    """One batch. Create it in a running event loop, and use it once.
+
+    Args:
+        options: how the batch is worked.
+        source: the records.
+        journal: the durable memory of the batch.
+        service: takes the requests.
+        pacer: the rate limiter of all requests.
+        log: takes what happens.
+        clock: the time that the age of tokens is measured in.
+        starts: where the sources of `source` start, with the records that were rejected before; a source that is not
+            named starts at its beginning.
+    """
+
+    def __init__(  # noqa: PLR0913 - the ports
         self,
         options: PipelineOptions,
         source: Input,
         journal: Journal,
         service: Service,
-        account: EventLog,
+        pacer: Pacer,
+        log: EventLog,
         clock: Timekeeper,
+        *,
+        starts: Sequence[Checkpoint] = (),
     ) -> None:
-        self._journal = journal
-        self._floor = floor = Floor(options, service, journal.settle, account)
-        self._intake = Intake(
-            source,
-            journal,
-            account,
-            floor.hand,
-            floor.backlog,
-            floor.committer,
-            stamped=options.stamped,
-            service=service,
+        super().__init__(
+            options, service, pacer, log, clock, commit=journal.commit, acknowledge=source.acknowledge, starts=starts
         )
-        self._attempts = Attempts(service, floor.hearing, floor.backlog, floor.committer, clock)
-
-    @property
-    def left(self) -> int:
-        """Records that were read and have no outcome yet."""
-        return len(self._floor.hand) + self._intake.unread
+        self._source = source
+        self._journal = journal
+        self._intake = Intake(
+            options, source, journal, log, self._in_flight, self._backlog, self._committer, self._acknowledgements
+        )
 
     def stop(self, reason: str = "asked to") -> None:
-        """Read no more, let what is in flight end, settle, and return from `run`. Safe to call twice."""
-        self._floor.stop(reason)
+        """Read no more, let what is in flight end, commit, and return from `run`. Safe to call twice."""
+        super().stop(reason)
+        self._source.stop()
 
     async def run(self) -> PipelineResult:
-        """Work the batch to its end. Raises the IngestorError that ended a part (a lost source, the journal)."""
-        ending = await self._floor.work(self._intake, self._attempts.make)
-        await self._withdraw()
-        return ending
+        """Work on the batch to its end. Raises the IngestorError that ended a part (a lost source, the journal)."""
+        result = await super().run()
+        await self._release_unsent()
+        return result
 
-    async def _withdraw(self) -> None:
+    async def _admit_all(self) -> None:
+        await self._intake.run()
+
+    def _attempt(self, delivery: Delivery) -> Coroutine[None, None, None]:
+        return self._worker.make(delivery)
+
+    async def _release_unsent(self) -> None:
         """Take back the intents of what was never sent, so that they do not age."""
-        unsent = [delivery.job for delivery in self._floor.hand if delivery.withdrawable]
+        unsent = [delivery.job for delivery in self._in_flight if delivery.is_unsent]
         if unsent:
             await self._journal.release(unsent)

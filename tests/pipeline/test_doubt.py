@@ -1,4 +1,4 @@
-"""Settings that are wrong for every record, in all the ways in which a service can say so; in virtual time."""
+"""Settings that are wrong for every record, in all the ways in which a service can answer; in virtual time."""
 
 import asyncio
 from collections import Counter
@@ -8,8 +8,8 @@ import pytest
 from ingestor.model.record import Job
 from ingestor.model.reply import Fault, Reply
 from ingestor.pipeline.pipeline import PipelineResult
+from ingestor.simulator.memory_service import Lost
 from tests.pipeline.world import World
-from tests.support.memory import Lost
 from tests.support.records import job, jobs
 from tests.support.virtual import run_virtual
 
@@ -20,54 +20,54 @@ MALFORMED = Reply(status=400, code="InvalidParameter", message="aiDataPlatformId
 RESET = Reply(fault=Fault.RESET, message="connection reset")
 
 
-def test_a_page_where_runs_should_be_halts_after_a_handful() -> None:
+def test_a_page_where_runs_are_expected_halts_after_a_few_attempts() -> None:
     world = World(lambda job, number: PORTAL, probe=NO_SUCH_ROUTE, concurrency=64)
-    ending = run_virtual(world.ingest(jobs(100)))
-    assert ending.halt is not None
-    assert "does not look like the API" in ending.halt.advice
-    assert len(world.target.attempts) <= 8
+    result = run_virtual(world.ingest(jobs(100)))
+    assert result.halt is not None
+    assert "does not look like the API" in result.halt.advice
+    assert len(world.attempts) <= 8
     assert world.outcomes == {}
 
 
-def test_a_truncated_first_answer_is_no_portal() -> None:
+def test_a_truncated_first_answer_is_no_captive_portal() -> None:
     cut = Lost(Reply(status=200, message="broke off"))
     world = World(lambda job, number: cut if number == 1 else None, probe=NO_SUCH_ROUTE)
-    ending = run_virtual(world.ingest(jobs(3)))
-    assert ending.halt is None
+    result = run_virtual(world.ingest(jobs(3)))
+    assert result.halt is None
     assert world.outcomes == {"created": 3}
-    assert Counter(world.target.created) == Counter(job.key for job in jobs(3))
+    assert Counter(world.created) == Counter(job.key for job in jobs(3))
 
 
 def test_bad_records_at_the_head_do_not_block_the_good_ones_behind() -> None:
-    """The service does not say which it is, and answers no questions."""
+    """The service does not say which experiment is missing, and answers no probes."""
     bad = {job.key for job in jobs(6)}
     world = World(lambda job, number: NOT_FOUND if job.key in bad else None, probe=NO_SUCH_ROUTE)
-    ending = run_virtual(world.ingest(jobs(40)))
-    assert ending.halt is None
+    result = run_virtual(world.ingest(jobs(40)))
+    assert result.halt is None
     assert world.outcomes == {"created": 34, "failed": 6}
 
 
-def test_the_only_record_fails_by_itself_where_the_service_speaks_of_its_experiment() -> None:
+def test_the_only_record_fails_by_itself_where_the_service_names_its_experiment() -> None:
     gone = Reply(status=404, code="NotAuthorizedOrNotFound", message="Experiment not found or not authorized")
     world = World(lambda job, number: gone, probe=NO_SUCH_ROUTE)
-    ending = run_virtual(world.ingest(jobs(1)))
-    assert ending.halt is None
+    result = run_virtual(world.ingest(jobs(1)))
+    assert result.halt is None
     assert world.outcomes == {"failed": 1}
 
 
-def test_a_handful_of_different_experiments_is_evidence_enough() -> None:
+def test_a_few_different_experiments_are_evidence_enough() -> None:
     world = World(lambda job, number: NOT_FOUND, probe=NO_SUCH_ROUTE, concurrency=64)
-    ending = run_virtual(world.ingest([job(number, experiment_id=str(number)) for number in range(1, 100)]))
-    assert ending.halt is not None
-    assert len(world.target.attempts) <= 8
+    result = run_virtual(world.ingest([job(number, experiment_id=str(number)) for number in range(1, 100)]))
+    assert result.halt is not None
+    assert len(world.attempts) <= 8
     assert world.outcomes == {}
 
 
 @pytest.mark.parametrize("denial", [NOT_FOUND, Reply(status=403, code="NotAuthorized"), NO_SUCH_ROUTE])
 def test_a_workspace_that_is_lost_in_the_middle_halts_before_many_are_marked_failed(denial: Reply) -> None:
     world = World(lambda job, number: denial if int(job.key[4:]) > 20 else None, rate=100.0, probe=denial)
-    ending = run_virtual(world.ingest(jobs(2000)))
-    assert ending.halt is not None
+    result = run_virtual(world.ingest(jobs(2000)))
+    assert result.halt is not None
     assert world.outcomes["created"] == 20
     assert world.outcomes["failed"] <= 20
 
@@ -83,23 +83,23 @@ def test_a_proxys_page_is_never_a_records_failure() -> None:
 
 def test_a_long_row_of_missing_experiments_is_their_records_failure_all_the_same() -> None:
     world = World(lambda job, number: NOT_FOUND if int(job.key[4:]) > 20 else None, rate=100.0)
-    ending = run_virtual(world.ingest(jobs(200)))
-    assert ending.halt is None
+    result = run_virtual(world.ingest(jobs(200)))
+    assert result.halt is None
     assert world.outcomes == {"created": 20, "failed": 180}
 
 
 def test_a_platform_id_that_the_service_calls_malformed_halts() -> None:
     world = World(lambda job, number: MALFORMED, probe=MALFORMED, concurrency=64)
-    ending = run_virtual(world.ingest(jobs(500)))
-    assert ending.halt is not None
+    result = run_virtual(world.ingest(jobs(500)))
+    assert result.halt is not None
     assert world.outcomes["failed"] <= 8
 
 
 def test_records_that_are_all_refused_for_the_same_fault_of_their_own_are_all_failed() -> None:
     bad = Reply(status=400, code="InvalidParameter", message="tags are odd")
     world = World(lambda job, number: bad, probe=NO_SUCH_ROUTE)
-    ending = run_virtual(world.ingest(jobs(50)))
-    assert ending.halt is None
+    result = run_virtual(world.ingest(jobs(50)))
+    assert result.halt is None
     assert world.outcomes == {"failed": 50}
 
 
@@ -111,8 +111,8 @@ def test_a_host_that_takes_connections_and_breaks_them_halts_within_half_a_minut
     async def timed() -> tuple[PipelineResult, float]:
         return await world.ingest(jobs(5)), asyncio.get_running_loop().time()
 
-    ending, seconds = run_virtual(timed())
-    assert ending.halt is not None
+    result, seconds = run_virtual(timed())
+    assert result.halt is not None
     assert seconds < 30
     assert world.outcomes == {}
 
@@ -120,15 +120,15 @@ def test_a_host_that_takes_connections_and_breaks_them_halts_within_half_a_minut
 def test_a_host_that_never_answers_halts_with_its_first_timeouts() -> None:
     silent = Reply(fault=Fault.TIMEOUT, message="no whole answer came in time")
     world = World(lambda job, number: silent, probe=silent, latency=60.0)
-    ending = run_virtual(world.ingest(jobs(100)))
-    assert ending.halt is not None
+    result = run_virtual(world.ingest(jobs(100)))
+    assert result.halt is not None
     assert world.outcomes == {}
 
 
 def test_a_refusal_after_a_lost_answer_leaves_the_record_unresolved() -> None:
-    """The run of the first attempt exists, whatever the second is told."""
+    """The run of the first attempt exists, whatever the second one is answered."""
     inactive = Reply(status=400, code="InvalidParameter", message="Experiment 1 is not active")
     world = World(lambda job, number: Lost(RESET) if number == 1 else inactive)
     run_virtual(world.ingest([job(1)]))
     assert world.outcomes == {"unresolved": 1}
-    assert len(world.target.created) == 1
+    assert len(world.created) == 1

@@ -1,12 +1,14 @@
-"""What is in hand is bounded by number and by size."""
+"""Jobs in flight are bounded by number and by size."""
 
 import asyncio
 from dataclasses import replace
 
-from ingestor.model.ports import Admission, AdmissionStatus
+import pytest
+
+from ingestor.model.admission import Admission, AdmissionStatus
 from ingestor.model.record import Job
-from ingestor.pipeline.delivery import start
-from ingestor.pipeline.in_flight import MOST_BYTES, InFlight
+from ingestor.pipeline.in_flight import MAX_BYTES, InFlight, start
+from ingestor.policy.plan import create_request
 from tests.support.records import job
 from tests.support.virtual import run_virtual
 
@@ -15,61 +17,79 @@ def heavy(number: int, size: int) -> Job:
     return replace(job(number), raw=b"x" * size, body=b"{}")
 
 
-def test_it_takes_as_many_as_it_holds() -> None:
+def test_as_many_jobs_fit_as_its_capacity() -> None:
     async def check() -> None:
-        hand = InFlight(3)
-        assert hand.fitting([job(number) for number in range(5)]) == 3
-        hand.add(start(Admission(job(1), AdmissionStatus.NEW, True, 0.0)))
-        assert hand.room == 2
+        in_flight = InFlight(3)
+        assert in_flight.fitting([job(number) for number in range(5)]) == 3
+        in_flight.add(start(Admission(job(1), AdmissionStatus.NEW, True, 0.0)))
+        assert in_flight.room == 2
 
     run_virtual(check())
 
 
-def test_records_that_are_large_fill_it_sooner() -> None:
+def test_large_records_fill_it_sooner() -> None:
     async def check() -> None:
-        hand = InFlight(100)
-        large = [heavy(number, MOST_BYTES // 4) for number in range(1, 20)]
-        taken = hand.fitting(large)
-        assert 4 <= taken <= 5
-        deliveries = [start(Admission(one, AdmissionStatus.NEW, True, 0.0)) for one in large[:taken]]
+        in_flight = InFlight(100)
+        large = [heavy(number, MAX_BYTES // 4) for number in range(1, 20)]
+        fitting = in_flight.fitting(large)
+        assert 4 <= fitting <= 5
+        deliveries = [start(Admission(one, AdmissionStatus.NEW, True, 0.0)) for one in large[:fitting]]
         for delivery in deliveries:
-            hand.add(delivery)
-        assert hand.room == 0
-        assert hand.fitting(large[taken:]) == 0
+            in_flight.add(delivery)
+        assert in_flight.room == 0
+        assert in_flight.fitting(large[fitting:]) == 0
         for delivery in deliveries:
-            hand.remove(delivery)
-        assert hand.room == 100
-        assert hand.fitting(large) == taken
+            in_flight.remove(delivery)
+        assert in_flight.room == 100
+        assert in_flight.fitting(large) == fitting
 
     run_virtual(check())
 
 
-def test_one_that_is_too_large_for_any_hand_still_goes_through_alone() -> None:
+def test_a_record_larger_than_the_limit_still_goes_through_alone() -> None:
     async def check() -> None:
-        assert InFlight(10).fitting([heavy(1, 2 * MOST_BYTES), heavy(2, 1)]) == 1
+        assert InFlight(10).fitting([heavy(1, 2 * MAX_BYTES), heavy(2, 1)]) == 1
 
     run_virtual(check())
 
 
-def test_it_is_filled_in_portions_and_wakes_who_waits_when_there_is_room_for_one() -> None:
+def test_it_is_filled_in_portions_and_ends_a_wait_once_a_portion_fits() -> None:
     async def check() -> None:
-        hand = InFlight(8)
+        in_flight = InFlight(8)
         deliveries = [start(Admission(job(number), AdmissionStatus.NEW, True, 0.0)) for number in range(8)]
         for delivery in deliveries:
-            hand.add(delivery)
-        waiting = asyncio.ensure_future(hand.change())
-        hand.remove(deliveries[0])
+            in_flight.add(delivery)
+        waiting = asyncio.ensure_future(in_flight.change())
+        in_flight.remove(deliveries[0])
         await asyncio.sleep(0)
-        assert (hand.room, hand.is_open, waiting.done()) == (1, False, False)
-        hand.remove(deliveries[1])
+        assert (in_flight.room, in_flight.is_open, waiting.done()) == (1, False, False)
+        in_flight.remove(deliveries[1])
         await waiting
-        assert (hand.room, hand.is_open) == (2, True)
+        assert (in_flight.room, in_flight.is_open) == (2, True)
 
     run_virtual(check())
 
 
-def test_a_hand_of_one_has_room_for_one() -> None:
+def test_a_capacity_of_one_has_room_for_one() -> None:
     async def check() -> None:
         assert InFlight(1).is_open
 
     run_virtual(check())
+
+
+@pytest.mark.parametrize(
+    ("status", "may_exist", "run_id", "is_unsent"),
+    [
+        (AdmissionStatus.NEW, False, None, True),
+        (AdmissionStatus.RESEND, False, None, True),
+        (AdmissionStatus.RESEND, True, None, False),
+        (AdmissionStatus.BEGUN, False, "run-1", False),
+    ],
+)
+def test_only_a_job_that_certainly_has_no_run_is_unsent(
+    status: AdmissionStatus, may_exist: bool, run_id: str | None, is_unsent: bool
+) -> None:
+    delivery = start(Admission(job(1), status, True, 0.0, may_exist=may_exist, run_id=run_id))
+    assert delivery.is_unsent is is_unsent
+    delivery.history.sending(create_request(delivery.job, stamped=True), 0.0)
+    assert not delivery.is_unsent

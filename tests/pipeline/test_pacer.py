@@ -21,23 +21,22 @@ def willing() -> bool:
 
 
 class Client:
-    """Sends as fast as the pacer lets it, by a few hundred hands; `let_go` is when each attempt went."""
+    """Sends as fast as the pacer allows, from a few hundred tasks; `started` is when each attempt started."""
 
-    def __init__(self, ceiling: float | None = None, *, latency: float = LATENCY, hands: int = 400) -> None:
+    def __init__(self, ceiling: float | None = None, *, latency: float = LATENCY, tasks: int = 400) -> None:
         self.sink = RecordingSink()
         self.pacer = Pacer(ceiling, self.sink)
-        self.let_go: list[float] = []
+        self.started: list[float] = []
         self.refused: list[float] = []
         self.in_flight = self.most_in_flight = 0
         self.latency: Callable[[], float] = lambda: latency
         self.retry_after: float | None = None
-        self.hands = hands
+        self.tasks = tasks
         self._gate = asyncio.Lock()
         self._landed = asyncio.Event()
-        self.pacer.watch(lambda: self.in_flight)
 
     async def send(self, seconds: float, refuses: Refuses = willing) -> None:
-        tasks = [asyncio.ensure_future(self._serve(refuses)) for _ in range(self.hands)]
+        tasks = [asyncio.ensure_future(self._serve(refuses)) for _ in range(self.tasks)]
         await asyncio.sleep(seconds)
         for task in tasks:
             task.cancel()
@@ -52,21 +51,23 @@ class Client:
                     await self._landed.wait()
                 await self.pacer.acquire()
                 self.in_flight += 1
+                self.pacer.in_flight = self.in_flight
                 self.most_in_flight = max(self.most_in_flight, self.in_flight)
             sent_at = now()
-            self.let_go.append(sent_at)
+            self.started.append(sent_at)
             refused = refuses()
             try:
                 await asyncio.sleep(self.latency())
             finally:
                 self.in_flight -= 1
+                self.pacer.in_flight = self.in_flight
                 self._landed.set()
             if refused:
                 self.refused.append(sent_at)
             self.pacer.observe(throttled=refused, sent_at=sent_at, retry_after=self.retry_after if refused else None)
 
     def between(self, start: float, end: float) -> int:
-        return sum(start <= at < end for at in self.let_go)
+        return sum(start <= at < end for at in self.started)
 
 
 def virtual(test: Callable[[], Coroutine[None, None, None]]) -> Callable[[], None]:
@@ -79,10 +80,10 @@ def test_a_ceiling_is_kept_to_a_percent_and_never_passed_by_a_burst(rate: float)
         client = Client(rate)
         await client.send(max(12.0, 20 / rate))
         window = max(1.0, 5 / rate)
-        settled = [at for at in client.let_go if at > 3.0]
-        speed = (len(settled) - 1) / (settled[-1] - settled[0])
+        steady = [at for at in client.started if at > 3.0]
+        speed = (len(steady) - 1) / (steady[-1] - steady[0])
         assert speed == pytest.approx(rate, rel=0.01)
-        for start in settled[:: max(1, len(settled) // 50)]:
+        for start in steady[:: max(1, len(steady) // 50)]:
             assert client.between(start, start + window) <= rate * window * 1.01 + max(1, 0.05 * rate)
         assert client.between(0.0, 1.0) <= rate * 1.05 + 1
 
@@ -94,17 +95,17 @@ async def test_a_hidden_limit_is_found() -> None:
     client, bucket = Client(), TokenBucket(200.0, 0.1, asyncio.get_running_loop().time)
     await client.send(40.0, lambda: bucket.take() > 0)
     assert client.between(10.0, 39.0) - sum(at >= 10.0 for at in client.refused) >= 0.97 * 200 * 29
-    assert len(client.refused) <= 0.01 * len(client.let_go)
+    assert len(client.refused) <= 0.01 * len(client.started)
 
 
 @virtual
-async def test_a_change_of_rate_is_told_and_small_steps_are_not() -> None:
+async def test_a_change_of_rate_is_reported_and_small_steps_are_not() -> None:
     client, bucket = Client(), TokenBucket(200.0, 0.1, asyncio.get_running_loop().time)
     await client.send(40.0, lambda: bucket.take() > 0)
-    told = [event.rate for event in client.sink.of(RateChanged)]
-    assert told[-1] == pytest.approx(200.0, rel=0.15)
-    assert 1 <= len(told) <= 40
-    assert all(abs(two - one) > 0.05 * one for one, two in pairwise(told))
+    logged = [event.rate for event in client.sink.of(RateChanged)]
+    assert logged[-1] == pytest.approx(200.0, rel=0.15)
+    assert 1 <= len(logged) <= 40
+    assert all(abs(two - one) > 0.05 * one for one, two in pairwise(logged))
 
 
 @virtual
@@ -123,7 +124,7 @@ async def test_nothing_is_sent_in_a_pause_and_no_more_than_a_bucket_at_its_end()
 
 
 @virtual
-async def test_where_every_refusal_costs_a_pause_it_is_asked_for_seldom() -> None:
+async def test_where_every_refusal_costs_a_pause_refusals_are_rare() -> None:
     client, bucket = Client(), TokenBucket(200.0, 0.1, asyncio.get_running_loop().time)
     client.retry_after = 2.0
     await client.send(90.0, lambda: bucket.take() > 0)
@@ -141,7 +142,7 @@ async def test_a_slow_but_steady_service_gets_as_many_in_flight_as_its_throughpu
 
 @pytest.mark.parametrize("seconds", [2.0, 5.0, 10.0, 30.0])
 @pytest.mark.parametrize("times", [5.0, 15.0, 100.0])
-def test_a_service_that_becomes_slow_little_by_little_is_not_taken_for_a_queue(seconds: float, times: float) -> None:
+def test_a_service_that_becomes_slow_little_by_little_does_not_count_as_a_queue(seconds: float, times: float) -> None:
     async def scenario() -> None:
         client = Client(100.0, latency=0.02)
         await client.send(10.0)
@@ -162,10 +163,10 @@ def test_a_service_that_becomes_slow_little_by_little_is_not_taken_for_a_queue(s
     ("rate", "latency", "bearable", "bearable_then"),
     [(20.0, 0.05, 12, 6), (50.0, 0.2, 28, 8), (100.0, 0.02, 15, 6), (100.0, 0.05, 20, 8), (200.0, 0.02, 25, 8)],
 )
-def test_a_service_that_falls_behind_is_not_piled_upon(
+def test_a_service_that_falls_behind_gets_few_requests_at_once(
     rate: float, latency: float, bearable: int, bearable_then: int
 ) -> None:
-    """It works off so many requests a second, then a fifth of that, and keeps the others waiting."""
+    """It carries out so many requests a second, then a fifth of that, and the others wait."""
 
     async def scenario() -> None:
         client, served, pace = Client(), [0.0], [1 / rate]
@@ -192,7 +193,7 @@ def test_a_service_that_falls_behind_is_not_piled_upon(
 
 @virtual
 async def test_a_service_that_takes_everything_is_not_held_back() -> None:
-    client = Client(latency=0.01, hands=30)
+    client = Client(latency=0.01, tasks=30)
     await client.send(5.0)
     assert client.between(3.0, 4.5) >= 0.97 * 30 / 0.011 * 1.5 * 0.9
     assert client.pacer.window is None
@@ -202,23 +203,23 @@ async def idle(client: Client, seconds: float) -> None:
     await asyncio.sleep(seconds)
 
 
-async def ask_now_and_then(client: Client, seconds: float) -> None:
-    """As the breaker does while the service is down."""
+async def probe_now_and_then(client: Client, seconds: float) -> None:
+    """As the health monitor does while the service is down."""
     for _ in range(int(seconds / 15.0)):
         await client.pacer.acquire()
         await asyncio.sleep(15.0)
 
 
 async def send_little(client: Client, seconds: float) -> None:
-    client.hands, many = 2, client.hands  # two by twenty a second
+    client.tasks, many = 2, client.tasks  # two by twenty a second
     await client.send(seconds)
-    client.hands = many
+    client.tasks = many
 
 
 async def send_nearly_enough(client: Client, seconds: float) -> None:
-    client.hands, many = 4, client.hands
+    client.tasks, many = 4, client.tasks
     await client.send(seconds)
-    client.hands = many
+    client.tasks = many
 
 
 Slack = Callable[[Client, float], Coroutine[None, None, None]]
@@ -229,7 +230,7 @@ Slack = Callable[[Client, float], Coroutine[None, None, None]]
     ("spend", "seconds"),
     [
         *((idle, seconds) for seconds in (1.0, 5.0, 20.0, 60.0, 3600.0)),
-        (ask_now_and_then, 600.0),
+        (probe_now_and_then, 600.0),
         (send_little, 60.0),
         (send_nearly_enough, 60.0),
     ],
@@ -253,7 +254,7 @@ def test_a_limit_that_rises_is_found_as_fast_after_a_time_of_little_or_nothing_t
 @pytest.mark.parametrize("limit", [100.0, 300.0])
 @pytest.mark.parametrize("burst", [0.1, 1.0])
 def test_a_limit_that_stays_is_kept_to_after_a_time_of_nothing_to_send(limit: float, burst: float) -> None:
-    """What the service saved up meanwhile may be taken for a limit that rose, once."""
+    """The burst that the service saved up meanwhile may look like a limit that rose, once."""
 
     async def scenario() -> None:
         now = asyncio.get_running_loop().time
@@ -272,9 +273,9 @@ def test_a_limit_that_stays_is_kept_to_after_a_time_of_nothing_to_send(limit: fl
 @virtual
 async def test_a_ceiling_of_one_attempt_in_decades_is_kept_to() -> None:
     now = asyncio.get_running_loop().time
-    pacer, let_go = Pacer(1e-9, RecordingSink()), list[float]()
+    pacer, started = Pacer(1e-9, RecordingSink()), list[float]()
     for _ in range(4):
         await pacer.acquire()
-        let_go.append(now())
+        started.append(now())
         pacer.observe(throttled=False, sent_at=now(), retry_after=None)
-    assert [later - sooner for sooner, later in pairwise(let_go)] == pytest.approx([1e9] * 3, rel=1e-3)
+    assert [later - sooner for sooner, later in pairwise(started)] == pytest.approx([1e9] * 3, rel=1e-3)

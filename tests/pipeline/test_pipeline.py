@@ -11,24 +11,20 @@ from ingestor.model.events import (
     BatchPaused,
     BatchResumed,
     RecordRejected,
+    RecordsAlreadyDone,
     RecordsDuplicate,
     RunsEnded,
 )
-from ingestor.model.outcome import Outcome
-from ingestor.model.record import Job, Origin, Reject
+from ingestor.model.record import Job, Origin, Outcome, Reject
 from ingestor.model.reply import Fault, Reply
 from ingestor.pipeline.pipeline import Pipeline, PipelineResult
+from ingestor.policy.evidence import MAX_REFUSALS
 from ingestor.policy.retry import RetryBudget
-from tests.pipeline.world import World
-from tests.support.memory import (
-    Lost,
-    RecordingSink,
-    Script,
-    loop_time,
-    well_behaved,
-)
+from ingestor.simulator.memory_service import Lost
+from tests.pipeline.world import Script, World, always_create
+from tests.support.memory import RecordingSink
 from tests.support.records import job, jobs
-from tests.support.virtual import run_virtual
+from tests.support.virtual import loop_time, run_virtual
 
 NOT_FOUND = Reply(status=404, code="NotAuthorizedOrNotFound", message="Authorization failed or resource not found")
 REFUSED_KEY = Reply(status=401, code="NotAuthenticated", message="The required information was not provided")
@@ -38,13 +34,27 @@ RESET = Reply(fault=Fault.RESET, message="connection reset")
 
 def test_every_record_becomes_one_run() -> None:
     world = World()
-    ending = run_virtual(world.ingest(jobs(100)))
-    assert sorted(world.target.created) == sorted(job.key for job in jobs(100))
+    result = run_virtual(world.ingest(jobs(100)))
+    assert sorted(world.created) == sorted(job.key for job in jobs(100))
     assert world.outcomes == {"created": 100}
-    assert (ending.halt, ending.stopped, ending.left) == (None, False, 0)
+    assert (result.halt, result.stopped, result.left) == (None, False, 0)
 
 
-def test_a_second_pass_creates_nothing_and_tells_each_run_id() -> None:
+def test_a_second_execution_creates_nothing_and_counts_what_is_already_done() -> None:
+    world = World()
+
+    async def twice() -> None:
+        await world.ingest(jobs(30))
+        world.next_process()
+        await world.ingest(jobs(30))
+
+    run_virtual(twice())
+    assert len(world.created) == 30
+    assert world.outcomes == {"already_done": 30}
+    assert sum(event.count for event in world.sink.of(RecordsAlreadyDone)) == 30
+
+
+def test_a_record_met_again_within_one_execution_is_a_duplicate_that_names_its_run() -> None:
     world = World()
 
     async def twice() -> None:
@@ -52,24 +62,24 @@ def test_a_second_pass_creates_nothing_and_tells_each_run_id() -> None:
         await world.ingest(jobs(30))
 
     run_virtual(twice())
-    assert len(world.target.created) == 30
+    assert len(world.created) == 30
     assert world.outcomes == {"duplicate": 30}
     assert {run_id for event in world.sink.of(RecordsDuplicate) for _, run_id in event.duplicates} == set(
-        world.target.runs.values()
+        world.service.run_ids.values()
     )
 
 
-def test_a_lost_answer_is_asked_for_again_under_the_same_token() -> None:
+def test_a_record_whose_answer_was_lost_is_sent_again_under_the_same_token() -> None:
     world = World(lambda job, number: Lost(RESET) if number == 1 else None)
     run_virtual(world.ingest(jobs(20)))
-    assert Counter(world.target.created) == Counter(job.key for job in jobs(20))
+    assert Counter(world.created) == Counter(job.key for job in jobs(20))
     assert world.outcomes == {"created": 20}
 
 
-def test_where_no_token_is_honoured_a_lost_answer_is_looked_up_and_not_asked_for_again() -> None:
+def test_where_no_token_is_honoured_a_record_whose_answer_was_lost_is_looked_up_and_not_sent_again() -> None:
     world = World(lambda job, number: Lost(RESET) if job.key == "job-2" else None, idempotent=False)
     run_virtual(world.ingest(jobs(3)))
-    assert sum(job.key == "job-2" for _, job in world.target.attempts) == 1
+    assert sum(job.key == "job-2" for _, job in world.attempts) == 1
     assert world.outcomes == {"created": 3}
 
 
@@ -78,7 +88,7 @@ def test_a_refused_record_costs_only_itself_and_keeps_the_services_words() -> No
     world = World(lambda job, number: refusal if job.key == "job-7" else None)
     run_virtual(world.ingest(jobs(20)))
     assert world.outcomes == {"created": 19, "failed": 1}
-    [failed] = [result for result in world.settled if result.outcome is Outcome.FAILED]
+    [failed] = [result for result in world.results if result.outcome is Outcome.FAILED]
     assert (failed.error_code, failed.error_message, failed.opc_request_id, failed.attempts) == (
         "InvalidParameter",
         "tags are odd",
@@ -103,7 +113,7 @@ def test_what_keeps_failing_without_proof_ends_unresolved() -> None:
     world = World(lambda job, number: Reply(status=500, message="boom") if job.key == "job-3" else None)
     run_virtual(world.ingest(jobs(10)))
     assert world.outcomes == {"created": 9, "unresolved": 1}
-    assert sum(job.key == "job-3" for _, job in world.target.attempts) == world.budget.max_attempts
+    assert sum(job.key == "job-3" for _, job in world.attempts) == world.budget.max_attempts
 
 
 def test_what_keeps_failing_before_it_is_sent_ends_failed() -> None:
@@ -117,11 +127,11 @@ def test_a_429_with_retry_after_pauses_every_attempt_and_costs_no_budget() -> No
     world = World(lambda job, number: busy if job.key == "job-40" and number < 20 else None)
     run_virtual(world.ingest(jobs(100)))
     assert world.outcomes == {"created": 100}
-    refused_at = [at for at, job in world.target.attempts if job.key == "job-40"]
+    refused_at = [at for at, job in world.attempts if job.key == "job-40"]
     assert len(refused_at) == 20
     for at in refused_at[:-1]:
         landed = at + world.latency
-        assert not [t for t, _ in world.target.attempts if landed < t < landed + 60.0]
+        assert not [t for t, _ in world.attempts if landed < t < landed + 60.0]
     assert len(world.sink.of(BatchPaused)) == len(world.sink.of(BatchResumed)) == 19
 
 
@@ -129,7 +139,7 @@ def test_a_retry_after_is_honoured_only_up_to_its_ceiling() -> None:
     busy = Reply(status=429, retry_after=10.0**9)
     world = World(lambda job, number: busy if number == 1 else None, budget=RetryBudget(longest_wait=30.0))
     run_virtual(world.ingest(jobs(1)))
-    (first, _), (second, _) = world.target.attempts
+    (first, _), (second, _) = world.attempts
     assert 30.0 <= second - first < 32.0
 
 
@@ -149,13 +159,13 @@ def test_a_429_slows_all_sending() -> None:
     world = World(limited, concurrency=64)
     run_virtual(world.ingest(jobs(3000)))
     assert world.outcomes == {"created": 3000}
-    assert len(world.target.attempts) < 3000 * 1.1
+    assert len(world.attempts) < 3000 * 1.1
 
 
 def test_no_more_attempts_than_the_rate_in_any_second() -> None:
     world = World(rate=40.0, concurrency=64)
     run_virtual(world.ingest(jobs(400)))
-    times = [at for at, _ in world.target.attempts]
+    times = [at for at, _ in world.attempts]
     for start in times:
         assert sum(start <= t < start + 1.0 for t in times) <= 42
     assert times[-1] < 400 / 40 * 1.05
@@ -164,19 +174,32 @@ def test_no_more_attempts_than_the_rate_in_any_second() -> None:
 def test_no_more_attempts_in_flight_than_slots() -> None:
     world = World(concurrency=5, latency=1.0, rate=1000.0)
     run_virtual(world.ingest(jobs(60)))
-    assert world.target.most_in_flight == 5
+    assert world.service.most_in_flight == 5
+
+
+def test_few_attempts_are_in_flight_until_the_service_is_proven() -> None:
+    world = World(concurrency=64, latency=5.0, rate=1000.0)
+    seen: list[int] = []
+
+    async def look(pipeline: Pipeline) -> None:
+        await asyncio.sleep(4.0)
+        seen.append(world.service.most_in_flight)
+
+    run_virtual(world.ingest(jobs(200), meanwhile=look))
+    assert seen == [MAX_REFUSALS - 1]
+    assert world.service.most_in_flight == 64
 
 
 def test_a_retry_holds_no_slot_and_goes_ahead_of_new_records() -> None:
     world = World(lambda job, number: RESET if job.key == "job-1" and number == 1 else None, concurrency=1, rate=10.0)
     run_virtual(world.ingest(jobs(100)))
-    order = [job.key for _, job in world.target.attempts]
+    order = [job.key for _, job in world.attempts]
     assert order[1] == "job-2"
     assert order.index("job-1", 1) < 15
 
 
 def test_reading_stops_where_the_pipeline_is_full() -> None:
-    world = World(concurrency=2, latency=1000.0, follow=True)
+    world = World(concurrency=2, latency=1000.0, wait_for_service=True)
     seen: list[int] = []
 
     async def look(pipeline: Pipeline) -> None:
@@ -189,62 +212,62 @@ def test_reading_stops_where_the_pipeline_is_full() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 4, 1000])
-def test_a_key_that_is_not_accepted_halts_after_a_handful_and_burns_nothing(count: int) -> None:
+def test_credentials_that_are_not_accepted_halt_after_a_few_attempts_and_fail_nothing(count: int) -> None:
     world = World(lambda job, number: REFUSED_KEY, concurrency=64)
-    ending = run_virtual(world.ingest(jobs(count)))
-    assert ending.halt is not None
-    assert "NotAuthenticated" in ending.halt.reason
-    assert len(world.target.attempts) <= 10
+    result = run_virtual(world.ingest(jobs(count)))
+    assert result.halt is not None
+    assert "NotAuthenticated" in result.halt.reason
+    assert len(world.attempts) <= 10
     assert world.outcomes == {}
     assert world.journal.rows == {}
 
 
-def test_a_clock_that_is_off_is_what_the_halt_speaks_of() -> None:
+def test_a_halt_names_a_clock_that_is_wrong() -> None:
     skewed = Reply(status=401, code="NotAuthenticated", message="no", clock_skew=3600.0)
-    ending = run_virtual(World(lambda job, number: skewed).ingest(jobs(10)))
-    assert ending.halt is not None
-    assert "3600 seconds" in ending.halt.advice
+    result = run_virtual(World(lambda job, number: skewed).ingest(jobs(10)))
+    assert result.halt is not None
+    assert "3600 seconds" in result.halt.advice
 
 
 def test_credentials_are_renewed_on_a_401_and_the_batch_goes_on() -> None:
-    world = World(lambda job, number: REFUSED_KEY if world.target.renewals == 0 else None, concurrency=64)
-    world.target.renewable = True
-    ending = run_virtual(world.ingest(jobs(200)))
-    assert ending.halt is None
+    world = World(lambda job, number: REFUSED_KEY if world.service.renewals == 0 else None, concurrency=64)
+    world.service.renewable = True
+    result = run_virtual(world.ingest(jobs(200)))
+    assert result.halt is None
     assert world.outcomes == {"created": 200}
 
 
 @pytest.mark.parametrize("count", [1, 4, 1000])
-def test_a_workspace_that_is_not_there_halts_after_a_handful_and_burns_nothing(count: int) -> None:
+def test_a_workspace_that_is_not_there_halts_after_a_few_attempts_and_fails_nothing(count: int) -> None:
     world = World(lambda job, number: NOT_FOUND, concurrency=64, probe=NOT_FOUND)
-    ending = run_virtual(world.ingest(jobs(count)))
-    assert ending.halt is not None
-    assert "--workspace" in ending.halt.advice
-    assert len(world.target.attempts) + world.target.probes <= 12
+    result = run_virtual(world.ingest(jobs(count)))
+    assert result.halt is not None
+    assert "--workspace" in result.halt.advice
+    assert len(world.attempts) + world.service.probes <= 12
     assert world.outcomes == {}
     assert world.journal.rows == {}
 
 
 def test_an_experiment_that_is_not_there_is_its_records_failure() -> None:
     world = World(lambda job, number: NOT_FOUND if job.key == "job-50" else None)
-    ending = run_virtual(world.ingest(jobs(100)))
-    assert ending.halt is None
+    result = run_virtual(world.ingest(jobs(100)))
+    assert result.halt is None
     assert world.outcomes == {"created": 99, "failed": 1}
 
 
-def test_a_first_record_without_its_experiment_is_held_until_the_address_is_proven() -> None:
+def test_a_first_record_without_its_experiment_waits_until_the_address_is_proven() -> None:
     world = World(lambda job, number: NOT_FOUND if job.key == "job-1" else None, probe=NOT_FOUND)
-    ending = run_virtual(world.ingest(jobs(100)))
-    assert ending.halt is None
+    result = run_virtual(world.ingest(jobs(100)))
+    assert result.halt is None
     assert world.outcomes == {"created": 99, "failed": 1}
 
 
-def test_a_harmless_question_proves_the_address_where_no_record_can() -> None:
+def test_a_probe_proves_the_address_where_no_record_can() -> None:
     world = World(lambda job, number: NOT_FOUND, probe=Reply(status=200))
-    ending = run_virtual(world.ingest(jobs(30)))
-    assert ending.halt is None
+    result = run_virtual(world.ingest(jobs(30)))
+    assert result.halt is None
     assert world.outcomes == {"failed": 30}
-    assert world.target.probes <= 2
+    assert world.service.probes <= 2
 
 
 @pytest.mark.parametrize("fault", [Fault.REFUSED, Fault.DNS, Fault.TLS])
@@ -255,42 +278,42 @@ def test_an_address_that_was_never_reached_halts_within_half_a_minute(fault: Fau
     async def timed() -> tuple[PipelineResult, float]:
         return await world.ingest(jobs(count)), asyncio.get_running_loop().time()
 
-    ending, seconds = run_virtual(timed())
-    assert ending.halt is not None
+    result, seconds = run_virtual(timed())
+    assert result.halt is not None
     assert seconds < 30
-    assert len(world.target.attempts) <= 10
+    assert len(world.attempts) <= 10
     assert world.outcomes == {}
     assert world.journal.rows == {}
     assert len(world.sink.of(BatchHalted)) == 1
 
 
-def test_a_halt_forgets_no_request_that_may_have_been_carried_out() -> None:
+def test_a_halt_keeps_every_request_that_may_have_been_carried_out() -> None:
     timeout = Reply(fault=Fault.TIMEOUT, message="no answer")
     world = World(lambda job, number: Lost(timeout) if loop_time() < 3600.0 else None)
 
     async def twice() -> None:
-        ending = await world.ingest(jobs(5))
-        assert ending.halt is not None
-        assert set(world.target.created) <= set(world.journal.rows)
+        result = await world.ingest(jobs(5))
+        assert result.halt is not None
+        assert set(world.created) <= set(world.journal.rows)
         await asyncio.sleep(25 * 3600.0)
         await world.ingest(jobs(5))
 
     run_virtual(twice())
-    assert Counter(world.target.created).most_common(1)[0][1] == 1
+    assert Counter(world.created).most_common(1)[0][1] == 1
     assert world.outcomes["unresolved"] > 0
 
 
 def test_a_connection_refused_after_an_answer_is_no_halt() -> None:
     world = World(lambda job, number: NO_CONNECTION if number == 1 and job.key != "job-1" else None)
-    ending = run_virtual(world.ingest(jobs(50)))
-    assert ending.halt is None
+    result = run_virtual(world.ingest(jobs(50)))
+    assert result.halt is None
     assert world.outcomes == {"created": 50}
 
 
 def test_the_same_record_twice_is_sent_once_and_the_second_names_the_run() -> None:
     world = World(latency=5.0)
     run_virtual(world.ingest([job(1), job(1), job(2), *jobs(30), job(2)]))
-    assert sorted(world.target.created) == sorted(job.key for job in jobs(30))
+    assert sorted(world.created) == sorted(job.key for job in jobs(30))
     assert world.outcomes == {"created": 30, "duplicate": 4}
     assert all(run_id for event in world.sink.of(RecordsDuplicate) for _, run_id in event.duplicates)
 
@@ -309,31 +332,31 @@ def test_a_key_with_another_body_is_rejected_with_its_text() -> None:
     [event] = world.sink.of(RecordRejected)
     assert event.reject.text == other.raw.decode()
     assert event.reject.reason.startswith("job_id:")
-    assert world.target.created == ["job-1"]
+    assert world.created == ["job-1"]
 
 
-def test_a_rejected_line_is_told_and_the_others_go_through() -> None:
+def test_a_rejected_line_is_reported_and_the_others_go_through() -> None:
     world = World()
     bad = Reject(Origin("runs.jsonl", 3), "not JSON", "{")
     run_virtual(world.ingest([*jobs(2), bad, *jobs(4)[2:]]))
     assert world.outcomes == {"created": 4, "rejected": 1}
 
 
-def test_a_result_is_told_only_once_it_is_durable() -> None:
+def test_a_result_is_reported_only_once_it_is_durable() -> None:
     world = World()
-    durable_when_told: list[bool] = []
+    durable_when_reported: list[bool] = []
     original = world.sink.emit
 
     class Watching(RecordingSink):
         def emit(self, event: object) -> None:
             if isinstance(event, RunsEnded):
-                outcomes = {result.job.key: result.outcome for result in event.results}
-                durable_when_told.extend(world.journal.rows[key].outcome is told for key, told in outcomes.items())
+                rows = world.journal.rows
+                durable_when_reported.extend(rows[it.job.key].state.value == it.outcome.value for it in event.results)
             original(event)  # type: ignore[arg-type]
 
     world.sink = Watching(world.sink.events)
     run_virtual(world.ingest(jobs(50)))
-    assert durable_when_told == [True] * 50
+    assert durable_when_reported == [True] * 50
 
 
 def test_nothing_is_sent_before_its_intent_is_durable() -> None:
@@ -359,18 +382,18 @@ def test_a_journal_that_fails_ends_the_batch_with_its_error() -> None:
     run_virtual(batch())
 
 
-def test_a_stop_lets_what_is_in_flight_end_and_takes_back_what_was_never_sent() -> None:
+def test_a_stop_lets_what_is_in_flight_end_and_releases_what_was_never_sent() -> None:
     world = World(latency=10.0, concurrency=8)
 
     async def stop(pipeline: Pipeline) -> None:
         await asyncio.sleep(25.0)
         pipeline.stop()
 
-    ending = run_virtual(world.ingest(jobs(1000), meanwhile=stop))
-    assert ending.stopped
-    assert ending.left > 0
-    assert world.target.in_flight == 0
-    assert world.outcomes["created"] == len(world.target.created) == len(world.journal.rows)
+    result = run_virtual(world.ingest(jobs(1000), meanwhile=stop))
+    assert result.stopped
+    assert result.left > 0
+    assert world.service.in_flight == 0
+    assert world.outcomes["created"] == len(world.created) == len(world.journal.rows)
 
 
 def test_after_a_stop_the_next_batch_does_the_rest_once() -> None:
@@ -384,15 +407,16 @@ def test_after_a_stop_the_next_batch_does_the_rest_once() -> None:
         await world.ingest(jobs(100), meanwhile=stop)
         done = world.outcomes["created"]
         assert 0 < done < 100
+        world.next_process()
         await world.ingest(jobs(100))
-        assert world.outcomes == {"created": 100 - done, "duplicate": done}
+        assert world.outcomes == {"created": 100 - done, "already_done": done}
 
     run_virtual(twice())
-    assert Counter(world.target.created) == Counter(job.key for job in jobs(100))
+    assert Counter(world.created) == Counter(job.key for job in jobs(100))
 
 
 def test_what_outlasts_the_drain_is_left_pending_under_its_token() -> None:
-    world = World(latency=100.0, follow=True)
+    world = World(latency=100.0, wait_for_service=True)
 
     async def stop(pipeline: Pipeline) -> None:
         await asyncio.sleep(1.0)
@@ -400,9 +424,9 @@ def test_what_outlasts_the_drain_is_left_pending_under_its_token() -> None:
 
     async def twice() -> None:
         started = asyncio.get_running_loop().time()
-        ending = await world.ingest(jobs(2), drain_timeout=5.0, meanwhile=stop)
+        result = await world.ingest(jobs(2), drain_timeout=5.0, meanwhile=stop)
         assert asyncio.get_running_loop().time() - started < 7.0
-        assert (ending.stopped, ending.left) == (True, 2)
+        assert (result.stopped, result.left) == (True, 2)
         assert len(world.journal.rows) == 2
         await world.ingest(jobs(2))
 
@@ -410,9 +434,23 @@ def test_what_outlasts_the_drain_is_left_pending_under_its_token() -> None:
     assert world.outcomes == {"created": 2}
 
 
+def test_a_halt_that_becomes_clear_while_what_is_in_flight_ends_counts() -> None:
+    world = World(lambda job, number: REFUSED_KEY, latency=5.0)
+
+    async def stop(pipeline: Pipeline) -> None:
+        await asyncio.sleep(6.0)
+        assert len(world.attempts) < 10
+        pipeline.stop()
+
+    result = run_virtual(world.ingest(jobs(20), meanwhile=stop))
+    assert result.halt is not None
+    assert result.reason == "asked to"
+    assert len(world.sink.of(BatchHalted)) == 1
+
+
 @pytest.mark.parametrize(
     "script",
-    [well_behaved, lambda job, number: Reply(status=429, retry_after=200.0), lambda job, number: Reply(status=503)],
+    [always_create, lambda job, number: Reply(status=429, retry_after=200.0), lambda job, number: Reply(status=503)],
     ids=["silent input", "paused", "backing off"],
 )
 def test_a_stop_works_whatever_is_being_waited_for(script: Script) -> None:
@@ -438,11 +476,11 @@ def test_a_token_that_no_longer_protects_is_never_sent_again() -> None:
             pipeline.stop()
 
         await world.ingest(jobs(3), meanwhile=stop)
-        attempts = len(world.target.attempts)
+        attempts = len(world.attempts)
         assert attempts >= 3
         await asyncio.sleep(24 * 3600.0)
         await world.ingest(jobs(3))
-        assert len(world.target.attempts) == attempts
+        assert len(world.attempts) == attempts
 
     run_virtual(days())
     assert world.outcomes == {"unresolved": 3}
@@ -453,4 +491,4 @@ def test_a_token_that_ends_while_its_job_waits_is_not_sent_again_either() -> Non
     world = World(lambda job, number: Lost(Reply(status=503, retry_after=13 * 3600.0)), budget=patient)
     run_virtual(world.ingest(jobs(2)))
     assert world.outcomes == {"unresolved": 2}
-    assert all(at < 24 * 3600.0 for at, _ in world.target.attempts)
+    assert all(at < 24 * 3600.0 for at, _ in world.attempts)

@@ -1,4 +1,4 @@
-"""What happens in one simulated life of a batch, all of it drawn from a seed."""
+"""What happens in one simulated life of a batch, drawn from a seed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,15 +7,16 @@ from random import Random
 
 from ingestor.model.record import Job, Origin, Reject
 from ingestor.policy.retry import RetryBudget
-from tests.support.records import job
+from tests.support.records import STEPS, job, with_steps
 
 HOUR = 3600.0
 DAY = 24 * HOUR
 LONG_ENOUGH = 50 * HOUR
 """Seconds after which every token has expired, wherever the clocks were set."""
 MOST_SET_BACK = 20 * 60.0
-"""Seconds that a wall clock is set back in all where nobody can see it: between two processes, by less than the time
-that passed. What the margin of a token's life can't cover voids the promise. Steps that a process sees may be any."""
+"""Seconds that a wall clock is set back in all where no process can see it: between two processes, by less than the
+time that passed. What the margin of a token's life can't cover voids the promise. Steps that a process sees may be any.
+"""
 
 
 BUDGETS = (
@@ -67,12 +68,15 @@ class Work(StrEnum):
     """What a process does."""
 
     RUN = "run"
+    """Reads the source from its beginning."""
+    RESUME = "resume"
+    """Reads the source from its checkpoint."""
     RECONCILIATION = "reconcile"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Process:
-    """One run over the input, or reconciliation; a calm one unless told otherwise.
+    """One execution of a command; nothing goes wrong in it unless its fields say so.
 
     Times are seconds from its start; `after` is when it is stopped or crashes. The wall clock is set by `clock_step`
     (when, by how much) while it is at work, and by `step_at_rest` in the `rest` after it.
@@ -98,8 +102,8 @@ class Process:
 class Schedule:
     """A life of a batch: its input, its service, and the processes that work on it one after another.
 
-    After them comes a calm run, and where the batch `is_reconciled`, a calm reconciliation once every token has expired
-    and another run.
+    After them comes a calm process that does `last_work`, and where the batch `is_reconciled`, a calm reconciliation
+    once every token has expired, and that process again. `chunk` is how many records are read together.
     """
 
     seed: int
@@ -107,7 +111,9 @@ class Schedule:
     refused: frozenset[str]
     poison: frozenset[str]
     processes: Sequence[Process]
+    last_work: Work
     is_reconciled: bool
+    chunk: int
     mishaps: Mapping[Mishap, float]
     concurrency: int
     idempotent: bool
@@ -136,7 +142,9 @@ def draw(seed: int) -> Schedule:
         refused=frozenset(random.sample(keys, random.choice((0, 0, 2)))),
         poison=frozenset(random.sample(keys, random.choice((0, 0, 0, 2)))),
         processes=processes,
+        last_work=random.choice((Work.RUN, Work.RESUME)),
         is_reconciled=random.random() < 0.5,
+        chunk=random.choice((1, 3, 7, 50)),
         mishaps=_mishaps(random),
         concurrency=random.choice((1, 2, 4, 8)),
         idempotent=idempotent,
@@ -155,10 +163,14 @@ def draw(seed: int) -> Schedule:
 
 def _records(random: Random) -> list[Job | Reject]:
     count = random.choice((1, 3, 12, 12, 30))
-    records: list[Job | Reject] = [job(number) for number in range(1, count + 1)]
+    planned = random.choice((0.0, 0.0, 0.3, 1.0))
+    jobs = [
+        with_steps(job(number), STEPS) if random.random() < planned else job(number) for number in range(1, count + 1)
+    ]
+    records: list[Job | Reject] = [*jobs]
     for line in range(count + 1, count + 1 + random.choice((0, 0, 1, 6))):
         kind, number = random.choice(("double", "conflict", "reject")), random.randint(1, count)
-        again: Job | Reject = job(number)
+        again: Job | Reject = jobs[number - 1]
         if kind == "conflict":
             again = job(line, key=f"job-{number}")
         elif kind == "reject":
@@ -181,7 +193,7 @@ def _processes(random: Random) -> list[Process]:
         step = _clock_step(random)
         processes.append(
             Process(
-                work=random.choice((Work.RUN, Work.RUN, Work.RECONCILIATION)),
+                work=random.choice((Work.RUN, Work.RESUME, Work.RESUME, Work.RECONCILIATION)),
                 end=random.choice(list(End)),
                 after=10 ** random.uniform(-3.0, 3.0),
                 commits_survive=random.random() < 0.5,

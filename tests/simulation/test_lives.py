@@ -1,4 +1,4 @@
-"""Thousands of lives of a batch in virtual time, each with faults of its own, each held to the promises."""
+"""Thousands of lives of a batch in virtual time: each has faults of its own, and is held to the promises."""
 
 from collections import Counter
 
@@ -21,7 +21,7 @@ def test_no_promise_is_broken_in_any_life(seed: int, pytestconfig: pytest.Config
             error.add_note(f"live it again: python -m tests.simulation 1 {number}")
             raise
     assert outcomes["created"] > LEAST * outcomes.total()
-    assert min(outcomes["failed"], outcomes["unresolved"]) > 0, "the lives are too easy"
+    assert min(outcomes["failed"], outcomes["unresolved"], outcomes["partial"]) > 0, "the lives are too easy"
 
 
 @pytest.mark.parametrize("number", [3, 20])

@@ -1,22 +1,30 @@
-"""What watches a process of a life: its clock, its journal and its account."""
+"""What watches a process of a life: its clock, its journal and its log."""
 
 import asyncio
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from ingestor.app.clock import SteadyClock
-from ingestor.model.events import Event, InputRead, RecordRejected, RecordsDuplicate, RunsEnded
-from ingestor.model.journal_time import JournalTime
-from ingestor.model.outcome import Outcome, Result
-from ingestor.model.ports import Admission, AdmissionStatus, Timekeeper
-from ingestor.model.record import Job
+from ingestor.model.admission import Admission, AdmissionStatus, JournalTime
+from ingestor.model.events import (
+    Event,
+    InputRead,
+    RecordRejected,
+    RecordsAlreadyDone,
+    RecordsDuplicate,
+    RunsEnded,
+)
+from ingestor.model.ports import Changes, Timekeeper
+from ingestor.model.record import Job, Outcome, Result
 from ingestor.policy.expiry import CLOCK_ERROR
-from tests.simulation.schedule import MOST_SET_BACK
+from tests.simulation.schedule import MOST_SET_BACK, Schedule
 from tests.simulation.service import Service
-from tests.support.memory import MemoryJournal, Rows
+from tests.support.memory import SlowJournal
+from tests.support.memory_journal import Memory
 from tests.support.virtual import loop_time
 
 T = TypeVar("T")
+_LOOKAHEAD = 16  # jobs in flight for each slot, at most
 
 
 class SteppedClock:
@@ -30,12 +38,12 @@ class SteppedClock:
     def wall(self) -> float:
         return self.offset + loop_time()
 
-    def read(self, moment: JournalTime) -> None:
-        """Take note of when a moment was read."""
-        self._read_at[moment] = loop_time()
+    def read(self, time: JournalTime) -> None:
+        """Take note of when a time was read."""
+        self._read_at[time] = loop_time()
 
     def spare(self, last: JournalTime) -> None:
-        """Set the clock right again, before a process resumes, where it was set back unseen by more than may be."""
+        """Set the clock right again, before a process begins, where it was set back unseen by more than may be."""
         passed, seen = loop_time() - self._read_at[last], self.wall() - last.wall
         if seen < -CLOCK_ERROR:
             return
@@ -53,21 +61,21 @@ class ProcessClock(SteadyClock):
         super().__init__(machine.wall, loop_time)
         self._machine = machine
 
-    def moment(self) -> JournalTime:
-        moment = super().moment()
-        self._machine.read(moment)
-        return moment
+    def now(self) -> JournalTime:
+        now = super().now()
+        self._machine.read(now)
+        return now
 
 
-class WatchedJournal(MemoryJournal):
-    """The journal of one process; what had not returned when it crashes may be on disk or not."""
+class WatchedJournal(SlowJournal):
+    """The journal of one process. A change that had not returned when the process crashed may be on disk or not."""
 
-    def __init__(self, clock: Timekeeper, rows: Rows, service: Service, most_in_hand: int) -> None:
-        super().__init__(clock, rows)
+    def __init__(self, clock: Timekeeper, memory: Memory, service: Service, schedule: Schedule) -> None:
+        super().__init__(clock, memory)
         self.crashed = False
         self._service = service
-        self._in_hand: set[str] = set()
-        self._most_in_hand = most_in_hand
+        self._in_flight: set[str] = set()
+        self._most_in_flight = _LOOKAHEAD * schedule.concurrency
         self._lost = False
 
     def crash(self, *, survives: bool) -> None:
@@ -75,10 +83,10 @@ class WatchedJournal(MemoryJournal):
         self.crashed = True
         self._lost = not survives
 
-    async def _write(self, change: Callable[[], T]) -> T:
+    async def _change(self, change: Callable[[], T]) -> T:
         if self.crashed:
             raise asyncio.CancelledError
-        return await super()._write(lambda: self._unless_lost(change))
+        return await super()._change(lambda: self._unless_lost(change))
 
     def _unless_lost(self, change: Callable[[], T]) -> T:
         if self._lost:
@@ -86,64 +94,79 @@ class WatchedJournal(MemoryJournal):
         return change()
 
     async def admit(self, jobs: Sequence[Job], *, stamped: bool) -> list[Admission]:
-        assert not self._in_hand & {job.key for job in jobs}, "a key in hand is admitted again"
+        assert not self._in_flight & {job.key for job in jobs}, "a key in flight is admitted again"
         admissions = await super().admit(jobs, stamped=stamped)
-        settled = {AdmissionStatus.DONE, AdmissionStatus.CONFLICT}
-        self._in_hand |= {admission.job.key for admission in admissions if admission.status not in settled}
-        assert len(self._in_hand) <= self._most_in_hand, "more jobs in hand than memory allows"
+        ended = {AdmissionStatus.DONE, AdmissionStatus.CONFLICT}
+        self._in_flight |= {admission.job.key for admission in admissions if admission.status not in ended}
+        assert len(self._in_flight) <= self._most_in_flight, "more jobs in flight than memory allows"
         return admissions
 
-    async def settle(self, results: Sequence[Result]) -> None:
-        await super().settle(results)
-        self._in_hand -= {result.job.key for result in results}
+    async def commit(self, changes: Changes) -> int:
+        sequence = await super().commit(changes)
+        self._in_flight -= {result.job.key for result in changes.results}
+        return sequence
 
-    async def conclude(self, results: Sequence[Result]) -> None:
+    async def conclude(self, results: Sequence[Result]) -> int:
         for result in results:
             if result.outcome is Outcome.FAILED:
                 assert not self._service.may_have(result.job.key), "a new token for a job that may have a run"
-        await super().conclude(results)
+        return await super().conclude(results)
 
 
-class TruthfulSink:
-    """The account of one process: whatever it is told must be durable and true."""
+class TruthfulLog:
+    """The log of one process: whatever it reports must be durable and true.
+
+    `rejected` holds the lines that were reported as rejected, `safe` those of them that survive a crash.
+    """
 
     def __init__(self, journal: WatchedJournal, service: Service) -> None:
         self._journal = journal
         self._service = service
-        self.told = 0
+        self.reported = 0
         self.read = 0
+        self.rejected: set[int] = set()
+        self.safe: set[int] = set()
 
     def emit(self, event: Event) -> None:
         if not self._journal.crashed:
-            self._hear(event)
+            self._take(event)
 
-    def _hear(self, event: Event) -> None:
+    def _take(self, event: Event) -> None:
         match event:
             case InputRead(records):
                 self.read += records
             case RunsEnded(results):
-                self.told += len(results)
+                self.reported += len(results)
                 for result in results:
                     self._check(result)
+            case RecordsAlreadyDone(count):
+                self.reported += count
             case RecordsDuplicate(duplicates):
-                self.told += len(duplicates)
+                self.reported += len(duplicates)
                 for job, run_id in duplicates:
-                    self._hold_true(job, run_id)
-            case RecordRejected():
-                self.told += 1
+                    self._check_run(job, run_id)
+            case RecordRejected(reject):
+                self.reported += 1
+                self.rejected.add(reject.origin.line)
 
     def _check(self, result: Result) -> None:
         row = self._journal.rows[result.job.key]
-        assert (row.outcome, row.run_id) == (result.outcome, result.run_id), "told, and not durable"
-        self._hold_true(result.job, result.run_id)
+        assert (row.state.value, row.run_id) == (result.outcome.value, result.run_id), "reported, and not durable"
+        self._check_run(result.job, result.run_id)
         assert result.outcome is not Outcome.FAILED or not self._service.may_have(result.job.key), (
-            "told to have failed, and may have a run"
+            "reported as failed, and may have a run"
         )
 
     async def ready(self) -> None:
         """Memory never falls behind."""
 
-    def _hold_true(self, job: Job, run_id: str | None) -> None:
+    async def sync_rejects(self) -> None:
+        await asyncio.sleep(0.001)
+        if self._journal.crashed:
+            raise asyncio.CancelledError
+        self.safe |= self.rejected
+
+    def _check_run(self, job: Job, run_id: str | None) -> None:
         if run_id is not None:
             keys = {run.run_id: run.key for run in self._service.runs}
-            assert keys.get(run_id) == job.key, "told of a run that is not the job's"
+            assert keys.get(run_id) == job.key, "a run is reported that is not the job's"

@@ -1,0 +1,212 @@
+"""One attempt for a job: what is sent, what its reply means, and what follows. Read `make` from top to bottom."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ingestor.model.events import AttemptEnded, RunRetried
+from ingestor.model.ports import EventSink, Service, Timekeeper
+from ingestor.model.record import Outcome
+from ingestor.model.reply import Finding, Presence, Reply
+from ingestor.model.request import Request
+from ingestor.pipeline.committer import Committer
+from ingestor.pipeline.health_monitor import HealthMonitor
+from ingestor.pipeline.in_flight import Backlog, Delivery
+from ingestor.pipeline.options import PipelineOptions
+from ingestor.pipeline.pacer import Pacer
+from ingestor.policy.evidence import REQUEUE_DELAY
+from ingestor.policy.expiry import protects
+from ingestor.policy.health import Continue, GiveUp, Halt, Requeue
+from ingestor.policy.lookup import LOOKUP_DELAY, Absent, decide_lookup, lookup_delay, quiescence_time
+from ingestor.policy.plan import create_request, step_request
+from ingestor.policy.retry import (
+    Classification,
+    Decision,
+    End,
+    LookUp,
+    Recovery,
+    ReplyKind,
+    Retry,
+    classify,
+    decide,
+    decide_step,
+    is_exhausted,
+)
+
+NOT_CREATED = "NotCreated"
+"""The error code of a job that has no run for certain, though no attempt was answered so."""
+
+_TOO_OLD = "may have been created, and its retry token no longer protects it: it is not sent again"
+_NOT_STAMPED = "may have been created, and its run would carry no stamp to find it by: it is not sent again"
+_GIVEN_UP = "no attempt was answered, and no run carries its token: it was not created"
+
+
+@dataclass(slots=True, eq=False)
+class Worker:
+    """Makes attempts and look-ups. Each ends its delivery, or puts it into the backlog again."""
+
+    options: PipelineOptions
+    service: Service
+    pacer: Pacer
+    log: EventSink
+    clock: Timekeeper
+    monitor: HealthMonitor
+    backlog: Backlog
+    committer: Committer
+    _now: Callable[[], float] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._now = asyncio.get_running_loop().time
+
+    async def make(self, delivery: Delivery) -> None:
+        """Make the next attempt for a job, where that creates no second run; else look for its run, or end the job."""
+        history = delivery.history
+        if history.may_exist and not await self._is_safe_to_repeat(delivery):
+            return
+        request, sent_at = self._next_request(delivery), self._now()
+        history.sending(request, self.monitor.uptime)
+        self.monitor.sending(sent_at)
+        reply = await self.service.send(request)
+        classification = classify(reply, request)
+        history.learn(classification, quiescent_at=self._now() + quiescence_time(reply))
+        if not await self._concerns_its_job_alone(delivery, classification, reply, sent_at):
+            return
+        if classification.kind is ReplyKind.SUCCEEDED:
+            self._succeeded(delivery, reply)
+        else:
+            self._decide(delivery, classification, reply)
+
+    async def _is_safe_to_repeat(self, delivery: Delivery) -> bool:
+        """Return whether a create that may have been carried out may be sent now; if not, do what comes first."""
+        match self.options.recovery(stamped=delivery.admission.stamped):
+            case Recovery.TOKEN if protects(delivery.admission.first_sent_at, self.clock.now()):
+                return True
+            case Recovery.TOKEN:
+                self.committer.end(delivery, Outcome.UNRESOLVED, Reply(message=_TOO_OLD))
+            case Recovery.LOOKUP:
+                await self._look_up_first(delivery)
+            case Recovery.NONE:
+                self.committer.end(delivery, Outcome.UNRESOLVED, Reply(message=_NOT_STAMPED))
+        return False
+
+    def _next_request(self, delivery: Delivery) -> Request:
+        admission = delivery.admission
+        if delivery.run_id is None:
+            return create_request(admission.job, stamped=admission.stamped)
+        return step_request(admission.job, delivery.next_step, delivery.run_id)
+
+    async def _concerns_its_job_alone(
+        self, delivery: Delivery, classification: Classification, reply: Reply, sent_at: float
+    ) -> bool:
+        """Report a reply to pacer and health monitor; where it may concern every record, queue the job again."""
+        self._report(reply, sent_at, throttled=classification.kind is ReplyKind.THROTTLED)
+        match self.monitor.observe(delivery.job, classification, reply, sent_at):
+            case Continue():
+                return True
+            case Requeue(delay, renew_credentials):
+                self._retry(delivery, reply, delay, classification.kind)
+                if renew_credentials:
+                    await self.monitor.renew_credentials()
+            case Halt() | GiveUp():  # the job stays in flight: its record is not to blame
+                self._retry(delivery, reply, REQUEUE_DELAY, classification.kind)
+        return False
+
+    def _report(self, reply: Reply, sent_at: float, *, throttled: bool) -> None:
+        self.log.emit(AttemptEnded(reply=reply, throttled=throttled))
+        if reply.status is not None:
+            wait = None
+            if reply.retry_after is not None and reply.status in (429, 503):
+                wait = min(reply.retry_after, self.options.budget.longest_wait)
+            self.pacer.observe(throttled=throttled, sent_at=sent_at, retry_after=wait)
+
+    def _succeeded(self, delivery: Delivery, reply: Reply) -> None:
+        """Go on with the plan of a job; end the job where nothing is left of its plan."""
+        steps = delivery.admission.job.steps
+        if delivery.run_id is not None:
+            delivery.next_step += 1
+        elif reply.run_id is not None:
+            delivery.run_id, delivery.experiment_id = reply.run_id, reply.experiment_id
+            if steps:
+                self.committer.begin(delivery, reply.run_id)
+        if delivery.next_step < len(steps):
+            delivery.history.next_request()
+            self.backlog.add(delivery)
+        else:
+            self.committer.end(delivery, Outcome.CREATED, reply)
+
+    def _decide(self, delivery: Delivery, classification: Classification, reply: Reply) -> None:
+        options, history, now = self.options, delivery.history, self.monitor.uptime
+        budget, uniform = options.budget, options.uniform
+        if delivery.run_id is not None:
+            decision: Decision = decide_step(history, classification, reply, budget, now=now, uniform=uniform)
+        else:
+            recovery = options.recovery(stamped=delivery.admission.stamped)
+            decision = decide(history, classification, reply, budget, now=now, recovery=recovery, uniform=uniform)
+        match decision:
+            case End(outcome):
+                self.committer.end(delivery, outcome, reply)
+            case Retry(delay):
+                self._retry(delivery, reply, delay, classification.kind)
+            case LookUp():
+                self._retry(delivery, reply, lookup_delay(history, reply, budget, uniform), classification.kind)
+
+    def _retry(self, delivery: Delivery, reply: Reply, delay: float, reason: str) -> None:
+        self.backlog.add_retry(delivery, delay)
+        attempts = delivery.history.attempts
+        self.log.emit(RunRetried(job=delivery.job, reply=reply, attempts=attempts, delay=delay, reason=reason))
+
+    async def _look_up_first(self, delivery: Delivery) -> None:
+        """Go on with the run of a job, where it has one; else send the job, if its budget allows another attempt."""
+        match await self.look_up(delivery):
+            case Reply() as found:
+                self._succeeded(delivery, found)
+            case Absent() if is_exhausted(delivery.history, self.options.budget, self.monitor.uptime):
+                self.committer.end(delivery, Outcome.FAILED, Reply(code=NOT_CREATED, message=_GIVEN_UP))
+            case Absent():
+                self.backlog.add_retry(delivery, 0.0)
+
+    async def look_up(self, delivery: Delivery, *, is_all_that_is_sent: bool = False) -> Reply | Absent | None:
+        """Look for the run of a stamped job.
+
+        Args:
+            delivery: the job.
+            is_all_that_is_sent: whether only answers to look-ups can show that the service is up again.
+
+        Returns:
+            The reply that names the run; Absent where there is none, for certain; None where the look-up decided
+            nothing, and the job has ended or is in the backlog again.
+        """
+        started, job, history = self._now(), delivery.job, delivery.history
+        history.looking_up(self.monitor.uptime)
+        self.monitor.sending(started)
+        finding = await self.service.find(job.token, job.experiment_id, self.pacer.acquire)
+        if finding.presence is Presence.UNDECIDED:
+            if not await self._concerns_its_job_alone(delivery, classify(finding.reply), finding.reply, started):
+                return None
+        else:
+            self._report(finding.reply, started, throttled=False)
+            self.monitor.found_out(finding.reply, is_proof_of_work=is_all_that_is_sent)
+        return self._follow_up(delivery, finding, started)
+
+    def _follow_up(self, delivery: Delivery, finding: Finding, started: float) -> Reply | Absent | None:
+        history = delivery.history
+        history.quiescent_at = max(history.quiescent_at, self.monitor.health.up_since + LOOKUP_DELAY)
+        decision = decide_lookup(
+            history,
+            finding,
+            self.options.budget,
+            asked_at=started,
+            now=self._now(),
+            uptime=self.monitor.uptime,
+            uniform=self.options.uniform,
+        )
+        match decision:
+            case Absent():
+                return decision
+            case Retry(delay):
+                self._retry(delivery, finding.reply, delay, f"look-up {finding.presence}")
+            case End(Outcome.CREATED):
+                return finding.reply
+            case End(outcome):
+                self.committer.end(delivery, outcome, finding.reply)
+        return None
