@@ -1,7 +1,7 @@
-"""A file that grows by whole lines, without anyone waiting for the disk.
+"""A file that grows by whole lines, written by a thread so that the event loop never waits for the disk.
 
-Lines are kept in memory for a moment and written by a thread, many at once. Whoever produces them calls `ready` now
-and then: it waits while too much is kept, and tells of a disk that is full or a pipe that nobody reads.
+Lines stay in memory for a short time, and the thread writes many at once. The producer calls `ready` regularly: it
+waits while too much is unwritten, and raises where the disk is full or nothing reads the pipe.
 """
 
 import asyncio
@@ -18,24 +18,24 @@ from pathlib import Path
 from ingestor.model.errors import IngestorError
 
 LINGER = 0.2
-"""Seconds a line may wait for company."""
+"""Seconds that a line may wait, so that many are written at once."""
 CHUNK = 64 * 1024
-"""Bytes that are company enough."""
+"""Bytes that are written at once without waiting for more."""
 BOUND = 8 * 1024 * 1024
-"""Bytes kept before `ready` waits."""
+"""Unwritten bytes above which `ready` waits."""
 
 _CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EROFS})  # fsync(2): a pipe, a socket, a terminal
 
 
 class ReportError(IngestorError):
-    """The account of the batch can't be written, so going on would leave it incomplete."""
+    """The log or the rejects can't be written, so they would be incomplete if the batch went on."""
 
 
 class Appender:
-    """Adds lines to a file in the order they come.
+    """Appends lines to a file, in the order in which they are added.
 
-    `open_file` is called once, in the writing thread, and returns a descriptor that this object then owns. `what` and
-    `option` name the file in errors: what it is, and the option that chooses another.
+    `open_file` is called in the writing thread, once there is a line, and returns a descriptor that this object then
+    owns. `what` and `option` name the file in errors: what it is, and the option that chooses another.
 
     After a failed write nothing more is written, and `ready`, `flush` and `close` raise ReportError.
     """
@@ -49,7 +49,7 @@ class Appender:
         self._lines: list[bytes] = []
         self._added = 0
         self._written = 0
-        self._hurried_to = 0
+        self._flush_to = 0
         self._closing = False
         self._ended = False
         self._failure: OSError | None = None
@@ -59,7 +59,7 @@ class Appender:
         self._thread.start()
 
     def add(self, lines: bytes) -> None:
-        """Take lines, each of which ends in a newline. Never waits; drops them once a write has failed."""
+        """Take lines, each of which ends in a newline. Never waits. Drops them once a write has failed."""
         with self._changed:
             if self._ended:
                 return
@@ -73,27 +73,27 @@ class Appender:
         await self._reach(self._added - BOUND)
 
     async def flush(self) -> None:
-        """Wait until all that was added is with the operating system. Raises ReportError."""
+        """Wait until all added lines are written to the operating system. Raises ReportError."""
         with self._changed:
-            self._hurried_to = self._added
+            self._flush_to = self._added
             self._changed.notify()
         await self._reach(self._added)
 
     async def sync(self) -> None:
-        """Wait until all that was added is on disk, or handed over where it is no file. Raises ReportError."""
+        """Wait until all added lines are on disk; written only, where it is not a file. Raises ReportError."""
         await self.flush()
         await asyncio.to_thread(self._sync)
         self._check()
 
     async def close(self) -> None:
-        """Write what is left and close the file; harmless when repeated. Raises ReportError."""
+        """Write what is left and close the file; safe to call twice. Raises ReportError."""
         with self._changed:
             self._closing = True
             self._changed.notify()
         await self._reach(inf)
 
     async def _reach(self, mark: float) -> None:
-        """Wait until `mark` bytes are written, or no more will be."""
+        """Wait until `mark` bytes are written, or no more can be."""
         with self._changed:
             arrived: Future[None] | None = None
             if self._written < mark and not self._ended:
@@ -106,17 +106,15 @@ class Appender:
     def _check(self) -> None:
         if self._failure is not None:
             raise ReportError(
-                f"{self._what} can't be written: {self._failure.strerror}. Mend that or choose another with "
-                f"{self._option}, then run the same command again: what is done stays done."
+                f"{self._what} can't be written: {self._failure.strerror}. Fix this or choose another with "
+                f"{self._option}, and run the same command again; finished records are not sent again."
             )
 
     def _run(self) -> None:
         try:
             self._write_until_closed()
-        except OSError as error:
-            self._failure = error
-        except Exception as error:  # noqa: BLE001 - no end of the thread may look like all being written
-            self._failure = OSError(0, repr(error))
+        except Exception as error:  # noqa: BLE001 - the end of the thread must never look like success
+            self._failure = error if isinstance(error, OSError) else OSError(0, repr(error))
         finally:
             with self._changed:
                 self._ended = True
@@ -124,18 +122,20 @@ class Appender:
                 self._release(inf)
 
     def _write_until_closed(self) -> None:
-        fd = self._fd = self._open_file()
         try:
             while lines := self._take():
+                if self._fd is None:
+                    self._fd = self._open_file()
                 data = b"".join(lines)
-                _write_whole_lines(fd, data)
+                _write_whole_lines(self._fd, data)
                 with self._changed:
                     self._written += len(data)
                     self._release(self._written)
         finally:
             with self._changed:
-                self._fd = None
-            os.close(fd)
+                fd, self._fd = self._fd, None
+            if fd is not None:
+                os.close(fd)
 
     def _sync(self) -> None:
         with self._changed:
@@ -151,7 +151,7 @@ class Appender:
             os.close(fd)
 
     def _take(self) -> list[bytes]:
-        """Wait for lines and for company; nothing means the end."""
+        """Wait for lines, and a short time for more of them; an empty result means the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._lines or self._closing)
             self._changed.wait_for(self._is_urgent, timeout=self._linger)
@@ -159,7 +159,7 @@ class Appender:
             return lines
 
     def _is_urgent(self) -> bool:
-        return self._closing or self._hurried_to > self._written or self._added - self._written >= CHUNK
+        return self._closing or self._flush_to > self._written or self._added - self._written >= CHUNK
 
     def _release(self, reached: float) -> None:
         arrived = [waiter for mark, waiter in self._waiters if mark <= reached]
@@ -170,7 +170,7 @@ class Appender:
 
 
 def open_to_append(path: Path) -> int:
-    """Open a file for an Appender, 0600 where it is new. A last line that broke off is ended first. Raises OSError."""
+    """Open a file for an Appender, 0600 where it is new. An incomplete last line is ended first. Raises OSError."""
     torn = path.is_file() and _is_torn(path)
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     if torn:
@@ -186,27 +186,27 @@ def _is_torn(path: Path) -> bool:
 
 
 def _write_whole_lines(fd: int, data: bytes) -> None:
-    """Write all of `data`; where that fails, take back the piece of a line that got through."""
+    """Write all of `data`; where that fails, remove the part of a line that was written."""
     rest = memoryview(data)
     try:
         while rest:
             rest = rest[_write_some(fd, rest) :]
     except OSError:
         written = len(data) - len(rest)
-        _take_back(fd, written - (data.rfind(b"\n", 0, written) + 1))
+        _remove_last(fd, written - (data.rfind(b"\n", 0, written) + 1))
         raise
 
 
 def _write_some(fd: int, data: memoryview) -> int:
     try:
         return os.write(fd, data)
-    except BlockingIOError:  # whoever shares our standard output may have made it non-blocking
+    except BlockingIOError:  # another process that shares our standard output may have made it non-blocking
         select.select((), (fd,), ())
         return 0
 
 
-def _take_back(fd: int, count: int) -> None:
-    with contextlib.suppress(OSError):  # a pipe has no way back
+def _remove_last(fd: int, count: int) -> None:
+    with contextlib.suppress(OSError):  # nothing can be removed from a pipe
         end = os.lseek(fd, 0, os.SEEK_CUR)
-        if count and end == os.fstat(fd).st_size:  # else another process has added to the file since
+        if count and end == os.fstat(fd).st_size:  # else another process has appended since
             os.ftruncate(fd, end - count)

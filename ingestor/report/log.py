@@ -1,137 +1,112 @@
-"""The structured log: one line of JSON an event, for machines (DESIGN.md "The structured log")."""
+"""Where events go: the structured log, one JSON object a line (docs/results-and-exit-codes.md), and the other sinks."""
 
 import logging
 import os
 from collections.abc import Callable, MutableMapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from itertools import groupby
-from math import isfinite
 from operator import attrgetter
 from pathlib import Path
-from typing import Self, assert_never, cast
+from types import SimpleNamespace
+from typing import assert_never, cast
 
 import structlog
 from msgspec import Struct
 
-from ingestor.model.errors import UsageError
-from ingestor.model.events import (
-    AttemptEnded,
-    BatchFinished,
-    BatchHalted,
-    BatchPaused,
-    BatchResumed,
-    BatchStarted,
-    Event,
-    InputRead,
-    RateChanged,
-    RecordRejected,
-    RecordsDuplicate,
-    RunRetried,
-    RunsEnded,
-)
-from ingestor.model.outcome import Outcome, Result
-from ingestor.model.ports import Clock
-from ingestor.model.record import Job, Reject
+from ingestor.model import events
+from ingestor.model.errors import ExitCode, UsageError
+from ingestor.model.ports import Clock, EventLog, EventSink
+from ingestor.model.record import Job, Outcome, Reject, Result
+from ingestor.model.text import printable
 from ingestor.report.appender import LINGER, Appender, open_to_append
-from ingestor.report.text import json_line, json_lines, printable
+from ingestor.report.metrics import counts_of
+from ingestor.report.text import json_line, json_lines, rounded
 
 STDOUT = "-"
 """The log target that means standard output."""
 
 STDOUT_LINGER = 0.02
-"""Seconds a line may wait on its way to standard output, where someone is likely to be listening."""
+"""Seconds that a line may wait on its way to standard output, where another program probably reads it at once."""
 
 
-class StructuredLog:
-    """An EventSink that writes a line for every event but AttemptEnded and InputRead.
+class StructuredLog(Appender):
+    """An EventLog that writes one line for each event or ended record.
 
-    A field that is not known is left out. Times are in the unit that a field's name ends in; `rate` is attempts a
-    second.
+    AttemptEnded, InputRead and RecordsAlreadyDone write no line; `batch.finished` has the number of the latter. A field
+    that is not known is left out. The name of a field ends in its unit; `rate` is attempts a second.
+
+    `target` is a path (appended to, 0600 where it is new), or `-` for standard output. Raises UsageError where it can't
+    be opened.
     """
 
-    def __init__(self, appender: Appender, clock: Clock) -> None:
-        self._appender = appender
+    def __init__(self, target: str, clock: Clock) -> None:
+        to_stdout = target == STDOUT
+        name = "standard output" if to_stdout else printable(target)
+        linger = STDOUT_LINGER if to_stdout else LINGER
+        super().__init__(_opener(target, name), what=f"The log {name}", option="--log", linger=linger)
         self._clock = clock
         self._log: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
-            _Output(appender),
+            SimpleNamespace(info=self.add, warning=self.add, error=self.add),
             processors=[self._render],
             wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         ).bind()
 
-    @classmethod
-    def open(cls, target: str, clock: Clock) -> Self:
-        """Open the log at a path (appending, 0600 where it is new) or on standard output for `-`.
+    async def sync_rejects(self) -> None:
+        """Wait until the line of every rejected record so far is on disk. Raises ReportError."""
+        await self.sync()
 
-        Raises UsageError.
-        """
-        to_stdout = target == STDOUT
-        name = "standard output" if to_stdout else printable(target)
-        linger = STDOUT_LINGER if to_stdout else LINGER
-        return cls(Appender(_opener(target, name), what=f"The log {name}", option="--log", linger=linger), clock)
-
-    async def ready(self) -> None:
-        """Wait while too much is unwritten (see `Appender`). Raises ReportError."""
-        await self._appender.ready()
-
-    async def flush(self) -> None:
-        """Wait until every event so far is written. Raises ReportError."""
-        await self._appender.flush()
-
-    async def sync(self) -> None:
-        """Wait until every event so far is on disk (see `Appender`). Raises ReportError."""
-        await self._appender.sync()
-
-    async def close(self) -> None:
-        """Write what is left and close; harmless when repeated. Raises ReportError."""
-        await self._appender.close()
-
-    def emit(self, event: Event) -> None:
+    def emit(self, event: events.Event) -> None:
         """Take one event."""
         match event:
-            case AttemptEnded() | InputRead():
+            case events.AttemptEnded() | events.InputRead() | events.RecordsAlreadyDone():
                 pass
-            case RunsEnded():
-                self._tell_settled(event.results)
-            case RunRetried():
-                self._tell_retried(event)
-            case RecordsDuplicate():
-                self._tell_duplicates(event)
-            case RecordRejected():
-                self._tell_rejected(event.reject)
+            case events.RunsEnded(results):
+                self._log_results(results)
+            case events.RunRetried():
+                self._log_retry(event)
+            case events.RecordsDuplicate(duplicates):
+                self._log_duplicates(duplicates)
+            case events.RecordRejected(reject):
+                self._log_reject(reject)
             case _:
-                self._tell_batch(event)
+                self._log_batch(event)
 
-    def _tell_settled(self, results: Sequence[Result]) -> None:
+    def _log_results(self, results: Sequence[Result]) -> None:
         for outcome, same in groupby(results, key=attrgetter("outcome")):
             level = logging.INFO if outcome is Outcome.CREATED else logging.ERROR
             self._log.log(level, f"run.{outcome}", lines=[_line_of(result) for result in same])
 
-    def _tell_retried(self, event: RunRetried) -> None:
-        reply = event.reply
-        self._tell(
+    def _log_retry(self, event: events.RunRetried) -> None:
+        job, reply = event.job, event.reply
+        self._line(
             logging.WARNING,
             "run.retried",
-            **_job_fields(event.job),
+            job_id=job.key,
+            source=job.origin.source,
+            line=job.origin.line,
+            retry_token=job.token,
+            experiment_id=job.experiment_id,
             http_status=reply.status,
             error_code=reply.code or reply.fault,
             error_message=reply.message or None,
             attempts=event.attempts,
-            latency_ms=_milliseconds(reply.latency_ms),
+            latency_ms=rounded(reply.latency_ms),
             opc_request_id=reply.opc_request_id,
             opc_client_request_id=reply.opc_client_request_id or None,
             reason=event.reason,
             delay_seconds=round(event.delay, 3),
         )
 
-    def _tell_duplicates(self, event: RecordsDuplicate) -> None:
+    def _log_duplicates(self, duplicates: Sequence[tuple[Job, str | None]]) -> None:
         lines = [
             _JobLine(job.key, job.origin.source, job.origin.line, job.token, run_id, job.experiment_id)
-            for job, run_id in event.duplicates
+            for job, run_id in duplicates
         ]
         self._log.info("run.duplicate", lines=lines)
 
-    def _tell_rejected(self, reject: Reject) -> None:
-        self._tell(
+    def _log_reject(self, reject: Reject) -> None:
+        self._line(
             logging.WARNING,
             "run.rejected",
             job_id=reject.job_id,
@@ -140,38 +115,45 @@ class StructuredLog:
             error_message=reject.reason,
         )
 
-    def _tell_batch(
-        self, event: BatchStarted | BatchPaused | BatchResumed | BatchHalted | BatchFinished | RateChanged
+    def _log_batch(
+        self,
+        event: events.BatchStarted
+        | events.BatchPaused
+        | events.BatchResumed
+        | events.BatchHalted
+        | events.BatchFinished
+        | events.RateChanged,
     ) -> None:
         match event:
-            case BatchStarted(batch=batch, target=target, sources=sources):
-                self._tell(logging.INFO, "batch.started", batch=batch, target=target, sources=sources)
-            case RateChanged(rate, reason):
-                self._tell(logging.INFO, "rate.changed", rate=_finite(rate), reason=reason)
-            case BatchPaused(reason, seconds):
-                self._tell(logging.WARNING, "batch.paused", reason=reason, pause_seconds=_finite(seconds))
-            case BatchResumed():
-                self._tell(logging.INFO, "batch.resumed")
-            case BatchHalted(reason, advice):
-                self._tell(logging.ERROR, "batch.halted", reason=reason, advice=advice)
-            case BatchFinished():
-                self._tell_finished(event)
+            case events.BatchStarted(batch=batch, target=target, sources=sources):
+                self._line(logging.INFO, "batch.started", batch=batch, target=target, sources=sources)
+            case events.RateChanged(rate, reason):
+                self._line(logging.INFO, "rate.changed", rate=rounded(rate), reason=reason)
+            case events.BatchPaused(reason, seconds):
+                self._line(logging.WARNING, "batch.paused", reason=reason, pause_seconds=rounded(seconds))
+            case events.BatchResumed():
+                self._line(logging.INFO, "batch.resumed")
+            case events.BatchHalted(reason, advice):
+                self._line(logging.ERROR, "batch.halted", reason=reason, advice=advice or ExitCode.HALTED.next_step)
+            case events.BatchFinished():
+                self._log_end(event)
             case _:
                 assert_never(event)
 
-    def _tell_finished(self, event: BatchFinished) -> None:
-        self._tell(
+    def _log_end(self, event: events.BatchFinished) -> None:
+        self._line(
             logging.INFO,
             "batch.finished",
             batch=event.batch,
-            counts={outcome.value: event.counts.get(outcome, 0) for outcome in Outcome},
+            counts=counts_of(event),
+            already_done=event.already_done,
             left=event.left,
             exit_code=int(event.exit_code),
             duration_seconds=round(event.duration, 3),
             reason=event.reason,
         )
 
-    def _tell(self, level: int, name: str, **fields: object) -> None:
+    def _line(self, level: int, name: str, **fields: object) -> None:
         self._log.log(level, name, **{field: value for field, value in fields.items() if value is not None})
 
     def _render(self, _logger: object, level: str, fields: MutableMapping[str, object]) -> bytes:
@@ -180,19 +162,45 @@ class StructuredLog:
         return json_line({**head, **fields}) if lines is None else json_lines(head, cast("list[_JobLine]", lines))
 
 
+class Reporter:
+    """An EventLog that passes every event to all of its `files`, then to all of its `views`, in the order given.
+
+    `files` may fall behind or fail, and are waited for. `views` must do neither.
+    """
+
+    def __init__(self, *, files: Sequence[EventLog], views: Sequence[EventSink]) -> None:
+        self._files = files
+        self._sinks = [*files, *views]
+
+    def emit(self, event: events.Event) -> None:
+        """Take one event."""
+        for sink in self._sinks:
+            sink.emit(event)
+
+    async def ready(self) -> None:
+        """Wait while too much is unwritten. Raises ReportError where writing failed."""
+        for file in self._files:
+            await file.ready()
+
+    async def sync_rejects(self) -> None:
+        """Wait until every rejected record that was emitted is on disk, in each file. Raises ReportError."""
+        for file in self._files:
+            await file.sync_rejects()
+
+
 def _opener(target: str, name: str) -> Callable[[], int]:
-    """Open the log now, so that what is wrong is told at once; but a FIFO in the thread, for its reader may be late."""
-    if target != STDOUT and Path(target).is_fifo():
-        return lambda: open_to_append(Path(target))
-    try:
-        fd = os.dup(1) if target == STDOUT else open_to_append(Path(target))
-    except OSError as error:
-        raise UsageError(f"The log {name} can't be opened: {error.strerror}. Choose another with --log.") from error
-    return lambda: fd
+    """Return how to open the log. Raises UsageError where that fails; a FIFO is not tried: it needs a reader."""
+    open_log = partial(os.dup, 1) if target == STDOUT else partial(open_to_append, Path(target))
+    if not Path(target).is_fifo():
+        try:
+            os.close(open_log())
+        except OSError as error:
+            raise UsageError(f"The log {name} can't be opened: {error.strerror}. Choose another with --log.") from error
+    return open_log
 
 
 class _JobLine(Struct, omit_defaults=True, gc=False):
-    """What a line tells of a job that ended, in this order."""
+    """The fields of the line of a job that ended, in this order."""
 
     job_id: str
     source: str
@@ -222,37 +230,11 @@ def _line_of(result: Result) -> _JobLine:
         result.error_code,
         result.error_message,
         result.attempts,
-        _milliseconds(result.latency_ms),
+        rounded(result.latency_ms),
         result.opc_request_id,
         result.opc_client_request_id,
     )
 
 
-class _Output:
-    """What structlog hands a rendered line to, by its level's name."""
-
-    def __init__(self, appender: Appender) -> None:
-        self.info = self.warning = self.error = appender.add
-
-
-def _job_fields(job: Job) -> dict[str, object]:
-    return {
-        "job_id": job.key,
-        "source": job.origin.source,
-        "line": job.origin.line,
-        "retry_token": job.token,
-        "experiment_id": job.experiment_id,
-    }
-
-
 def _timestamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def _milliseconds(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)
-
-
-def _finite(value: float) -> float | None:
-    """JSON has no infinity; an unlimited rate is one that is not known."""
-    return round(value, 3) if isfinite(value) else None

@@ -1,49 +1,63 @@
-"""How far the batch is, for a person who watches: a bar on a terminal, plain lines elsewhere."""
+"""Progress on standard error: a bar on a terminal, plain lines elsewhere."""
 
 import asyncio
 import contextlib
 import os
+import threading
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
-from typing import Protocol, Self, TextIO
+from typing import Self, TextIO
 
-from ingestor.report.metrics import Metrics
-from ingestor.report.snapshot import Snapshot, describe
+from ingestor.model.text import printable
+from ingestor.report.metrics import Metrics, Snapshot
+from ingestor.report.text import spell_count, spell_duration, spell_rate
 
 INTERVAL = 0.25
-"""Seconds between two looks at the batch."""
+"""Seconds between two updates."""
 
 FIRST_LINE = 10.0
 """Seconds before the first plain line."""
 LONGEST_GAP = 300.0
 """Seconds between two plain lines, at most."""
 
-
 Sleep = Callable[[float], Awaitable[None]]
+Clock = Callable[[], float]
+"""Monotonic, in seconds."""
 
 
 class Mode(StrEnum):
-    """`--progress`: AUTO's plain lines grow rarer, for the mail of a scheduler; those of ON come steadily."""
+    """`--progress`. Plain lines come less and less often with AUTO (for a scheduler's mail), steadily with ON."""
 
     AUTO = "auto"
     ON = "on"
     OFF = "off"
 
 
-class Display(Protocol):
-    """Something that shows snapshots. Both methods may block; `close` leaves the stream in order, and is repeatable."""
+def describe(snapshot: Snapshot) -> str:
+    """Put a snapshot in words: `1,200 of about 5,000 records, 400/s, 429s 3, 9.5 s left`."""
+    records = spell_count(snapshot.done, "record")
+    if snapshot.total is not None:
+        records = f"{snapshot.done:,} of about {spell_count(snapshot.total, 'record')}"
+    parts = [records, spell_rate(snapshot.rate), f"429s {snapshot.throttled:,}"]
+    if snapshot.pause is not None:
+        parts.append(f"paused for {spell_duration(snapshot.pause.seconds)}: {printable(snapshot.pause.reason, 80)}")
+    elif snapshot.eta is not None:
+        parts.append(f"{spell_duration(snapshot.eta)} left")
+    return ", ".join(parts)
+
+
+class Display:
+    """Shows snapshots; this one shows nothing. Both methods may block."""
 
     def show(self, snapshot: Snapshot) -> None:
-        """Show how it is now, if that is worth showing."""
-        ...
+        """Show the current state, if it is time to."""
 
     def close(self, snapshot: Snapshot) -> None:
-        """Show how it ended."""
-        ...
+        """Show the final state, and restore the stream."""
 
 
 class Progress:
-    """Looks at the metrics four times a second, and has them shown.
+    """Shows the metrics four times a second.
 
     The display works in a thread, because a terminal can be stopped (Ctrl-S) and a pipe can be full.
     """
@@ -52,77 +66,99 @@ class Progress:
         self._metrics = metrics
         self._display = display
         self._sleep = sleep
+        self._lock = threading.Lock()
+        self._closed = False
 
     @classmethod
-    def on(
-        cls,
-        stream: TextIO,
-        mode: Mode,
-        metrics: Metrics,
-        clock: Callable[[], float],
-        sleep: Sleep = asyncio.sleep,
-    ) -> Self:
-        """Choose the display for a stream (standard error). `clock` is monotonic, in seconds."""
+    def on(cls, stream: TextIO, mode: Mode, metrics: Metrics, clock: Clock, sleep: Sleep = asyncio.sleep) -> Self:
+        """Choose the display for a stream (standard error)."""
         return cls(metrics, _choose_display(stream, mode, clock), sleep)
 
     async def run(self) -> None:
-        """Show progress until cancelled, or until nobody can see it."""
-        with contextlib.suppress(OSError):  # a closed standard error costs the view, not the batch
+        """Show progress until cancelled, or until the stream is closed."""
+        with contextlib.suppress(OSError):  # a closed standard error ends the display, not the batch
             while True:
-                await asyncio.to_thread(self._display.show, self._metrics.snapshot())
+                await asyncio.to_thread(self._show, self._metrics.snapshot())
                 await self._sleep(INTERVAL)
 
     def close(self) -> None:
-        """Show the end and restore the terminal; harmless when repeated."""
-        with contextlib.suppress(OSError):
-            self._display.close(self._metrics.snapshot())
+        """Show the final state and restore the terminal; safe to call twice."""
+        with contextlib.suppress(OSError), self._lock:
+            if not self._closed:
+                self._closed = True
+                self._display.close(self._metrics.snapshot())
+
+    def _show(self, snapshot: Snapshot) -> None:
+        with self._lock:
+            if not self._closed:  # a thread that was late would hide the cursor again
+                self._display.show(snapshot)
 
 
-class PlainLines:
-    """A line now and then, and one at the end."""
+class PlainLines(Display):
+    """One line from time to time, and one at the end."""
 
-    def __init__(self, stream: TextIO, clock: Callable[[], float], *, growth: float) -> None:
+    def __init__(self, stream: TextIO, clock: Clock, *, growth: float) -> None:
         self._stream = stream
         self._clock = clock
         self._growth = growth
         self._gap = FIRST_LINE
         self._due = clock() + FIRST_LINE
-        self._closed = False
 
     def show(self, snapshot: Snapshot) -> None:
         """Write a line if one is due."""
         now = self._clock()
-        if now >= self._due and not self._closed:
+        if now >= self._due:
             self._write(snapshot)
             self._gap = min(self._gap * self._growth, LONGEST_GAP)
             self._due = now + self._gap
 
     def close(self, snapshot: Snapshot) -> None:
         """Write the last line."""
-        if not self._closed:
-            self._closed = True
-            self._write(snapshot)
+        self._write(snapshot)
 
     def _write(self, snapshot: Snapshot) -> None:
         self._stream.write(f"progress: {describe(snapshot)}\n")
         self._stream.flush()
 
 
-class Nothing:
-    """Shows nothing."""
+class Bar(Display):
+    """A bar with its figures on one line. Hides the cursor from the first `show` to `close`."""
+
+    def __init__(self, stream: TextIO) -> None:
+        from rich.console import Console  # noqa: PLC0415 - rich is slow to import, and most runs show no bar
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn  # noqa: PLC0415 - as above
+
+        self._progress = Progress(
+            BarColumn(bar_width=24),
+            TaskProgressColumn(),
+            TextColumn("{task.description}", markup=False),
+            console=Console(file=stream, highlight=False),
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._task = self._progress.add_task("", total=None)
 
     def show(self, snapshot: Snapshot) -> None:
-        """Show nothing."""
+        """Draw the bar."""
+        self._progress.start()
+        self._draw(snapshot)
 
     def close(self, snapshot: Snapshot) -> None:
-        """Show nothing."""
+        """Draw the bar for the last time, and show the cursor again."""
+        try:
+            self._draw(snapshot)
+        finally:
+            self._progress.stop()
+
+    def _draw(self, snapshot: Snapshot) -> None:
+        self._progress.update(self._task, completed=snapshot.done, total=snapshot.total, description=describe(snapshot))
+        self._progress.refresh()
 
 
-def _choose_display(stream: TextIO, mode: Mode, clock: Callable[[], float]) -> Display:
+def _choose_display(stream: TextIO, mode: Mode, clock: Clock) -> Display:
     if mode is Mode.OFF:
-        return Nothing()
+        return Display()
     if stream.isatty() and os.environ.get("TERM") not in {None, "dumb", "unknown"}:
-        from ingestor.report.bar import Bar  # noqa: PLC0415 - rich is only loaded where it is shown
-
         return Bar(stream)
     return PlainLines(stream, clock, growth=2.0 if mode is Mode.AUTO else 1.0)

@@ -1,80 +1,76 @@
-"""`rejects.jsonl`: what the last run could not take, ready to be mended and fed back.
+"""`rejects.jsonl`: the records that the last run rejected, ready to be fixed and fed back.
 
-The file of an earlier run is kept under another name, and only moved when this run has something to write or ends:
-`jq -r .record rejects.jsonl | ingestor run -` has the old file open long before this run rejects what jq read there.
+The file of an earlier run is kept under another name. It is renamed only when this run has a record to write, or
+completes: `jq -r .record rejects.jsonl | ingestor run -` opens the old file before this run rejects anything.
 """
 
 import asyncio
 import os
+from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 from ingestor.model.errors import UsageError
 from ingestor.model.events import Event, RecordRejected
 from ingestor.model.record import Reject
+from ingestor.model.text import printable
 from ingestor.report.appender import Appender, ReportError, open_to_append
-from ingestor.report.text import json_line, printable
+from ingestor.report.text import json_line
 
 _OPTION = "--rejects"
 
 
-class RejectsFile:
-    """An EventSink that writes a line for every rejected record: `source`, `line`, `reason`, `record`.
+class RejectsFile(Appender):
+    """An EventLog that writes a line for every rejected record: `source`, `line`, `reason`, `record`.
 
-    After a run that completed, the file is there exactly if the run rejected something. What an earlier run left
-    becomes `rejects-<time of its last line, UTC>.jsonl`, whatever has that name already.
+    After a run that completed, the file exists if and only if the run rejected something. The file of an earlier run
+    becomes `rejects-<time of its last line, UTC>.jsonl`, with a number after it where that name is taken.
     Raises UsageError where `path` can't be a file.
     """
 
     def __init__(self, path: Path) -> None:
+        name = printable(str(path))
         if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
             raise UsageError(
-                f"Rejected records can't be written to {printable(str(path))}: it must be a file in a directory that "
-                f"exists and is writable. Choose another with {_OPTION}."
+                f"Rejected records can't be written to {name}: it must be a file in a directory that exists and is "
+                f"writable. Choose another with {_OPTION}."
             )
+        super().__init__(self._open_new_file, what=f"The file of rejected records {name}", option=_OPTION)
         self._path = path
-        self._what = f"The file of rejected records {printable(str(path))}"
-        self._appender: Appender | None = None
+        self._is_empty = True
 
     def emit(self, event: Event) -> None:
         """Take one event."""
         if isinstance(event, RecordRejected):
-            if self._appender is None:
-                self._appender = Appender(self._open_afresh, what=self._what, option=_OPTION)
-            self._appender.add(_line(event.reject))
+            self._is_empty = False
+            self.add(_line(event.reject))
 
-    async def ready(self) -> None:
-        """Wait while too much is unwritten (see `Appender`). Raises ReportError."""
-        if self._appender is not None:
-            await self._appender.ready()
+    async def sync_rejects(self) -> None:
+        """Wait until every reject so far is on disk (see `Appender`). Raises ReportError."""
+        await self.sync()
 
-    async def flush(self) -> None:
-        """Wait until every reject so far is written. Raises ReportError."""
-        if self._appender is not None:
-            await self._appender.flush()
+    async def close(self, *, completed: bool = False) -> None:
+        """Write what is left and close; safe to call twice. Raises ReportError.
 
-    async def close(self, *, completed: bool) -> None:
-        """Write what is left and close; harmless when repeated. Raises ReportError.
-
-        `completed` says that the run read all its input: then, if it rejected nothing, an old file is moved too.
+        `completed`: the run read all its input. If it then rejected nothing, the file of an earlier run is renamed too.
         """
-        if self._appender is not None:
-            await self._appender.close()
-        elif completed:
+        await super().close()
+        if completed and self._is_empty:
             try:
                 await asyncio.to_thread(set_aside, self._path)
             except OSError as error:
-                raise ReportError(f"{self._what} can't be moved aside: {error.strerror}.") from error
+                raise ReportError(f"{self._what} can't be renamed: {error.strerror}.") from error
 
-    def _open_afresh(self) -> int:
+    def _open_new_file(self) -> int:
         set_aside(self._path)
         return open_to_append(self._path)
 
 
 def set_aside(path: Path) -> None:
-    """Give an earlier run's file a name of its own, or remove it if it is empty. Raises OSError.
+    """Rename the file of an earlier run, or remove it if it is empty. Raises OSError.
 
-    Devices, pipes and what is not there are left alone.
+    A device, a pipe and a missing file stay as they are.
     """
     if not path.is_file():
         return
@@ -86,26 +82,16 @@ def set_aside(path: Path) -> None:
 
 
 def _reserve_name(path: Path, time: float) -> Path:
-    """Create an empty file of a name that nobody has."""
+    """Create an empty file under a name that is free."""
     stem = f"{path.stem}-{datetime.fromtimestamp(time, UTC):%Y%m%dT%H%M%SZ}"
-    name = path.with_name(stem + path.suffix)
-    number = 1
-    while True:
-        try:
+    for number in count(1):
+        name = path.with_name(stem + (f"-{number}" if number > 1 else "") + path.suffix)
+        with suppress(FileExistsError):
             name.touch(mode=0o600, exist_ok=False)
-        except FileExistsError:
-            number += 1
-            name = path.with_name(f"{stem}-{number}{path.suffix}")
-        else:
-            return name
+            break
+    return name
 
 
 def _line(reject: Reject) -> bytes:
-    return json_line(
-        {
-            "source": reject.origin.source,
-            "line": reject.origin.line,
-            "reason": reject.reason,
-            "record": reject.text,
-        }
-    )
+    place = reject.origin
+    return json_line({"source": place.source, "line": place.line, "reason": reject.reason, "record": reject.text})

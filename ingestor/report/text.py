@@ -1,7 +1,8 @@
-"""Words for people and machines: hostile text made harmless, numbers made readable."""
+"""JSON lines without any hostile character, and numbers for people."""
 
 import json
 from collections.abc import Mapping, Sequence
+from math import isfinite
 
 import msgspec
 
@@ -12,7 +13,7 @@ _ESCAPING = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 def json_line(fields: Mapping[str, object]) -> bytes:
     """Encode one line of JSON Lines, with its line end.
 
-    Pure ASCII: whatever the text holds (escape sequences, lone surrogates, line separators) is escaped.
+    Pure ASCII: escape sequences, lone surrogates and line separators in the text are escaped.
     """
     try:
         line = _encode(fields)
@@ -24,7 +25,7 @@ def json_line(fields: Mapping[str, object]) -> bytes:
 
 
 def json_lines(head: Mapping[str, object], rows: Sequence[msgspec.Struct]) -> bytes:
-    """Encode a line for each of `rows`, as `json_line` does; each begins with the members of `head`."""
+    """Encode one line for each of `rows`, as `json_line` does. Each begins with the members of `head`."""
     begin = json_line(head)[:-2] + b","
     try:
         lines = b"".join([begin + _encode(row)[1:] + b"\n" for row in rows])
@@ -36,27 +37,23 @@ def json_lines(head: Mapping[str, object], rows: Sequence[msgspec.Struct]) -> by
 
 
 def _is_harmless(line: bytes) -> bool:
-    """Whether nothing in it needs an escape that is not there: below the blank, JSON escapes everything."""
+    """Whether no character is left that needs an escape. JSON escapes all that are below the blank."""
     return line.isascii() and b"\x7f" not in line
 
 
 def _members(row: msgspec.Struct) -> dict[str, object]:
-    """Return what `_encode` makes of a row that leaves its defaults out."""
+    """Return the members of a row that `_encode` writes: all but the defaults."""
     members = msgspec.structs.fields(row)
     return {it.name: getattr(row, it.name) for it in members if getattr(row, it.name) != it.default}
 
 
-def printable(text: str, limit: int = 200) -> str:
-    r"""Return `text` fit for a terminal: one line, at most `limit` characters, `...` where it was cut.
-
-    Control characters, direction marks and all else that Unicode calls unprintable come out as `\x1b`, `\u202e`.
-    """
-    shown = "".join(char if char.isprintable() else _escape(char) for char in text[: limit + 1])
-    return shown if len(shown) <= limit else shown[: limit - 3] + "..."
+def rounded(value: float | None) -> float | None:
+    """Round to thousandths; None for infinity, which JSON lacks."""
+    return round(value, 3) if value is not None and isfinite(value) else None
 
 
 def spell_duration(seconds: float) -> str:
-    """Write a duration in the two units that matter: `0.4 s`, `1 min 05 s`, `2 h 03 min`."""
+    """Write a duration in its two largest units: `0.4 s`, `1 min 05 s`, `2 h 03 min`."""
     if seconds < 59.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -71,9 +68,5 @@ def spell_rate(per_second: float) -> str:
 
 
 def spell_count(number: int, thing: str) -> str:
-    """Write how many there are of a thing: `1 record`, `1,200 records`."""
+    """Write a number and its noun: `1 record`, `1,200 records`."""
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
-
-
-def _escape(char: str) -> str:
-    return char.encode("unicode_escape").decode("ascii")

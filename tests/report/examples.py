@@ -1,10 +1,16 @@
-"""What happened, for tests: one job, one answer, and clocks that stand still."""
+"""Events for tests, all of one job, and a clock that a test moves."""
 
 from dataclasses import dataclass
 
-from ingestor.model.events import AttemptEnded, BatchFinished, InputRead, RecordRejected, RunRetried, RunsEnded
-from ingestor.model.outcome import Outcome, Result
-from ingestor.model.record import Job, Origin, Reject
+from ingestor.model.events import (
+    AttemptEnded,
+    BatchFinished,
+    InputRead,
+    RecordRejected,
+    RunRetried,
+    RunsEnded,
+)
+from ingestor.model.record import Job, Origin, Outcome, Reject, Result
 from ingestor.model.reply import Reply
 
 JOB = Job(
@@ -39,44 +45,60 @@ class Watch:
         return self.time
 
 
+ANSWER = {"opc_request_id": "OURS/THEIRS", "opc_client_request_id": "OURS"}
+
+
+def ended(*results: Result) -> RunsEnded:
+    return RunsEnded(results, sequence=len(results))
+
+
 def created(latency_ms: float = 12.3456) -> RunsEnded:
-    return RunsEnded(
-        [
-            Result(
-                job=JOB,
-                outcome=Outcome.CREATED,
-                attempts=2,
-                run_id="run-1",
-                http_status=200,
-                opc_request_id="OURS/THEIRS",
-                opc_client_request_id="OURS",
-                latency_ms=latency_ms,
-            )
-        ]
+    return ended(
+        Result(
+            job=JOB,
+            outcome=Outcome.CREATED,
+            attempts=2,
+            run_id="run-1",
+            http_status=200,
+            latency_ms=latency_ms,
+            **ANSWER,
+        )
+    )
+
+
+def partial() -> RunsEnded:
+    return ended(
+        Result(
+            job=JOB,
+            outcome=Outcome.PARTIAL,
+            attempts=3,
+            run_id="run-1",
+            http_status=400,
+            error_code="InvalidParameter",
+            error_message="The metric is too long.",
+            latency_ms=5.0,
+            **ANSWER,
+        )
     )
 
 
 def failed(message: str = "No such experiment.", code: str = "NotAuthorizedOrNotFound") -> RunsEnded:
-    return RunsEnded(
-        [
-            Result(
-                job=JOB,
-                outcome=Outcome.FAILED,
-                attempts=1,
-                http_status=404,
-                error_code=code,
-                error_message=message,
-                opc_request_id="OURS/THEIRS",
-                opc_client_request_id="OURS",
-                latency_ms=5.0,
-            )
-        ]
+    return ended(
+        Result(
+            job=JOB,
+            outcome=Outcome.FAILED,
+            attempts=1,
+            http_status=404,
+            error_code=code,
+            error_message=message,
+            latency_ms=5.0,
+            **ANSWER,
+        )
     )
 
 
 def unresolved() -> RunsEnded:
-    message = "The token expired."
-    return RunsEnded([Result(job=JOB, outcome=Outcome.UNRESOLVED, attempts=0, error_message=message)])
+    return ended(Result(job=JOB, outcome=Outcome.UNRESOLVED, attempts=0, error_message="The token expired."))
 
 
 def retried(reply: Reply = RETRY_LATER) -> RunRetried:
@@ -97,5 +119,14 @@ def attempt(latency_ms: float = 10.0, *, throttled: bool = False) -> AttemptEnde
     return AttemptEnded(reply=Reply(status=429 if throttled else 200, latency_ms=latency_ms), throttled=throttled)
 
 
-def finished(exit_code: int = 0, *, left: int = 0, duration: float = 2.0, **counts: int) -> BatchFinished:
-    return BatchFinished(batch="nightly", counts=counts, left=left, exit_code=exit_code, duration=duration)
+def finished(
+    exit_code: int = 0, *, left: int = 0, duration: float = 2.0, already_done: int = 0, **counts: int
+) -> BatchFinished:
+    return BatchFinished(
+        batch="nightly",
+        counts=counts,
+        already_done=already_done,
+        left=left,
+        exit_code=exit_code,
+        duration=duration,
+    )

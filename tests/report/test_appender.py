@@ -24,7 +24,7 @@ async def appending_to(fd: int, linger: float = NEVER) -> AsyncIterator[Appender
 
 @contextmanager
 def pipe() -> Iterator[tuple[int, int]]:
-    """Make a pipe; the test, or who it gives it to, closes the writing end."""
+    """Make a pipe; the test, or what it passes it to, closes the writing end."""
     reader, writer = os.pipe()
     try:
         yield reader, writer
@@ -34,7 +34,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 @contextmanager
 def files_no_longer_than(size: int) -> Iterator[None]:
-    """Have the kernel refuse what would make a file longer, as a full disk does: after a part got through."""
+    """Make the kernel refuse to make a file longer, as a full disk does: after part of the data was written."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -52,7 +52,7 @@ async def test_every_line_is_in_the_file_in_order(tmp_path: Path) -> None:
     assert path.read_bytes() == b"".join(lines)
 
 
-async def test_flush_does_not_wait_for_company(tmp_path: Path) -> None:
+async def test_flush_does_not_wait_for_more_lines(tmp_path: Path) -> None:
     path = tmp_path / "lines"
     async with appending_to(open_to_append(path)) as appender:
         appender.add(b"one\n")
@@ -60,14 +60,14 @@ async def test_flush_does_not_wait_for_company(tmp_path: Path) -> None:
         assert path.read_bytes() == b"one\n"
 
 
-async def test_a_line_that_nobody_asks_for_is_written_after_a_moment() -> None:
+async def test_a_line_is_written_after_a_short_time_without_a_flush() -> None:
     with pipe() as (reader, writer):
         async with appending_to(writer, linger=0.01) as appender:
             appender.add(b"one\n")
             assert await asyncio.to_thread(os.read, reader, 100) == b"one\n"
 
 
-async def test_many_lines_are_written_before_the_moment_is_over() -> None:
+async def test_many_lines_are_written_at_once() -> None:
     with pipe() as (reader, writer):
         async with appending_to(writer) as appender:
             for _ in range(CHUNK // 1024):
@@ -89,25 +89,25 @@ async def test_add_never_waits_and_ready_waits_for_a_reader_that_is_behind() -> 
             await drain
 
 
-async def test_ready_does_not_wait_while_little_is_kept() -> None:
+async def test_ready_does_not_wait_while_little_is_unwritten() -> None:
     with pipe() as (_reader, writer):
         async with appending_to(writer) as appender:
             appender.add(b"one\n")
             await asyncio.wait_for(appender.ready(), 10)
 
 
-async def test_a_full_disk_is_told_to_everyone_who_asks() -> None:
+async def test_every_call_after_a_failed_write_raises_it() -> None:
     async with appending_to(open_to_append(Path("/dev/full"))) as appender:
         appender.add(b"one\n")
         with pytest.raises(ReportError) as error:
             await appender.flush()
         appender.add(b"two\n")
-        for ask in (appender.ready, appender.flush, appender.close):
+        for method in (appender.ready, appender.flush, appender.close):
             with pytest.raises(ReportError):
-                await ask()
+                await method()
     assert str(error.value) == (
-        "The log x.jsonl can't be written: No space left on device. Mend that or choose another with --log, "
-        "then run the same command again: what is done stays done."
+        "The log x.jsonl can't be written: No space left on device. Fix this or choose another with --log, "
+        "and run the same command again; finished records are not sent again."
     )
 
 
@@ -123,7 +123,7 @@ async def test_a_disk_that_fills_in_the_middle_of_a_line_leaves_whole_lines(tmp_
     assert path.read_bytes() == b"before\nfirst\n"
 
 
-async def test_what_is_synced_is_in_the_file(tmp_path: Path) -> None:
+async def test_synced_lines_are_in_the_file(tmp_path: Path) -> None:
     path = tmp_path / "lines"
     async with appending_to(open_to_append(path)) as appender:
         appender.add(b"one\n")
@@ -132,7 +132,7 @@ async def test_what_is_synced_is_in_the_file(tmp_path: Path) -> None:
     await appender.sync()
 
 
-async def test_what_can_not_be_synced_is_handed_over(tmp_path: Path) -> None:
+async def test_sync_only_writes_to_what_is_not_a_file(tmp_path: Path) -> None:
     with pipe() as (reader, writer):
         async with appending_to(writer) as appender:
             appender.add(b"one\n")
@@ -147,16 +147,16 @@ async def test_a_full_disk_fails_a_sync() -> None:
             await appender.sync()
 
 
-async def test_a_pipe_that_nobody_reads_any_more_is_told() -> None:
+async def test_a_pipe_without_a_reader_is_an_error() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     async with appending_to(writer) as appender:
         appender.add(b"one\n")
-        with pytest.raises(ReportError, match="TransportFailure pipe"):
+        with pytest.raises(ReportError, match="Broken pipe"):
             await appender.flush()
 
 
-async def test_a_failure_frees_whoever_waits_for_room() -> None:
+async def test_a_failure_ends_the_wait_for_room() -> None:
     reader, writer = os.pipe()
     async with appending_to(writer) as appender:
         appender.add(b"x" * 2 * BOUND + b"\n")
@@ -164,18 +164,26 @@ async def test_a_failure_frees_whoever_waits_for_room() -> None:
         await asyncio.sleep(0)
         assert not ready.done()
         os.close(reader)
-        with pytest.raises(ReportError, match="TransportFailure pipe"):
+        with pytest.raises(ReportError, match="Broken pipe"):
             await asyncio.wait_for(ready, 10)
 
 
-async def test_a_file_that_can_not_be_opened_is_told(tmp_path: Path) -> None:
+async def test_a_file_that_can_not_be_opened_is_an_error(tmp_path: Path) -> None:
     missing = tmp_path / "missing" / "file"
     appender = Appender(lambda: open_to_append(missing), what="The log", option="--log")
+    appender.add(b"one\n")
     with pytest.raises(ReportError, match="No such file or directory"):
         await appender.close()
 
 
-async def test_an_output_that_refuses_to_block_is_waited_for() -> None:
+async def test_a_file_without_lines_is_not_opened(tmp_path: Path) -> None:
+    appender = Appender(lambda: open_to_append(tmp_path / "lines"), what="The log", option="--log")
+    await appender.sync()
+    await appender.close()
+    assert not (tmp_path / "lines").exists()
+
+
+async def test_a_full_non_blocking_output_is_waited_for() -> None:
     with pipe() as (reader, writer):
         os.set_blocking(writer, False)
         async with appending_to(writer) as appender:
@@ -185,18 +193,18 @@ async def test_an_output_that_refuses_to_block_is_waited_for() -> None:
             await asyncio.wait_for(flushed, 10)
 
 
-async def test_a_cancelled_wait_harms_nobody(tmp_path: Path) -> None:
+async def test_a_cancelled_wait_does_not_disturb_the_others(tmp_path: Path) -> None:
     with pipe() as (reader, writer):
         async with appending_to(writer) as appender:
             appender.add(b"x" * BOUND + b"\n")
-            given_up = asyncio.create_task(appender.flush())
+            cancelled = asyncio.create_task(appender.flush())
             await asyncio.sleep(0)
-            given_up.cancel()
+            cancelled.cancel()
             with pytest.raises(asyncio.CancelledError):
-                await given_up
-            patient = asyncio.create_task(appender.flush())
+                await cancelled
+            other = asyncio.create_task(appender.flush())
             assert await asyncio.to_thread(_drain, reader, BOUND + 1) == BOUND + 1
-            await asyncio.wait_for(patient, 10)
+            await asyncio.wait_for(other, 10)
 
 
 async def test_close_ends_the_thread_and_can_be_repeated(tmp_path: Path) -> None:
@@ -216,7 +224,7 @@ def test_a_new_file_is_for_its_owner_only(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_last_line_that_broke_off_does_not_spoil_the_next(tmp_path: Path) -> None:
+def test_an_incomplete_last_line_does_not_spoil_the_next(tmp_path: Path) -> None:
     path = tmp_path / "lines"
     path.write_bytes(b"whole\nbroken o")
     for line in (b"one\n", b"two\n"):

@@ -16,19 +16,33 @@ from ingestor.model.events import (
     Event,
     RateChanged,
     RecordRejected,
+    RecordsAlreadyDone,
     RecordsDuplicate,
 )
 from ingestor.model.record import Origin, Reject
 from ingestor.model.reply import Fault, Reply
 from ingestor.report.appender import ReportError
 from ingestor.report.log import StructuredLog
-from tests.report.examples import JOB, Watch, attempt, created, failed, finished, read, rejected, retried, unresolved
+from tests.report.examples import (
+    ANSWER,
+    JOB,
+    Watch,
+    attempt,
+    created,
+    ended,
+    failed,
+    finished,
+    partial,
+    read,
+    rejected,
+    retried,
+    unresolved,
+)
 
 CLOCK = Watch(1_767_323_045.25)
 AT = "2026-01-02T03:04:05.250000Z"
 
-THE_JOB = {"job_id": "train-7", "source": "runs.jsonl", "line": 7, "retry_token": "c0ffee"}
-THE_ANSWER = {"opc_request_id": "OURS/THEIRS", "opc_client_request_id": "OURS"}
+JOB_FIELDS = {"job_id": "train-7", "source": "runs.jsonl", "line": 7, "retry_token": "c0ffee"}
 
 LINES: list[tuple[Event, dict[str, Any]]] = [
     (
@@ -37,13 +51,30 @@ LINES: list[tuple[Event, dict[str, Any]]] = [
             "event": "run.created",
             "timestamp": AT,
             "level": "info",
-            **THE_JOB,
+            **JOB_FIELDS,
             "run_id": "run-1",
             "experiment_id": "42",
             "http_status": 200,
             "attempts": 2,
             "latency_ms": 12.346,
-            **THE_ANSWER,
+            **ANSWER,
+        },
+    ),
+    (
+        partial(),
+        {
+            "event": "run.partial",
+            "timestamp": AT,
+            "level": "error",
+            **JOB_FIELDS,
+            "run_id": "run-1",
+            "experiment_id": "42",
+            "http_status": 400,
+            "error_code": "InvalidParameter",
+            "error_message": "The metric is too long.",
+            "attempts": 3,
+            "latency_ms": 5.0,
+            **ANSWER,
         },
     ),
     (
@@ -52,14 +83,14 @@ LINES: list[tuple[Event, dict[str, Any]]] = [
             "event": "run.failed",
             "timestamp": AT,
             "level": "error",
-            **THE_JOB,
+            **JOB_FIELDS,
             "experiment_id": "42",
             "http_status": 404,
             "error_code": "NotAuthorizedOrNotFound",
             "error_message": "No such experiment.",
             "attempts": 1,
             "latency_ms": 5.0,
-            **THE_ANSWER,
+            **ANSWER,
         },
     ),
     (
@@ -68,7 +99,7 @@ LINES: list[tuple[Event, dict[str, Any]]] = [
             "event": "run.unresolved",
             "timestamp": AT,
             "level": "error",
-            **THE_JOB,
+            **JOB_FIELDS,
             "experiment_id": "42",
             "error_message": "The token expired.",
             "attempts": 0,
@@ -80,14 +111,14 @@ LINES: list[tuple[Event, dict[str, Any]]] = [
             "event": "run.retried",
             "timestamp": AT,
             "level": "warning",
-            **THE_JOB,
+            **JOB_FIELDS,
             "experiment_id": "42",
             "http_status": 503,
             "error_code": "ServiceUnavailable",
             "error_message": "Try later.",
             "attempts": 1,
             "latency_ms": 250.0,
-            **THE_ANSWER,
+            **ANSWER,
             "reason": "the service is not available",
             "delay_seconds": 0.75,
         },
@@ -98,7 +129,7 @@ LINES: list[tuple[Event, dict[str, Any]]] = [
             "event": "run.retried",
             "timestamp": AT,
             "level": "warning",
-            **THE_JOB,
+            **JOB_FIELDS,
             "experiment_id": "42",
             "error_code": "timeout",
             "attempts": 1,
@@ -126,7 +157,7 @@ LINES: list[tuple[Event, dict[str, Any]]] = [
             "event": "run.duplicate",
             "timestamp": AT,
             "level": "info",
-            **THE_JOB,
+            **JOB_FIELDS,
             "run_id": "run-1",
             "experiment_id": "42",
         },
@@ -154,23 +185,42 @@ LINES: list[tuple[Event, dict[str, Any]]] = [
     ),
     (BatchResumed(), {"event": "batch.resumed", "timestamp": AT, "level": "info"}),
     (
-        BatchHalted("401 NotAuthenticated", "Look at the key."),
+        BatchHalted("401 NotAuthenticated", "Check the key."),
         {
             "event": "batch.halted",
             "timestamp": AT,
             "level": "error",
             "reason": "401 NotAuthenticated",
-            "advice": "Look at the key.",
+            "advice": "Check the key.",
         },
     ),
     (
-        finished(3, left=2, duration=1.23456, created=5, failed=1),
+        BatchHalted("The journal is full.", ""),
+        {
+            "event": "batch.halted",
+            "timestamp": AT,
+            "level": "error",
+            "reason": "The journal is full.",
+            "advice": "Fix this and run the same command again; finished records are not sent again.",
+        },
+    ),
+    (
+        finished(3, left=2, duration=1.23456, already_done=7, created=5, failed=1),
         {
             "event": "batch.finished",
             "timestamp": AT,
             "level": "info",
             "batch": "nightly",
-            "counts": {"created": 5, "rejected": 0, "failed": 1, "unresolved": 0, "duplicate": 0},
+            "counts": {
+                "created": 5,
+                "partial": 0,
+                "rejected": 0,
+                "failed": 1,
+                "unresolved": 0,
+                "duplicate": 0,
+                "already_done": 7,
+            },
+            "already_done": 7,
             "left": 2,
             "exit_code": 3,
             "duration_seconds": 1.235,
@@ -188,7 +238,7 @@ LINES: list[tuple[Event, dict[str, Any]]] = [
 
 
 async def logged(path: Path, *events: Event) -> list[str]:
-    log = StructuredLog.open(str(path), CLOCK)
+    log = StructuredLog(str(path), CLOCK)
     for event in events:
         log.emit(event)
     await log.close()
@@ -207,12 +257,41 @@ async def test_an_event_is_one_line_of_these_fields_in_this_order(
     assert list(json.loads(line).items()) == list(fields.items())
 
 
-async def test_attempts_and_reading_are_not_logged(tmp_path: Path) -> None:
-    assert await logged(tmp_path / "log.jsonl", attempt(), read(10)) == []
+async def test_attempts_reading_and_records_of_earlier_executions_are_not_logged(tmp_path: Path) -> None:
+    assert await logged(tmp_path / "log.jsonl", attempt(), read(10), RecordsAlreadyDone(500)) == []
+
+
+async def test_results_of_different_outcomes_stay_in_order(tmp_path: Path) -> None:
+    results = [event.results[0] for event in (created(), failed(), created(), created(), unresolved())]
+    lines = await logged(tmp_path / "log.jsonl", ended(*results))
+    assert [json.loads(line)["event"] for line in lines] == [
+        "run.created",
+        "run.failed",
+        "run.created",
+        "run.created",
+        "run.unresolved",
+    ]
+
+
+async def test_rejects_are_on_disk_once_they_are_synced(tmp_path: Path) -> None:
+    log = StructuredLog(str(tmp_path / "log.jsonl"), CLOCK)
+    log.emit(rejected())
+    await log.sync_rejects()
+    assert len(lines_of(tmp_path / "log.jsonl")) == 1
+    await log.close()
+
+
+async def test_a_reject_that_can_not_be_written_fails_the_sync() -> None:
+    log = StructuredLog("/dev/full", CLOCK)
+    log.emit(rejected())
+    with pytest.raises(ReportError, match="No space left"):
+        await log.sync_rejects()
+    with pytest.raises(ReportError):
+        await log.close()
 
 
 async def test_microseconds_are_always_written(tmp_path: Path) -> None:
-    log = StructuredLog.open(str(tmp_path / "log.jsonl"), Watch(0.0))
+    log = StructuredLog(str(tmp_path / "log.jsonl"), Watch(0.0))
     log.emit(BatchResumed())
     await log.close()
     assert '"timestamp":"1970-01-01T00:00:00.000000Z"' in (tmp_path / "log.jsonl").read_text()
@@ -234,11 +313,11 @@ async def test_a_later_run_adds_to_the_log(tmp_path: Path) -> None:
 
 async def test_a_log_that_can_not_be_opened_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"nowhere/log\.jsonl can't be opened: No such file.*--log"):
-        StructuredLog.open(str(tmp_path / "nowhere" / "log.jsonl"), CLOCK)
+        StructuredLog(str(tmp_path / "nowhere" / "log.jsonl"), CLOCK)
 
 
 async def test_a_full_disk_ends_the_batch_and_not_the_emitter() -> None:
-    log = StructuredLog.open("/dev/full", CLOCK)
+    log = StructuredLog("/dev/full", CLOCK)
     log.emit(created())
     with pytest.raises(ReportError, match="No space left"):
         await log.flush()
@@ -256,7 +335,7 @@ from ingestor.report.log import StructuredLog
 from tests.report.examples import Watch
 
 async def main():
-    log = StructuredLog.open("-", Watch())
+    log = StructuredLog("-", Watch())
     log.emit(BatchResumed())
     await asyncio.to_thread(sys.stdin.read)
     await log.close()
@@ -277,6 +356,6 @@ def test_a_line_on_standard_output_is_there_at_once() -> None:
         assert process.wait(10) == 0
 
 
-async def test_what_is_rejected_is_logged_without_its_text(tmp_path: Path) -> None:
+async def test_a_rejected_record_is_logged_without_its_text(tmp_path: Path) -> None:
     (line,) = await logged(tmp_path / "log.jsonl", rejected(text="a secret of the record"))
     assert "secret" not in line

@@ -10,9 +10,8 @@ from typing import TextIO
 import pytest
 
 from ingestor.model.events import BatchPaused, Event
-from ingestor.report.metrics import Metrics
-from ingestor.report.progress import INTERVAL, Mode, Progress
-from ingestor.report.snapshot import Snapshot
+from ingestor.report.metrics import Metrics, Snapshot
+from ingestor.report.progress import INTERVAL, Display, Mode, Progress
 from tests.report.examples import Watch, attempt, created, read
 
 HIDE_CURSOR = "\x1b[?25l"
@@ -30,7 +29,7 @@ class Terminal:
         self._reader.start()
 
     def _read(self) -> None:
-        with suppress(OSError):  # how Linux tells that the other side is closed
+        with suppress(OSError):  # Linux: the other side is closed
             while data := os.read(self._master, 1024):
                 self._output += data
 
@@ -71,11 +70,11 @@ HALFWAY: tuple[Event, ...] = (read(600, 60, 100), *[created()] * 500, *[attempt(
 
 
 async def watch_batch(
-    stream: TextIO, mode: Mode, metrics: Metrics, watch: Watch, *, looks: int = 1, seconds: float = 0.0
+    stream: TextIO, mode: Mode, metrics: Metrics, watch: Watch, *, updates: int = 1, seconds: float = 0.0
 ) -> list[float]:
-    """Have progress look so many times, each of which takes a while on the watch; then end it as a batch does.
+    """Let progress show so many updates, each of which takes `seconds` on the watch; then end it as a batch does.
 
-    Returns how long it wanted to sleep between looks.
+    Returns the times that it slept between updates.
     """
     slept: list[float] = []
     enough = asyncio.Event()
@@ -83,7 +82,7 @@ async def watch_batch(
     async def sleep(interval: float) -> None:
         slept.append(interval)
         watch.time += seconds
-        if len(slept) == looks:
+        if len(slept) == updates:
             enough.set()
             await asyncio.Event().wait()
 
@@ -99,13 +98,13 @@ async def watch_batch(
 
 
 async def test_a_terminal_gets_a_bar_with_its_figures(terminal: Terminal, watch: Watch) -> None:
-    await watch_batch(terminal.stream, Mode.AUTO, metrics_of(watch, *HALFWAY), watch, looks=2)
+    await watch_batch(terminal.stream, Mode.AUTO, metrics_of(watch, *HALFWAY), watch, updates=2)
     output = terminal.output()
     assert "50%" in output
     assert "500 of about 1,000 records, 500/s, 429s 3, 1.0 s left" in output
 
 
-async def test_the_cursor_is_given_back_when_the_batch_is_interrupted(terminal: Terminal, watch: Watch) -> None:
+async def test_the_cursor_is_shown_again_when_the_batch_is_interrupted(terminal: Terminal, watch: Watch) -> None:
     await watch_batch(terminal.stream, Mode.AUTO, metrics_of(watch, *HALFWAY), watch)
     output = terminal.output()
     assert 0 <= output.find(HIDE_CURSOR) < output.rfind(SHOW_CURSOR)
@@ -116,7 +115,7 @@ async def test_the_bar_stays_on_one_line_of_a_narrow_terminal(
     terminal: Terminal, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "40")
-    await watch_batch(terminal.stream, Mode.ON, metrics_of(watch, *HALFWAY), watch, looks=3)
+    await watch_batch(terminal.stream, Mode.ON, metrics_of(watch, *HALFWAY), watch, updates=3)
     output = terminal.output()
     assert output.count("\n") == 1
     assert "500 of" in output
@@ -130,7 +129,7 @@ async def test_a_bar_of_unknown_length_claims_no_percentage(terminal: Terminal, 
     assert "%" not in output
 
 
-async def test_a_pause_is_shown_and_what_it_quotes_is_harmless(terminal: Terminal, watch: Watch) -> None:
+async def test_a_pause_is_shown_and_the_text_that_it_quotes_is_escaped(terminal: Terminal, watch: Watch) -> None:
     hostile = "[bold]wait[/bold] \x1b]0;owned\x07 \x1b[2J"
     metrics = metrics_of(watch, *HALFWAY, BatchPaused(hostile, 30.0))
     await watch_batch(terminal.stream, Mode.ON, metrics, watch)
@@ -140,7 +139,7 @@ async def test_a_pause_is_shown_and_what_it_quotes_is_harmless(terminal: Termina
     assert "\x1b[2J" not in output
 
 
-async def test_the_end_is_shown_once_though_closing_is_repeated(terminal: Terminal, watch: Watch) -> None:
+async def test_the_end_is_shown_once_when_it_is_closed_twice(terminal: Terminal, watch: Watch) -> None:
     await watch_batch(terminal.stream, Mode.AUTO, metrics_of(watch, *HALFWAY), watch)
     assert terminal.output().count(SHOW_CURSOR) == 1
 
@@ -153,23 +152,23 @@ async def test_a_dumb_terminal_gets_plain_lines(
     assert terminal.output().startswith("progress: 500 of")
 
 
-async def test_it_looks_no_more_than_four_times_a_second(watch: Watch) -> None:
-    slept = await watch_batch(io.StringIO(), Mode.AUTO, Metrics(watch), watch, looks=5, seconds=INTERVAL)
+async def test_it_updates_no_more_than_four_times_a_second(watch: Watch) -> None:
+    slept = await watch_batch(io.StringIO(), Mode.AUTO, Metrics(watch), watch, updates=5, seconds=INTERVAL)
     assert slept == [0.25] * 5
 
 
 async def test_elsewhere_on_prints_a_plain_line_every_ten_seconds_and_at_the_end(watch: Watch) -> None:
     stream = io.StringIO()
-    await watch_batch(stream, Mode.ON, metrics_of(watch, *HALFWAY), watch, looks=36, seconds=1.0)
+    await watch_batch(stream, Mode.ON, metrics_of(watch, *HALFWAY), watch, updates=36, seconds=1.0)
     lines = stream.getvalue().splitlines()
     assert len(lines) == 4
     assert lines[0] == "progress: 500 of about 1,000 records, 0.0/s, 429s 3"
 
 
-async def test_elsewhere_auto_prints_plain_lines_ever_more_rarely(watch: Watch) -> None:
+async def test_elsewhere_auto_prints_plain_lines_less_and_less_often(watch: Watch) -> None:
     stream = io.StringIO()
     metrics = metrics_of(watch, *HALFWAY)
-    await watch_batch(stream, Mode.AUTO, metrics, watch, looks=75, seconds=1.0)
+    await watch_batch(stream, Mode.AUTO, metrics, watch, updates=75, seconds=1.0)
     assert len(stream.getvalue().splitlines()) == 4  # after 10, 30 and 70 seconds, and at the end
 
 
@@ -183,7 +182,7 @@ async def test_plain_lines_go_through_a_pipe_at_once(watch: Watch) -> None:
 
 
 async def test_off_prints_nothing(terminal: Terminal, watch: Watch) -> None:
-    await watch_batch(terminal.stream, Mode.OFF, metrics_of(watch, *HALFWAY), watch, looks=3, seconds=100.0)
+    await watch_batch(terminal.stream, Mode.OFF, metrics_of(watch, *HALFWAY), watch, updates=3, seconds=100.0)
     assert terminal.output() == ""
 
 
@@ -198,7 +197,7 @@ async def test_a_closed_standard_error_does_not_end_the_batch(watch: Watch) -> N
     stream.close()
 
 
-async def test_a_terminal_that_stands_still_holds_up_nobody_else(watch: Watch) -> None:
+async def test_a_stopped_terminal_does_not_block_the_event_loop(watch: Watch) -> None:
     display = StuckDisplay()
     task = asyncio.create_task(Progress(Metrics(watch), display).run())
     await asyncio.to_thread(display.stuck.wait, 10)
@@ -208,8 +207,8 @@ async def test_a_terminal_that_stands_still_holds_up_nobody_else(watch: Watch) -
     assert display.was_released
 
 
-class StuckDisplay:
-    """Stands still until it is released, and tells whether that came in time."""
+class StuckDisplay(Display):
+    """Blocks until it is released, and records whether that came in time."""
 
     def __init__(self) -> None:
         self.stuck = threading.Event()
@@ -221,6 +220,3 @@ class StuckDisplay:
         self.stuck.set()
         self.was_released = self.release.wait(5)
         self.moved_on.set()
-
-    def close(self, snapshot: Snapshot) -> None:
-        pass

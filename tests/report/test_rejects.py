@@ -24,7 +24,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def leave(path: Path, text: str = OLD_LINE) -> None:
-    """Leave the file of an earlier run."""
+    """Write the file of an earlier run."""
     path.write_text(text)
     os.utime(path, (OLD_TIME, OLD_TIME))
 
@@ -51,12 +51,22 @@ async def test_a_reject_is_a_line_of_its_place_reason_and_text(path: Path) -> No
     ]
 
 
+async def test_rejects_are_on_disk_once_they_are_synced(path: Path) -> None:
+    rejects = RejectsFile(path)
+    await rejects.sync_rejects()
+    rejects.emit(rejected("one"))
+    await rejects.sync_rejects()
+    assert json.loads(content(path.parent)["rejects.jsonl"])["record"] == "one"
+    await rejects.sync_rejects()
+    await rejects.close(completed=True)
+
+
 def test_the_file_is_for_its_owner_only(path: Path) -> None:
     asyncio.run(run(path, rejected()))
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-async def test_other_events_leave_no_trace(path: Path) -> None:
+async def test_other_events_write_nothing(path: Path) -> None:
     rejects = RejectsFile(path)
     rejects.emit(created())
     await rejects.ready()
@@ -82,7 +92,7 @@ async def test_the_file_of_an_earlier_run_is_kept_under_the_time_of_its_last_lin
     assert json.loads(kept["rejects.jsonl"])["record"] == "new"
 
 
-async def test_what_was_kept_is_never_overwritten(path: Path) -> None:
+async def test_a_kept_file_is_never_overwritten(path: Path) -> None:
     for text in ("first\n", "second\n", "third\n"):
         leave(path, text)
         await run(path)
@@ -105,13 +115,13 @@ async def test_a_run_that_was_stopped_before_its_first_reject_leaves_the_old_fil
     assert content(path.parent) == {"rejects.jsonl": OLD_LINE}
 
 
-async def test_an_empty_old_file_is_not_worth_keeping(path: Path) -> None:
+async def test_an_empty_old_file_is_removed(path: Path) -> None:
     leave(path, "")
     await run(path)
     assert content(path.parent) == {}
 
 
-def test_what_is_fed_back_never_meets_its_own_rejects(path: Path) -> None:
+def test_records_that_are_fed_back_come_from_the_old_file_only(path: Path) -> None:
     """As in `jq -r .record rejects.jsonl | ingestor run -`: a file too big for the pipe is read while we write."""
     leave(path, OLD_LINE * 5_000)
     with subprocess.Popen(["cat", path], stdout=subprocess.PIPE) as reader:
@@ -130,11 +140,13 @@ async def reject_all(path: Path, lines: IO[bytes]) -> None:
     await rejects.close(completed=True)
 
 
-async def test_a_full_disk_is_told(tmp_path: Path) -> None:
+async def test_a_full_disk_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "full"
     path.symlink_to("/dev/full")
     rejects = RejectsFile(path)
     rejects.emit(rejected())
+    with pytest.raises(ReportError, match=r"No space left on device.*--rejects"):
+        await rejects.sync_rejects()
     with pytest.raises(ReportError, match=r"No space left on device.*--rejects"):
         await rejects.flush()
     rejects.emit(rejected())
@@ -144,7 +156,7 @@ async def test_a_full_disk_is_told(tmp_path: Path) -> None:
         await rejects.close(completed=True)
 
 
-def test_a_pipe_is_written_and_never_moved(tmp_path: Path) -> None:
+def test_a_pipe_is_written_and_never_renamed(tmp_path: Path) -> None:
     path = tmp_path / "rejects"
     os.mkfifo(path)
     with subprocess.Popen(["cat", path], stdout=subprocess.PIPE) as reader:
@@ -154,7 +166,7 @@ def test_a_pipe_is_written_and_never_moved(tmp_path: Path) -> None:
     assert path.is_fifo()
 
 
-def test_a_device_is_left_alone() -> None:
+def test_a_device_stays_as_it_is() -> None:
     set_aside(Path("/dev/null"))
     assert Path("/dev/null").is_char_device()
 

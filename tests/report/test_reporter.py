@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -6,14 +7,13 @@ import pytest
 
 from ingestor.model.events import Event
 from ingestor.report.appender import ReportError
-from ingestor.report.log import StructuredLog
+from ingestor.report.log import Reporter, StructuredLog
 from ingestor.report.rejects import RejectsFile
-from ingestor.report.reporter import Reporter
 from tests.report.examples import Watch, created, rejected
 
 
 @dataclass
-class Diary:
+class Recorder:
     name: str
     entries: list[tuple[str, Event]] = field(default_factory=list)
     caught_up: asyncio.Event = field(default_factory=asyncio.Event)
@@ -24,18 +24,24 @@ class Diary:
     async def ready(self) -> None:
         await self.caught_up.wait()
 
+    async def sync_rejects(self) -> None:
+        await self.caught_up.wait()
 
-def test_every_sink_is_told_everything_files_before_views() -> None:
+
+def test_every_sink_gets_every_event_files_before_views() -> None:
     entries: list[tuple[str, Event]] = []
-    reporter = Reporter(views=[Diary("metrics", entries)], files=[Diary("log", entries)])
+    reporter = Reporter(views=[Recorder("metrics", entries)], files=[Recorder("log", entries)])
     reporter.emit(created())
     reporter.emit(rejected())
     assert entries == [("log", created()), ("metrics", created()), ("log", rejected()), ("metrics", rejected())]
 
 
-async def test_it_is_ready_when_every_file_is() -> None:
-    log, rejects = Diary("log"), Diary("rejects")
-    ready = asyncio.create_task(Reporter(files=[log, rejects], views=[Diary("metrics")]).ready())
+@pytest.mark.parametrize("method", [Reporter.ready, Reporter.sync_rejects])
+async def test_it_waits_for_every_file_and_for_no_view(
+    method: Callable[[Reporter], Coroutine[None, None, None]],
+) -> None:
+    log, rejects = Recorder("log"), Recorder("rejects")
+    ready = asyncio.create_task(method(Reporter(files=[log, rejects], views=[Recorder("metrics")])))
     rejects.caught_up.set()
     await asyncio.sleep(0)
     assert not ready.done()
@@ -43,8 +49,19 @@ async def test_it_is_ready_when_every_file_is() -> None:
     await asyncio.wait_for(ready, 10)
 
 
-async def test_a_file_that_can_not_be_written_is_told(tmp_path: Path) -> None:
-    log = StructuredLog.open("/dev/full", Watch())
+async def test_rejects_are_on_disk_in_every_file_once_they_are_synced(tmp_path: Path) -> None:
+    log, rejects = StructuredLog(str(tmp_path / "log.jsonl"), Watch()), RejectsFile(tmp_path / "rejects.jsonl")
+    reporter = Reporter(files=[log, rejects], views=[])
+    reporter.emit(rejected())
+    await reporter.sync_rejects()
+    assert (tmp_path / "log.jsonl").read_text().count("\n") == 1
+    assert (tmp_path / "rejects.jsonl").read_text().count("\n") == 1
+    await log.close()
+    await rejects.close(completed=True)
+
+
+async def test_a_file_that_can_not_be_written_is_an_error(tmp_path: Path) -> None:
+    log = StructuredLog("/dev/full", Watch())
     reporter = Reporter(files=[RejectsFile(tmp_path / "rejects.jsonl"), log], views=[])
     reporter.emit(created())
     with pytest.raises(ReportError):

@@ -5,12 +5,12 @@ from textwrap import dedent
 
 import pytest
 
-from ingestor.model.events import BatchHalted, Event, RateChanged, RecordsDuplicate
+from ingestor.model.errors import ExitCode
+from ingestor.model.events import BatchHalted, Event, RateChanged, RecordsAlreadyDone, RecordsDuplicate
+from ingestor.model.record import Outcome
 from ingestor.model.reply import Reply
-from ingestor.pipeline.floor import AFTER_AN_ERROR
-from ingestor.report.metrics import Metrics
-from ingestor.report.summary import Files, as_json, as_text
-from ingestor.report.tally import Cost
+from ingestor.report.metrics import RETRIED, Metrics
+from ingestor.report.summary import Files, Reconciled, as_json, as_text
 from tests.report.examples import (
     JOB,
     Watch,
@@ -18,6 +18,7 @@ from tests.report.examples import (
     created,
     failed,
     finished,
+    partial,
     read,
     rejected,
     retried,
@@ -25,7 +26,11 @@ from tests.report.examples import (
 )
 
 FILES = Files(log="state/log.jsonl", rejects="state/rejects.jsonl", journal="state/journal.db")
-INCOMPLETE = finished(3, duration=2.0, created=4, rejected=1, failed=1, unresolved=1, duplicate=1)
+INCOMPLETE = finished(
+    3, duration=2.0, already_done=2, created=3, partial=1, rejected=1, failed=1, unresolved=1, duplicate=1
+)
+GO_ON = "Run the same command again; it continues where this one stopped."
+FIX_THIS = "Fix this and run the same command again; finished records are not sent again."
 
 
 def metrics_of(*events: Event) -> Metrics:
@@ -37,11 +42,13 @@ def metrics_of(*events: Event) -> Metrics:
 
 @pytest.fixture
 def eventful() -> Metrics:
-    """A batch in which everything happened that can happen to a record."""
+    """A batch in which each kind of end of a record occurred."""
     return metrics_of(
-        read(8),
+        read(10),
         RateChanged(127.4, "probing"),
-        *[created()] * 4,
+        RecordsAlreadyDone(2),
+        *[created()] * 3,
+        partial(),
         RecordsDuplicate([(JOB, "run-1")]),
         rejected(),
         failed(),
@@ -64,17 +71,20 @@ def test_the_text_of_an_eventful_batch(eventful: Metrics) -> None:
     expected = """\
         Batch nightly finished after 2.0 s
 
-          created               4
+          created               3
+          partial               1
           rejected              1
           failed                1
           unresolved            1
           duplicate             1
+          already done          2
           left                  0
 
-          records               8   4.0/s
+          records              10   5.0/s
           attempts            100   429s 2, retries 2, allowed 127/s
 
         Most frequent errors
+                    1  partial     400 InvalidParameter: The metric is too long.
                     1  rejected    start_time: is not whole
                     1  failed      404 NotAuthorizedOrNotFound: No such experiment.
                     1  unresolved  The token expired.
@@ -86,17 +96,18 @@ def test_the_text_of_an_eventful_batch(eventful: Metrics) -> None:
     tables, advice = without_latency(text).rsplit("\n\n", 1)
     assert tables == dedent(expected)
     assert advice.splitlines() == [
+        ("partial: `ingestor results --outcome partial --state state` shows what the service refused; the runs exist."),
         (
-            "rejected: state/rejects.jsonl tells why. Mend the input and run the same command again, or mend what "
+            "rejected: state/rejects.jsonl has the reasons. Fix the input and run the same command again. Or fix what "
             "`jq -r .record state/rejects.jsonl` prints and feed it to `ingestor run -` with the same settings."
         ),
         (
-            "failed: `ingestor results --outcome failed --state state` tells why. Run the same command again to try "
-            "them again."
+            "failed: `ingestor results --outcome failed --state state` shows the reasons. The same command tries them "
+            "again."
         ),
         (
-            "unresolved: `ingestor results --outcome unresolved --state state` tells why. `ingestor reconcile`, with "
-            "the same settings, settles them: it asks the service."
+            "unresolved: `ingestor results --outcome unresolved --state state` shows the reasons. `ingestor "
+            "reconcile`, with the same settings, looks for their runs and settles them."
         ),
     ]
 
@@ -118,6 +129,7 @@ def test_the_text_of_a_batch_where_all_went_well() -> None:
           failed                0
           unresolved            0
           duplicate             0
+          already done          0
           left                  0
 
           records               2   1.0/s
@@ -133,22 +145,38 @@ def test_the_text_of_a_batch_where_all_went_well() -> None:
 def test_the_json_of_an_eventful_batch(eventful: Metrics) -> None:
     summary = json.loads(as_json(INCOMPLETE, eventful, FILES))
     assert summary.pop("latency_ms") == pytest.approx({"p50": 10.0, "p95": 10.0, "p99": 50.0}, rel=0.02)
-    assert len(summary.pop("next")) == 3
+    assert len(summary.pop("next")) == 4
     assert summary == {
         "batch": "nightly",
         "exit_code": 3,
-        "records": 8,
-        "counts": {"created": 4, "rejected": 1, "failed": 1, "unresolved": 1, "duplicate": 1},
+        "records": 10,
+        "counts": {
+            "created": 3,
+            "partial": 1,
+            "rejected": 1,
+            "failed": 1,
+            "unresolved": 1,
+            "duplicate": 1,
+            "already_done": 2,
+        },
+        "already_done": 2,
         "left": 0,
         "exhausted": True,
         "reason": None,
         "duration_seconds": 2.0,
-        "records_per_second": 4.0,
+        "records_per_second": 5.0,
         "attempts": 100,
         "throttled": 2,
         "retries": 2,
         "pace": 127.4,
         "errors": [
+            {
+                "count": 1,
+                "cost": "partial",
+                "http_status": 400,
+                "code": "InvalidParameter",
+                "message": "The metric is too long.",
+            },
             {"count": 1, "cost": "rejected", "http_status": None, "code": None, "message": "start_time: is not whole"},
             {
                 "count": 1,
@@ -169,45 +197,47 @@ def test_the_json_of_an_eventful_batch(eventful: Metrics) -> None:
 def test_the_json_of_an_empty_batch_has_every_key_too(eventful: Metrics) -> None:
     empty = json.loads(as_json(finished(duration=0.0), metrics_of(), FILES))
     assert empty.keys() == json.loads(as_json(INCOMPLETE, eventful, FILES)).keys()
-    assert empty["counts"] == dict.fromkeys(["created", "rejected", "failed", "unresolved", "duplicate"], 0)
+    assert empty["counts"] == dict.fromkeys(
+        ["created", "partial", "rejected", "failed", "unresolved", "duplicate", "already_done"], 0
+    )
     assert empty["latency_ms"] == {"p50": None, "p95": None, "p99": None}
     assert empty["records_per_second"] == 0.0
     assert empty["next"] == ["There were no records."]
 
 
-def test_an_unlimited_pace_is_not_told() -> None:
+def test_an_unlimited_pace_is_not_shown() -> None:
     metrics = metrics_of(RateChanged(inf, "no limit"))
     assert json.loads(as_json(finished(), metrics, FILES))["pace"] is None
     assert "allowed" not in as_text(finished(), metrics, FILES)
 
 
-def test_advice_that_says_how_to_go_on_is_not_repeated() -> None:
-    halted = metrics_of(BatchHalted("The key can't be read.", AFTER_AN_ERROR))
-    assert as_text(finished(4), halted, FILES).count("the same command again") == 1
+def test_the_last_sentence_after_a_halt_follows_from_the_exit_code_alone() -> None:
+    for advice in ("", "Check the key, then try the same command again."):
+        halted = metrics_of(BatchHalted("The key can't be read.", advice))
+        summary = json.loads(as_json(finished(4), halted, FILES))
+        assert summary["next"] == [*filter(None, [advice]), FIX_THIS]
 
 
-def test_a_halted_batch_says_why_and_what_to_look_at() -> None:
-    halted = metrics_of(BatchHalted("401 NotAuthenticated for 5 attempts", "Look at the key's fingerprint."))
+def test_a_halted_batch_shows_the_reason_and_what_to_check() -> None:
+    halted = metrics_of(BatchHalted("401 NotAuthenticated for 5 attempts", "Check the key's fingerprint."))
     end = finished(4, left=9)
     text = as_text(end, halted, FILES)
     assert text.startswith("Batch nightly halted after 2.0 s: 401 NotAuthenticated for 5 attempts\n")
-    assert text.endswith(
-        "Look at the key's fingerprint.\nMend that and run the same command again: what is done stays done."
-    )
+    assert text.endswith(f"Check the key's fingerprint.\n{FIX_THIS}")
     assert "  left                  9\n" in text
     assert json.loads(as_json(end, halted, FILES))["halted"] == {
         "reason": "401 NotAuthenticated for 5 attempts",
-        "advice": "Look at the key's fingerprint.",
+        "advice": "Check the key's fingerprint.",
     }
 
 
-def test_a_stopped_batch_is_to_be_run_again() -> None:
+def test_a_stopped_batch_asks_for_the_same_command_again() -> None:
     text = as_text(finished(75, left=3, created=1), metrics_of(read(4), created()), FILES)
     assert text.startswith("Batch nightly stopped after")
-    assert text.endswith("Run the same command again: it goes on where this one stopped.")
+    assert text.endswith(GO_ON)
 
 
-def test_errors_that_were_not_told_apart_are_counted() -> None:
+def test_errors_beyond_the_known_kinds_are_counted() -> None:
     metrics = metrics_of(*[failed(message="x" * number) for number in range(103)])
     assert "\n            3  others\n" in as_text(finished(3, failed=103), metrics, FILES)
 
@@ -225,11 +255,11 @@ def test_hostile_text_reaches_no_terminal() -> None:
     assert line.isprintable()
 
 
-def test_our_own_words_are_plain_ascii(eventful: Metrics) -> None:
+def test_the_fixed_texts_are_plain_ascii(eventful: Metrics) -> None:
     assert as_text(INCOMPLETE, eventful, FILES).isascii()
 
 
-def test_a_batch_that_was_stopped_says_why_and_that_more_is_to_be_read() -> None:
+def test_a_stopped_batch_shows_the_reason_and_that_its_input_was_not_read_to_the_end() -> None:
     stopped = replace(finished(exit_code=75), left=7, reason="the --time-budget is used up", exhausted=False)
     text = as_text(stopped, metrics_of(), FILES)
     assert text.startswith("Batch nightly stopped after")
@@ -237,15 +267,15 @@ def test_a_batch_that_was_stopped_says_why_and_that_more_is_to_be_read() -> None
     assert "7   of those read; the input was not read to its end\n" in text
 
 
-def test_what_ended_records_is_told_before_what_was_only_retried_and_what_is_left_out_is_counted() -> None:
+def test_errors_that_ended_records_come_first_and_kinds_that_are_left_out_are_counted() -> None:
     metrics = metrics_of()
     for number in range(12):
         for _ in range(5):
-            metrics.errors.add(Cost.RETRIED, 500 + number, None, "boom")
-    metrics.errors.add(Cost.FAILED, 404, "NotAuthorizedOrNotFound", "No such experiment.")
+            metrics.errors.add(RETRIED, 500 + number, None, "boom")
+    metrics.errors.add(Outcome.FAILED, 404, "NotAuthorizedOrNotFound", "No such experiment.")
     lines = as_text(finished(exit_code=3), metrics, FILES).partition("Most frequent errors\n")[2].splitlines()
     assert "failed" in lines[0]
-    assert "and 3 kinds more" in lines[10]
+    assert "and 3 more kinds" in lines[10]
 
 
 def test_the_advice_names_the_state_directory_where_it_is_not_the_default() -> None:
@@ -253,3 +283,58 @@ def test_the_advice_names_the_state_directory_where_it_is_not_the_default() -> N
     assert "`ingestor results --outcome failed --state state`" in elsewhere
     usual = as_text(INCOMPLETE, metrics_of(), replace(FILES, journal=".ingestor/journal.db"))
     assert "`ingestor results --outcome failed`" in usual
+
+
+RECONCILED = Reconciled(batches=("nightly", "weekly"), exit_code=ExitCode.INCOMPLETE, left=0, duration=2.0)
+
+
+def test_the_text_of_a_reconciliation() -> None:
+    metrics = metrics_of(created(), created(), failed(), unresolved(), attempt(), attempt(throttled=True))
+    expected = """\
+        Reconciliation of batch nightly, weekly finished after 2.0 s
+
+          created               2
+          not created           1
+          unresolved            1
+          left                  0
+
+          look-ups              2   429s 1
+
+        Most frequent errors
+                    1  failed      404 NotAuthorizedOrNotFound: No such experiment.
+                    1  unresolved  The token expired.
+
+          log        state/log.jsonl
+          journal    state/journal.db
+
+        not created: run the batch again; it sends them under new tokens.
+        unresolved: `ingestor results --outcome unresolved --state state` shows why, and what to do, for each."""
+    assert as_text(RECONCILED, metrics, FILES) == dedent(expected)
+
+
+def test_the_json_of_a_reconciliation() -> None:
+    metrics = metrics_of(created(), failed(), attempt(), BatchHalted("401 NotAuthenticated", "Check the key."))
+    halted = replace(RECONCILED, exit_code=ExitCode.HALTED, left=3)
+    assert json.loads(as_json(halted, metrics, FILES)) == {
+        "batches": ["nightly", "weekly"],
+        "exit_code": 4,
+        "counts": {"created": 1, "not_created": 1, "unresolved": 0},
+        "left": 3,
+        "duration_seconds": 2.0,
+        "look_ups": 1,
+        "throttled": 0,
+        "halted": {"reason": "401 NotAuthenticated", "advice": "Check the key."},
+        "files": {"log": "state/log.jsonl", "journal": "state/journal.db"},
+        "next": ["Check the key.", FIX_THIS, "not created: run the batch again; it sends them under new tokens."],
+    }
+
+
+def test_a_reconciliation_without_anything_to_settle_says_so() -> None:
+    done = Reconciled(batches=(), exit_code=ExitCode.OK, left=0, duration=0.0)
+    assert as_text(done, metrics_of(), FILES).endswith("\n\nNothing was unresolved.")
+
+
+def test_a_stopped_reconciliation_asks_for_the_same_command_again() -> None:
+    text = as_text(replace(RECONCILED, exit_code=ExitCode.STOPPED, left=1), metrics_of(), FILES)
+    assert text.startswith("Reconciliation of batch nightly, weekly stopped after 2.0 s\n")
+    assert text.endswith(GO_ON)

@@ -4,19 +4,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from ingestor.report.text import json_line, json_lines, printable, spell_duration, spell_rate
+from ingestor.model.text import printable
+from ingestor.report.text import json_line, json_lines, spell_duration, spell_rate
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates too
 
 
 @given(ANY_TEXT, st.integers(3, 50))
-def test_printable_text_is_one_line_that_no_terminal_obeys(text: str, limit: int) -> None:
+def test_printable_text_is_one_line_without_control_characters(text: str, limit: int) -> None:
     shown = printable(text, limit)
     assert shown.isprintable()
     assert len(shown) <= limit
 
 
-def test_printable_shows_what_it_disarmed() -> None:
+def test_printable_shows_control_characters_as_escapes() -> None:
     assert printable("red \x1b[31m\r\nbell\x07 \x9b2J \u202eevil \udc80") == (
         "red \\x1b[31m\\r\\nbell\\x07 \\x9b2J \\u202eevil \\udc80"
     )
@@ -26,7 +27,7 @@ def test_printable_keeps_the_letters_of_every_language() -> None:
     assert printable("Größe: 実験 №5") == "Größe: 実験 №5"
 
 
-def test_printable_says_where_it_cut() -> None:
+def test_printable_marks_where_it_cut() -> None:
     assert printable("a" * 30, 10) == "aaaaaaa..."
     assert printable("a" * 10, 10) == "aaaaaaaaaa"
 
@@ -57,12 +58,12 @@ def test_json_lines_are_the_json_line_of_each(head: str, rows: list[Row]) -> Non
     assert json_lines({"head": head}, rows) == b"".join(map(json_line, members))
 
 
-def test_what_stands_in_a_line_of_ascii_is_escaped_too() -> None:
+def test_the_delete_character_is_escaped_too() -> None:
     assert json_line({"a": "\x7f"}) == b'{"a":"\\u007f"}\n'
     assert json_lines({"a": "b"}, [Row("\x7f")]) == b'{"a":"b","name":"\\u007f"}\n'
 
 
-def test_durations_are_spelled_in_the_units_that_matter() -> None:
+def test_durations_are_spelled_in_their_two_largest_units() -> None:
     spelled = [spell_duration(seconds) for seconds in (0, 0.44, 59.94, 59.96, 65, 3599.4, 3599.6, 7380, 360_000)]
     assert spelled == [
         "0.0 s",
@@ -77,5 +78,5 @@ def test_durations_are_spelled_in_the_units_that_matter() -> None:
     ]
 
 
-def test_rates_are_spelled_with_the_digits_that_matter() -> None:
+def test_small_rates_have_one_decimal() -> None:
     assert [spell_rate(rate) for rate in (0, 3.44, 127.3, 12_345)] == ["0.0/s", "3.4/s", "127/s", "12,345/s"]
