@@ -1,18 +1,18 @@
-"""The limits that a client can only find by running into them."""
+"""The limits of the service. A client learns of them only by exceeding them."""
 
 import math
 from collections.abc import Callable
 from email.utils import formatdate
 
-from ingestor.simulator.exchange import ApiError
 from ingestor.simulator.options import RetryAfter
+from ingestor.simulator.wire import ApiError
 
 _ROUNDING = 1e-6
 """How much of a token may be missing: seconds since the epoch leave no more precision than that."""
 
 
 class TokenBucket:
-    """Lets `rate` requests a second through, and `burst` seconds' worth at once after a rest. Starts full."""
+    """Admits `rate` requests a second, and `burst` seconds' worth at once after idle time. Starts full."""
 
     def __init__(self, rate: float | None, burst: float, now: Callable[[], float]) -> None:
         self._rate = rate
@@ -23,7 +23,7 @@ class TokenBucket:
         self._fill()
 
     def set_rate(self, rate: float | None) -> None:
-        """Change the rate; what was saved up so far stays, up to the new burst."""
+        """Change the rate. Unused tokens stay, up to the new burst."""
         self._fill()
         self._rate = rate
         self._fill()
@@ -49,7 +49,7 @@ class TokenBucket:
 
 
 class Throttle:
-    """Refuses what goes over the rate or over the concurrency with 429 TooManyRequests."""
+    """Refuses what exceeds the rate or the concurrency with 429 TooManyRequests."""
 
     def __init__(
         self, bucket: TokenBucket, concurrency: int | None, form: RetryAfter, now: Callable[[], float]
@@ -60,7 +60,7 @@ class Throttle:
         self._now = now
 
     def check(self, in_flight: int) -> None:
-        """Let a request pass, itself counted in `in_flight`, or raise ApiError (429)."""
+        """Admit a request, itself counted in `in_flight`, or raise ApiError (429)."""
         if self._concurrency is not None and in_flight > self._concurrency:
             raise self._refusal(1.0)
         wait = self._bucket.take()

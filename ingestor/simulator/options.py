@@ -1,4 +1,4 @@
-"""What a simulated service is like."""
+"""The settings of a simulated service."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ WORKSPACE_KEY = "simulated"
 
 
 class RetryAfter(StrEnum):
-    """In which form a 429 says how long to wait."""
+    """The form in which a 429 says how long to wait."""
 
     NONE = "none"
     SECONDS = "seconds"
@@ -25,26 +25,26 @@ class SimulatorOptions:
     """The settings of one simulator. Raises UsageError for a value that makes no sense.
 
     Attributes:
-        platform_id: the only AI Data Platform there is.
-        workspace_key: the only workspace there is.
-        experiments: the ids that exist; None where every id that is not empty does.
-        missing_experiments: ids that do not exist all the same.
+        platform_id: the only AI Data Platform.
+        workspace_key: the only workspace.
+        experiments: the ids that exist; None: every id that is not empty exists.
+        missing_experiments: ids that do not exist, whatever `experiments` says.
         poison: experiment ids and run names whose create requests are always answered with 500.
-        public_key_file: PEM file of the public key that signatures must match; None accepts anyone.
+        public_key_file: PEM file of the public key that signatures must match; None accepts every caller.
         key_id: the keyId that signatures must carry; goes with `public_key_file`.
-        bearer_token: the token that a bearer must show. With `public_key_file` too, either will do.
+        bearer_token: the accepted bearer token. With `public_key_file`, a caller may use either.
         retry_tokens: whether retry tokens are honoured.
-        token_life: seconds a retry token protects, from the creation of its run (24 h by the API page).
-        rate: requests a second; None is no limit. Nothing tells it to the client.
+        token_life: seconds a retry token protects, from the request that was carried out (24 h by the API page).
+        rate: requests a second; None is no limit. No response names it.
         burst: how many seconds' worth of unused rate may be spent at once.
         concurrency: how many requests may be in flight at once; None is no limit.
-        retry_after: whether and how a 429 says when to come back.
-        latency: seconds every request takes once it is let in.
-        jitter: most seconds added to the latency, drawn evenly.
+        retry_after: whether and in which form a 429 says how long to wait.
+        latency: seconds that every admitted request takes.
+        jitter: the most seconds added to the latency, uniformly at random.
         slow: seconds added by the fault `slow`.
-        faults: the probability of each fault, 0 to 1 and at most 1 in all.
-        seed: what faults and jitter are drawn from: the same seed and order of requests repeat them.
-        unavailable: whether every request is answered with 503 at first.
+        faults: the probability of each fault, 0 to 1 and at most 1 in total.
+        seed: of the random faults and jitter; the same seed and order of requests repeat them.
+        unavailable: whether the service starts out answering every request with 503.
     """
 
     platform_id: str = PLATFORM_ID
@@ -79,4 +79,4 @@ class SimulatorOptions:
             if not getattr(self, name) >= 0:
                 raise UsageError(f"{name} is {getattr(self, name)}: give 0 seconds or more.")
         if any(not 0 <= chance <= 1 for chance in self.faults.values()) or sum(self.faults.values()) > 1:
-            raise UsageError("faults: each probability lies between 0 and 1, and they add up to 1 at most.")
+            raise UsageError("faults: give each probability between 0 and 1, and at most 1 in total.")

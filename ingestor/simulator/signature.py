@@ -1,4 +1,4 @@
-"""Who may call: OCI request signatures, checked from what came over the wire, and bearer tokens."""
+"""Authentication: OCI request signatures, checked against the bytes on the wire, and bearer tokens."""
 
 import base64
 import hashlib
@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from ingestor.model.errors import UsageError
-from ingestor.simulator.exchange import ApiError, Call
 from ingestor.simulator.options import SimulatorOptions
+from ingestor.simulator.wire import ApiError, HttpRequest
 
 CLOCK_SKEW = 300.0
 """Seconds that a signature's date may differ from the service's clock."""
@@ -27,7 +27,7 @@ _BODY_HEADERS = frozenset({"content-length", "content-type", "x-content-sha256"}
 
 
 class SignatureVerifier:
-    """Lets in who proves to be the caller that the options name; everyone where they name none."""
+    """Admits the caller that the options name, by signature or by bearer token; every caller where they name none."""
 
     def __init__(self, options: SimulatorOptions, now: Callable[[], float]) -> None:
         self._key = _load_public_key(options.public_key_file) if options.public_key_file else None
@@ -35,70 +35,70 @@ class SignatureVerifier:
         self._bearer_token = options.bearer_token
         self._now = now
 
-    def check(self, call: Call) -> None:
-        """Let a request in, or raise ApiError (401 NotAuthenticated)."""
+    def check(self, request: HttpRequest) -> None:
+        """Admit a request, or raise ApiError (401 NotAuthenticated)."""
         if self._key is None and self._bearer_token is None:
             return
-        scheme, _, credentials = call.headers.get("authorization", "").partition(" ")
+        scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self._bearer_token is not None:
             if not hmac.compare_digest(credentials.encode(), self._bearer_token.encode()):
-                raise _stranger("The bearer token is wrong.")
+                raise _unauthenticated("The bearer token is wrong.")
         elif scheme.lower() == "signature" and self._key is not None:
-            self._check_signature(self._key, call, dict(_PARAMETER.findall(credentials)))
+            self._check_signature(self._key, request, dict(_PARAMETER.findall(credentials)))
         else:
-            raise _stranger("The Authorization header is missing or of the wrong kind.")
+            raise _unauthenticated("The Authorization header is missing or of the wrong kind.")
 
-    def _check_signature(self, key: RSAPublicKey, call: Call, parameters: dict[str, str]) -> None:
+    def _check_signature(self, key: RSAPublicKey, request: HttpRequest, parameters: dict[str, str]) -> None:
         if (parameters.get("version"), parameters.get("algorithm")) != ("1", "rsa-sha256"):
-            raise _stranger("The signature is not of version 1 and rsa-sha256.")
+            raise _unauthenticated("The signature is not of version 1 and rsa-sha256.")
         if parameters.get("keyId") != self._key_id:
-            raise _stranger("The keyId is not known.")
+            raise _unauthenticated("The keyId is not known.")
         names = parameters.get("headers", "").split(" ")
-        has_body = call.method in {"POST", "PUT", "PATCH"}
+        has_body = request.method in {"POST", "PUT", "PATCH"}
         if not (_GENERAL_HEADERS | _BODY_HEADERS if has_body else _GENERAL_HEADERS) <= set(names):
-            raise _stranger("The signature does not cover every header it must.")
-        self._check_date(call.headers.get("date", ""))
+            raise _unauthenticated("The signature does not cover every header it must.")
+        self._check_date(request.headers.get("date", ""))
         if has_body:
-            _check_body(call)
+            _check_body(request)
         try:
             signature = base64.b64decode(parameters.get("signature", ""), validate=True)
-            key.verify(signature, _signing_string(call, names), PKCS1v15(), SHA256())
+            key.verify(signature, _signing_string(request, names), PKCS1v15(), SHA256())
         except (ValueError, InvalidSignature):
-            raise _stranger("The signature does not match the request.") from None
+            raise _unauthenticated("The signature does not match the request.") from None
 
     def _check_date(self, date: str) -> None:
         now = self._now()
         try:
             signed_at = parsedate_to_datetime(date).timestamp()
         except ValueError:
-            raise _stranger("The Date header is missing or not an HTTP date.") from None
+            raise _unauthenticated("The Date header is missing or not an HTTP date.") from None
         if abs(now - signed_at) > CLOCK_SKEW:
             clock = formatdate(now, usegmt=True)
-            raise _stranger(f"The date {date} is outside the allowed clock skew: the clock here says {clock}.")
+            raise _unauthenticated(f"The date {date} is outside the allowed clock skew: the clock here says {clock}.")
 
 
-def _check_body(call: Call) -> None:
-    digest = base64.b64encode(hashlib.sha256(call.body).digest()).decode()
-    if call.headers.get("x-content-sha256") != digest:
-        raise _stranger("x-content-sha256 is not the hash of the body.")
-    if call.headers.get("content-length") != str(len(call.body)):
-        raise _stranger("content-length is not the length of the body.")
+def _check_body(request: HttpRequest) -> None:
+    digest = base64.b64encode(hashlib.sha256(request.body).digest()).decode()
+    if request.headers.get("x-content-sha256") != digest:
+        raise _unauthenticated("x-content-sha256 is not the hash of the body.")
+    if request.headers.get("content-length") != str(len(request.body)):
+        raise _unauthenticated("content-length is not the length of the body.")
 
 
-def _signing_string(call: Call, names: list[str]) -> bytes:
+def _signing_string(request: HttpRequest, names: list[str]) -> bytes:
     lines = []
     for name in names:
         if name == "(request-target)":
-            value = f"{call.method.lower()} {call.target}"
-        elif name in call.headers:
-            value = call.headers[name]
+            value = f"{request.method.lower()} {request.target}"
+        elif name in request.headers:
+            value = request.headers[name]
         else:
-            raise _stranger(f"The signature covers the header {name}, which is not there.")
+            raise _unauthenticated(f"The signature covers the header {name}, which is not there.")
         lines.append(f"{name}: {value}")
     return "\n".join(lines).encode()
 
 
-def _stranger(message: str) -> ApiError:
+def _unauthenticated(message: str) -> ApiError:
     return ApiError(401, "NotAuthenticated", f"The caller could not be authenticated. {message}")
 
 
@@ -108,5 +108,5 @@ def _load_public_key(path: Path) -> RSAPublicKey:
     except (OSError, ValueError) as error:
         raise UsageError(f"public_key_file {path} can't be read as a PEM public key: {error}") from error
     if not isinstance(key, RSAPublicKey):
-        raise UsageError(f"public_key_file {path} holds a key that is not RSA; OCI signs with RSA.")
+        raise UsageError(f"public_key_file {path} contains a key that is not RSA. OCI signs with RSA.")
     return key

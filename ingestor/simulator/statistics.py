@@ -1,27 +1,28 @@
-"""The account of what was asked of the simulator and what it created, for tests to hold against."""
+"""What the simulator was asked for, and what it created: the numbers that tests compare against."""
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from ingestor.simulator.exchange import Call
 from ingestor.simulator.faults import InjectedFault
-from ingestor.simulator.runs import DEFAULT_EXPERIMENT, RunStore
+from ingestor.simulator.runs import DEFAULT_EXPERIMENT, INVALIDATED_TOKEN, RunStore
+from ingestor.simulator.wire import ApiError, HttpRequest
 
 _LINES_PER_CHUNK = 500
 
 
 class Statistics:
-    """Counts, and the runs. The counters are public to read; only the simulator writes them.
+    """Counts, and the runs. Everyone may read the counters; only the simulator changes them.
 
     Attributes:
-        requests: all that arrived whole, `/account` aside.
-        requests_by_operation: the same per path below `mlflow/`; "" for any other path.
-        requests_by_token: create requests per retry token, whatever became of them.
-        statuses: answers per HTTP status, those of the faults `html` and `html_ok` included.
-        faults: injected faults per kind, those that a refusal forestalled included.
-        replays: create requests that were answered with the run their token had made before.
-        token_conflicts: retry tokens that came again, while they lived, with another body. A client must keep it 0.
+        requests: all that arrived whole, but for those to `/statistics`.
+        requests_by_operation: the same by path below `mlflow/`; "" for any other path.
+        requests_by_token: requests by retry token, whatever became of them.
+        done: requests that changed something, by operation: each counts once, however often it was repeated.
+        statuses: responses by HTTP status, with those of the faults `html` and `html_ok`.
+        faults: injected faults by kind, also those of requests that were refused.
+        replays: requests that got the response that their token had got before.
+        token_conflicts: requests with a living retry token that had come with another request. A client must keep it 0.
         repeated_request_ids: requests whose opc-request-id had come before.
         in_flight: requests that are being worked on.
         max_in_flight: the most there ever were.
@@ -33,6 +34,7 @@ class Statistics:
         self.requests = 0
         self.requests_by_operation = Counter[str]()
         self.requests_by_token = Counter[str]()
+        self.done = Counter[str]()
         self.statuses = Counter[int]()
         self.faults = Counter[InjectedFault]()
         self.replays = 0
@@ -41,20 +43,29 @@ class Statistics:
         self.in_flight = 0
         self.max_in_flight = 0
 
-    def arrived(self, call: Call, operation: str) -> None:
-        """Count a request that came in."""
+    def arrived(self, request: HttpRequest, operation: str) -> None:
+        """Count a request that arrived."""
         self.requests += 1
         self.requests_by_operation[operation] += 1
-        token = call.headers.get("opc-retry-token")
+        token = request.headers.get("opc-retry-token")
         if token is not None:
             self.requests_by_token[token] += 1
-        self._count_request_id(call.headers.get("opc-request-id"))
+        self._count_request_id(request.headers.get("opc-request-id"))
         self.in_flight += 1
         self.max_in_flight = max(self.max_in_flight, self.in_flight)
 
-    def left(self) -> None:
+    def ended(self) -> None:
         """Count a request as no longer in flight."""
         self.in_flight -= 1
+
+    def carried_out(self, operation: str, *, replayed: bool) -> None:
+        """Count a request that was carried out, now or before."""
+        self.replays += replayed
+        self.done[operation] += not replayed
+
+    def refused(self, refusal: ApiError) -> None:
+        """Count a refusal."""
+        self.token_conflicts += refusal.code == INVALIDATED_TOKEN
 
     @property
     def run_count(self) -> int:
@@ -63,7 +74,7 @@ class Statistics:
 
     @property
     def distinct_bodies(self) -> int:
-        """How many different request bodies the runs have: fewer than runs where a record became two runs."""
+        """How many different create bodies the runs have: fewer than runs where a record became two runs."""
         return len({run.body for run in self._store.runs})
 
     @property
@@ -71,12 +82,17 @@ class Statistics:
         """How many requests were answered with 429."""
         return self.statuses[429]
 
+    @property
+    def repeated_points(self) -> int:
+        """How many metric points were logged again, equal to one that the run had already."""
+        return self._store.repeated_points
+
     def runs_by_token(self) -> Counter[str]:
-        """Count the runs per retry token: each should be 1."""
+        """Count the runs by retry token: each should be 1."""
         return Counter(run.token for run in self._store.runs if run.token is not None)
 
     def runs_by_body(self) -> Counter[bytes]:
-        """Count the runs per request body."""
+        """Count the runs by the body of create."""
         return Counter(run.body for run in self._store.runs)
 
     def saw_request_id(self, request_id: str) -> bool:
@@ -84,16 +100,22 @@ class Statistics:
         return hash(request_id) in self._request_ids
 
     def runs(self) -> Iterator[dict[str, object]]:
-        """Yield every run, in order of creation: run_id, token, experiment_id, run_name, start_time, tags."""
-        for number, run in enumerate(self._store.runs):
-            details = run.details
+        """Yield every run, in order of creation, with its retry token and all of its metric points."""
+        for run in self._store.runs:
+            details, content = run.details, self._store.content(run.number)
             yield {
-                "run_id": self._store.run_id(number),
+                "run_id": self._store.run_id(run.number),
                 "token": run.token,
                 "experiment_id": details.experiment_id or DEFAULT_EXPERIMENT,
-                "run_name": details.run_name,
+                "run_name": content.run_name or details.run_name,
                 "start_time": details.start_time,
-                "tags": [{"key": key, "value": value} for key, value in details.tags],
+                "end_time": content.end_time,
+                "status": content.status,
+                "lifecycle_stage": "deleted" if content.is_deleted else "active",
+                "tags": pairs(dict(details.tags) | content.tags),
+                "params": pairs(content.params),
+                "metrics": [one._asdict() for one in content.metrics],
+                "dataset_inputs": list(content.dataset_inputs.values()),
             }
 
     def run_lines(self) -> Iterator[bytes]:
@@ -112,6 +134,7 @@ class Statistics:
         return {
             "requests": self.requests,
             "requests_by_operation": dict(self.requests_by_operation),
+            "done": dict(self.done),
             "statuses": {str(status): count for status, count in sorted(self.statuses.items())},
             "throttled": self.throttled,
             "faults": dict(self.faults),
@@ -126,6 +149,7 @@ class Statistics:
             "most_requests_of_a_token": max(self.requests_by_token.values(), default=0),
             "replays": self.replays,
             "token_conflicts": self.token_conflicts,
+            "repeated_points": self.repeated_points,
         }
 
     def _count_request_id(self, request_id: str | None) -> None:
@@ -135,3 +159,8 @@ class Statistics:
         if digest in self._request_ids:
             self.repeated_request_ids += 1
         self._request_ids.add(digest)
+
+
+def pairs(values: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return tags or params in the API's shape."""
+    return [{"key": key, "value": value} for key, value in values.items()]

@@ -16,7 +16,7 @@ ADDRESS = f"/20260430/aiDataPlatforms/{PLATFORM_ID}/workspaces/{WORKSPACE_KEY}/m
 
 
 class ManualClock:
-    """A wall clock that moves when told to."""
+    """A wall clock that the test moves."""
 
     def __init__(self) -> None:
         self.seconds = 1_800_000_000.0
@@ -29,7 +29,7 @@ class ManualClock:
 
 
 @dataclass
-class Heard:
+class Response:
     status: int
     headers: CIMultiDictProxy[str]
     text: str
@@ -45,7 +45,7 @@ class Heard:
 
 
 class Caller:
-    """A plain HTTP client of the simulator: what it hears is what came over the wire."""
+    """A plain HTTP client of the simulator: responses are as they came over the wire."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
@@ -57,25 +57,25 @@ class Caller:
         body: object = None,
         headers: Mapping[str, str] | None = None,
         method: str = "POST",
-    ) -> Heard:
+    ) -> Response:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         url = f"{simulator.url}{ADDRESS}/{operation}"
         sent = {"content-type": "application/json", **(headers or {})}
         async with self._session.request(method, url, data=BytesIO(data), headers=sent) as response:
-            return Heard(response.status, response.headers, await response.text())
+            return Response(response.status, response.headers, await response.text())
 
     async def create(
         self, simulator: Simulator, body: object = None, token: str | None = None, **headers: str
-    ) -> Heard:
+    ) -> Response:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if token is not None:
             sent["opc-retry-token"] = token
         document = {"experiment_id": "1"} if body is None else body
         return await self.call(simulator, "runs/create", document, sent)
 
-    async def get(self, simulator: Simulator, path: str) -> Heard:
+    async def get(self, simulator: Simulator, path: str) -> Response:
         async with self._session.get(f"{simulator.url}{path}") as response:
-            return Heard(response.status, response.headers, await response.text())
+            return Response(response.status, response.headers, await response.text())
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def clock() -> ManualClock:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Let the event loop go on until the condition holds."""
+    """Let the event loop run until the condition is true."""
     async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - the simulator has no event for it, as the real service has none
             await asyncio.sleep(0)

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from ingestor.model.errors import UsageError
-from ingestor.simulator.faults import FaultDice, InjectedFault
+from ingestor.simulator.faults import FaultSchedule, InjectedFault
 from ingestor.simulator.options import SimulatorOptions
 from ingestor.simulator.server import Simulator
 from tests.simulator.conftest import Caller, until
@@ -28,24 +28,22 @@ async def test_an_injected_error_has_the_shape_of_the_api_and_creates_nothing(
     caller: Caller, fault: InjectedFault, status: int, code: str
 ) -> None:
     async with Simulator(always(fault)) as simulator:
-        heard = await caller.create(simulator, opc_request_id="mine")
-        assert (heard.status, heard.json["code"]) == (status, code)
-        assert heard.headers["opc-request-id"].startswith("mine/")
-        assert simulator.account.run_count == 0
-        assert simulator.account.faults == {fault: 1}
+        response = await caller.create(simulator, opc_request_id="mine")
+        assert (response.status, response.json["code"]) == (status, code)
+        assert response.headers["opc-request-id"].startswith("mine/")
+        assert simulator.statistics.run_count == 0
+        assert simulator.statistics.faults == {fault: 1}
 
 
 @pytest.mark.parametrize(("fault", "status", "runs"), [("html", 502, 0), ("html_ok", 200, 1)])
-async def test_a_proxys_page_is_html_and_knows_no_request_id(
-    caller: Caller, fault: str, status: int, runs: int
-) -> None:
+async def test_a_proxys_page_is_html_without_a_request_id(caller: Caller, fault: str, status: int, runs: int) -> None:
     async with Simulator(always(InjectedFault(fault))) as simulator:
-        heard = await caller.create(simulator)
-        assert heard.status == status
-        assert heard.headers["Content-Type"] == "text/html"
-        assert heard.text.startswith("<html>")
-        assert "opc-request-id" not in heard.headers
-        assert simulator.account.run_count == runs
+        response = await caller.create(simulator)
+        assert response.status == status
+        assert response.headers["Content-Type"] == "text/html"
+        assert response.text.startswith("<html>")
+        assert "opc-request-id" not in response.headers
+        assert simulator.statistics.run_count == runs
 
 
 @pytest.mark.parametrize(("fault", "runs"), [("reset_before", 0), ("reset_after", 1)])
@@ -53,22 +51,22 @@ async def test_a_reset_hides_whether_the_run_was_created(caller: Caller, fault: 
     async with Simulator(always(InjectedFault(fault))) as simulator:
         with pytest.raises(aiohttp.ClientOSError, match="Connection reset by peer"):
             await caller.create(simulator)
-        assert simulator.account.run_count == runs
-        assert simulator.account.statuses == {}
+        assert simulator.statistics.run_count == runs
+        assert simulator.statistics.statuses == {}
 
 
 async def test_a_truncated_answer_breaks_off_after_the_run_was_created(caller: Caller) -> None:
     async with Simulator(always(InjectedFault.TRUNCATED)) as simulator:
         with pytest.raises(aiohttp.ClientPayloadError):
             await caller.create(simulator)
-        assert simulator.account.run_count == 1
+        assert simulator.statistics.run_count == 1
 
 
 async def test_a_truncated_answer_starts_like_a_good_one() -> None:
     async with Simulator(always(InjectedFault.TRUNCATED)) as simulator:
         host, port = simulator.url.removeprefix("http://").split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
-        path = simulator._api._prefix + "runs/create"
+        path = simulator._api.prefix + "runs/create"
         writer.write(f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 2\r\n\r\n{{}}".encode())
         head, _, body = (await reader.read()).partition(b"\r\n\r\n")
         writer.close()
@@ -79,17 +77,17 @@ async def test_a_truncated_answer_starts_like_a_good_one() -> None:
 
 
 @pytest.mark.parametrize("fault", [InjectedFault.HANG, InjectedFault.SLOW])
-async def test_a_client_that_gives_up_waiting_leaves_a_run_behind(caller: Caller, fault: InjectedFault) -> None:
+async def test_a_client_that_stops_waiting_leaves_a_run_behind(caller: Caller, fault: InjectedFault) -> None:
     async with Simulator(SimulatorOptions(faults={fault: 1.0}, slow=1e6)) as simulator:
         waiting = asyncio.create_task(caller.create(simulator, token="t"))
-        await until(lambda: simulator.account.run_count == 1)
-        told = await caller.get(simulator, "/account")
-        assert told.json["in_flight"] == 1
+        await until(lambda: simulator.statistics.run_count == 1)
+        totals = await caller.get(simulator, "/statistics")
+        assert totals.json["in_flight"] == 1
         assert not waiting.done()
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        await until(lambda: simulator.account.in_flight == 0)
+        await until(lambda: simulator.statistics.in_flight == 0)
 
 
 @pytest.mark.parametrize("fault", [InjectedFault.HANG, InjectedFault.SLOW])
@@ -97,7 +95,7 @@ async def test_a_shutdown_leaves_nothing_running(caller: Caller, fault: Injected
     before = asyncio.all_tasks()
     async with Simulator(SimulatorOptions(faults={fault: 1.0}, slow=1e6)) as simulator:
         waiting = asyncio.create_task(caller.create(simulator))
-        await until(lambda: simulator.account.run_count == 1)
+        await until(lambda: simulator.statistics.run_count == 1)
     with pytest.raises(aiohttp.ClientConnectionError):
         await waiting
     await until(lambda: asyncio.all_tasks() == before)
@@ -121,7 +119,7 @@ async def test_a_poisoned_record_always_gets_500_and_others_do_not(caller: Calle
     async with Simulator(SimulatorOptions(poison=frozenset({"bad"}))) as simulator:
         assert [(await caller.create(simulator, body)).status for _ in range(3)] == [500, 500, 500]
         assert (await caller.create(simulator)).status == 200
-        assert simulator.account.run_count == 1
+        assert simulator.statistics.run_count == 1
 
 
 async def test_the_service_can_go_away_and_come_back(caller: Caller) -> None:
@@ -130,16 +128,16 @@ async def test_the_service_can_go_away_and_come_back(caller: Caller) -> None:
         simulator.set_available(True)
         assert (await caller.create(simulator)).status == 200
         simulator.set_available(False)
-        heard = await caller.call(simulator, "experiments/search", {})
-        assert (heard.status, heard.json["code"]) == (503, "ServiceUnavailable")
+        response = await caller.call(simulator, "experiments/search", {})
+        assert (response.status, response.json["code"]) == (503, "ServiceUnavailable")
 
 
 def test_one_seed_repeats_the_schedule_and_another_does_not() -> None:
     chances = {InjectedFault.ERROR_500: 0.2, InjectedFault.HANG: 0.1}
 
     def schedule(seed: int) -> list[InjectedFault | None]:
-        dice = FaultDice(chances, seed)
-        return [dice.draw() for _ in range(2000)]
+        faults = FaultSchedule(chances, seed)
+        return [faults.draw() for _ in range(2000)]
 
     assert schedule(1) == schedule(1)
     assert schedule(1) != schedule(2)

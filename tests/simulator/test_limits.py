@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestor.model.errors import UsageError
+from ingestor.simulator.faults import InjectedFault
 from ingestor.simulator.limits import TokenBucket
 from ingestor.simulator.options import RetryAfter, SimulatorOptions
 from ingestor.simulator.server import Simulator
@@ -23,8 +24,8 @@ async def test_beyond_the_burst_the_rate_binds(caller: Caller, clock: ManualCloc
         assert await statuses(caller, simulator, 2) == [200, 429]
         clock.advance(60)
         assert await statuses(caller, simulator, 4) == [200, 200, 200, 429]
-        assert simulator.account.throttled == 4
-        assert simulator.account.run_count == 7
+        assert simulator.statistics.throttled == 4
+        assert simulator.statistics.run_count == 7
 
 
 async def test_the_rate_can_change_while_it_runs(caller: Caller, clock: ManualClock) -> None:
@@ -44,18 +45,18 @@ async def test_a_429_has_the_shape_of_the_api_and_no_retry_after_unless_asked(
 ) -> None:
     async with Simulator(SimulatorOptions(rate=1, burst=0), now=clock) as simulator:
         await caller.create(simulator)
-        heard = await caller.create(simulator, opc_request_id="mine")
-        assert heard.json["code"] == "TooManyRequests"
-        assert heard.headers["opc-request-id"].startswith("mine/")
-        assert "Retry-After" not in heard.headers
+        response = await caller.create(simulator, opc_request_id="mine")
+        assert response.json["code"] == "TooManyRequests"
+        assert response.headers["opc-request-id"].startswith("mine/")
+        assert "Retry-After" not in response.headers
 
 
 async def test_retry_after_in_seconds_is_enough_to_wait(caller: Caller, clock: ManualClock) -> None:
     options = SimulatorOptions(rate=0.4, burst=0, retry_after=RetryAfter.SECONDS)
     async with Simulator(options, now=clock) as simulator:
         await caller.create(simulator)
-        heard = await caller.create(simulator)
-        assert heard.headers["Retry-After"] == "3"
+        response = await caller.create(simulator)
+        assert response.headers["Retry-After"] == "3"
         clock.advance(3)
         assert await statuses(caller, simulator, 1) == [200]
 
@@ -64,20 +65,23 @@ async def test_retry_after_as_a_date_goes_by_the_services_own_clock(caller: Call
     options = SimulatorOptions(rate=0.5, burst=0, retry_after=RetryAfter.DATE)
     async with Simulator(options, now=clock) as simulator:
         await caller.create(simulator)
-        heard = await caller.create(simulator)
-        until, now = (parsedate_to_datetime(heard.headers[name]) for name in ("Retry-After", "Date"))
+        response = await caller.create(simulator)
+        until, now = (parsedate_to_datetime(response.headers[name]) for name in ("Retry-After", "Date"))
         assert now.timestamp() == clock()
         assert (until - now).total_seconds() == 2
 
 
 async def test_more_at_once_than_the_concurrency_is_refused(caller: Caller) -> None:
-    async with Simulator(SimulatorOptions(concurrency=3, latency=2.0)) as simulator:
+    async with Simulator(SimulatorOptions(concurrency=3, faults={InjectedFault.HANG: 1.0})) as simulator:
         held = [asyncio.create_task(caller.create(simulator)) for _ in range(3)]
-        await until(lambda: simulator.account.run_count == 3)
+        await until(lambda: simulator.statistics.run_count == 3)
+        simulator.clear_faults()
         assert await statuses(caller, simulator, 7) == [429] * 7
-        assert simulator.account.max_in_flight == 4
-        assert [(await one).status for one in held] == [200] * 3
-        assert (await caller.create(simulator)).status == 200
+        assert simulator.statistics.max_in_flight == 4
+        for one in held:
+            one.cancel()
+        await until(lambda: simulator.statistics.in_flight == 0)
+        assert await statuses(caller, simulator, 4) == [200] * 4
 
 
 @given(st.floats(0.5, 500), st.floats(0, 5), st.lists(st.floats(0, 3), max_size=200))

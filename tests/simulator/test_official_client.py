@@ -8,9 +8,17 @@ from aidp_python_client.aidataplatform_dp import MLOpsClient
 from aidp_python_client.aidataplatform_dp.models import (
     CreateExperimentRunDetails,
     CreateExperimentRunResponseDetails,
+    Dataset,
+    DatasetInput,
+    DeleteExperimentRunDetails,
+    ExperimentRunMetric,
+    ExperimentRunParam,
     ExperimentRunTag,
     ListExperimentRunsDetails,
     ListExperimentsDetails,
+    LogExperimentRunBatchDetails,
+    LogExperimentRunInputsDetails,
+    UpdateExperimentRunDetails,
 )
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
@@ -63,7 +71,7 @@ def official(tmp_path: Path) -> Iterator[Official]:
     client.close()
 
 
-async def test_it_creates_a_run_and_understands_the_answer(official: Official) -> None:
+async def test_it_creates_a_run_and_reads_the_answer(official: Official) -> None:
     async with Simulator(official.options) as simulator:
         response = await official.call(
             simulator, "create_experiment_run", DETAILS, opc_retry_token="t", opc_request_id="mine"
@@ -77,7 +85,7 @@ async def test_it_creates_a_run_and_understands_the_answer(official: Official) -
         assert (run.info.start_time, run.info.status) == (1_700_000_000_123, "RUNNING")
         assert [(tag.key, tag.value) for tag in run.data.tags] == [("k", "v"), ("l", "w")]
         assert (run.data.metrics, run.inputs.dataset_inputs, run.outputs.model_outputs) == ([], [], [])
-        assert simulator.account.runs_by_token() == {"t": 1}
+        assert simulator.statistics.runs_by_token() == {"t": 1}
 
 
 async def test_its_own_retries_make_one_run(official: Official) -> None:
@@ -92,8 +100,8 @@ async def test_its_own_retries_make_one_run(official: Official) -> None:
             simulator, "create_experiment_run", DETAILS, opc_retry_token="t", retry_strategy=strategy
         )
         assert response.status == 200
-        assert simulator.account.faults[InjectedFault.RESET_AFTER] == 1
-        assert (simulator.account.run_count, simulator.account.token_conflicts) == (1, 0)
+        assert simulator.statistics.faults[InjectedFault.RESET_AFTER] == 1
+        assert (simulator.statistics.run_count, simulator.statistics.token_conflicts) == (1, 0)
 
 
 async def test_a_key_that_is_not_known_is_refused(official: Official, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -105,7 +113,7 @@ async def test_a_key_that_is_not_known_is_refused(official: Official, tmp_path_f
     stranger.close()
 
 
-async def test_it_understands_refusals(official: Official) -> None:
+async def test_it_reads_the_refusals(official: Official) -> None:
     async with Simulator(official.options) as simulator:
         with pytest.raises(oci.exceptions.ServiceError) as refusal:
             await official.call(simulator, "create_experiment_run", CreateExperimentRunDetails(experiment_id=""))
@@ -117,10 +125,40 @@ async def test_it_finds_runs_and_experiments(official: Official) -> None:
     async with Simulator(official.options) as simulator:
         created = await official.call(simulator, "create_experiment_run", DETAILS)
         run_id = created.data.run.info.run_id
-        question = ListExperimentRunsDetails(experiment_ids=["12"], filter="tags.`k` = 'v'", max_results=10)
-        found = await official.call(simulator, "list_experiment_runs", question)
+        search = ListExperimentRunsDetails(experiment_ids=["12"], filter="tags.`k` = 'v'", max_results=10)
+        found = await official.call(simulator, "list_experiment_runs", search)
         assert [run.info.run_id for run in found.data.runs] == [run_id]
         got = await official.call(simulator, "get_experiment_run_by_id", run_id)
         assert got.data.run.info.run_id == run_id
         listed = await official.call(simulator, "list_experiments", ListExperimentsDetails(max_results=1))
         assert [one.experiment_id for one in listed.data.experiments] == ["0"]
+
+
+async def test_it_completes_a_run_and_deletes_it(official: Official) -> None:
+    async with Simulator(official.options) as simulator:
+        created = await official.call(simulator, "create_experiment_run", DETAILS)
+        run_id = created.data.run.info.run_id
+        batch = LogExperimentRunBatchDetails(
+            run_id=run_id,
+            metrics=[ExperimentRunMetric(key="loss", value=0.5, timestamp=1, step=2)],
+            params=[ExperimentRunParam(key="lr", value="0.1")],
+            tags=[ExperimentRunTag(key="k", value="new")],
+        )
+        await official.call(simulator, "log_experiment_run_batch", batch, opc_retry_token="b")
+        dataset = Dataset(name="trees", digest="abc", source_type="local", source="{}")
+        inputs = LogExperimentRunInputsDetails(run_id=run_id, dataset_inputs=[DatasetInput(dataset=dataset, tags=[])])
+        await official.call(simulator, "log_experiment_run_inputs", inputs)
+        update = UpdateExperimentRunDetails(run_id=run_id, status="FINISHED", end_time=1_700_000_009_999)
+        updated = await official.call(simulator, "update_experiment_run", update)
+        assert (updated.data.run_info.status, updated.data.run_info.end_time) == ("FINISHED", 1_700_000_009_999)
+
+        run = (await official.call(simulator, "get_experiment_run_by_id", run_id)).data.run
+        assert [(one.key, one.value, one.step) for one in run.data.metrics] == [("loss", 0.5, 2)]
+        assert [(one.key, one.value) for one in run.data.params] == [("lr", "0.1")]
+        assert {tag.key: tag.value for tag in run.data.tags} == {"k": "new", "l": "w"}
+        assert [one.dataset.name for one in run.inputs.dataset_inputs] == ["trees"]
+
+        await official.call(simulator, "delete_experiment_run", DeleteExperimentRunDetails(run_id=run_id))
+        search = ListExperimentRunsDetails(experiment_ids=["12"], run_view_type="DELETED_ONLY")
+        found = await official.call(simulator, "list_experiment_runs", search)
+        assert [one.info.lifecycle_stage for one in found.data.runs] == ["deleted"]

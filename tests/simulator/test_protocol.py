@@ -4,7 +4,7 @@ import pytest
 
 from ingestor.simulator.options import SimulatorOptions
 from ingestor.simulator.server import Simulator
-from ingestor.simulator.wire import LARGEST_BODY
+from ingestor.simulator.wire import MAX_BODY
 from tests.simulator.conftest import Caller
 
 
@@ -16,20 +16,20 @@ async def test_a_created_run_is_answered_with_the_whole_schema_of_the_page(calle
         "tags": [{"key": "π", "value": ""}, {"key": "b", "value": "x"}],
     }
     async with Simulator() as simulator:
-        heard = await caller.create(simulator, body, dh_user_principal="someone")
-    run = heard.json["run"]
-    assert heard.status == 200
-    assert heard.headers["etag"]
-    assert heard.headers["Content-Type"] == "application/json"
+        response = await caller.create(simulator, body, dh_user_principal="someone")
+    run = response.json["run"]
+    assert response.status == 200
+    assert response.headers["etag"]
+    assert response.headers["Content-Type"] == "application/json"
     assert re.fullmatch("[0-9a-f]{32}", run["info"]["run_id"])
     assert run == {
         "info": {
             "artifact_uri": run["info"]["artifact_uri"],
             "experiment_id": "7",
             "lifecycle_stage": "active",
-            "run_id": heard.run_id,
+            "run_id": response.run_id,
             "run_name": "first",
-            "run_uuid": heard.run_id,
+            "run_uuid": response.run_id,
             "start_time": -(2**63),
             "status": "RUNNING",
             "user_id": run["info"]["user_id"],
@@ -42,10 +42,10 @@ async def test_a_created_run_is_answered_with_the_whole_schema_of_the_page(calle
 
 async def test_every_field_may_be_left_out(caller: Caller) -> None:
     async with Simulator() as simulator:
-        heard = await caller.create(simulator, {})
-    assert heard.status == 200
-    assert heard.json["run"]["info"]["experiment_id"] == "0"
-    assert heard.json["run"]["info"]["run_name"]
+        response = await caller.create(simulator, {})
+    assert response.status == 200
+    assert response.json["run"]["info"]["experiment_id"] == "0"
+    assert response.json["run"]["info"]["run_name"]
 
 
 @pytest.mark.parametrize(
@@ -70,36 +70,36 @@ async def test_every_field_may_be_left_out(caller: Caller) -> None:
         ({"tags": [{"key": "a", "value": "1"}, {"key": "a", "value": "2"}]}, "InvalidParameter"),
     ],
 )
-async def test_a_body_that_is_not_as_the_page_says_is_refused_and_creates_nothing(
+async def test_a_create_body_that_breaks_the_schema_is_refused_and_creates_nothing(
     caller: Caller, body: object, code: str
 ) -> None:
     async with Simulator() as simulator:
-        heard = await caller.create(simulator, body)
-        assert (heard.status, heard.json["code"]) == (400, code)
-        assert heard.json["message"]
-        assert simulator.account.run_count == 0
+        response = await caller.create(simulator, body)
+        assert (response.status, response.json["code"]) == (400, code)
+        assert response.json["message"]
+        assert simulator.statistics.run_count == 0
 
 
 async def test_a_body_beyond_the_limit_is_refused_with_413(caller: Caller) -> None:
     async with Simulator() as simulator:
-        heard = await caller.create(simulator, b" " * (LARGEST_BODY + 1))
-        assert (heard.status, heard.json["code"]) == (413, "RequestEntityTooLarge")
+        response = await caller.create(simulator, b" " * (MAX_BODY + 1))
+        assert (response.status, response.json["code"]) == (413, "RequestEntityTooLarge")
 
 
 async def test_a_body_of_many_megabytes_goes_through(caller: Caller) -> None:
     async with Simulator() as simulator:
-        heard = await caller.create(simulator, {"tags": [{"key": "big", "value": "x" * (8 * 2**20)}]})
-        assert heard.status == 200
+        response = await caller.create(simulator, {"tags": [{"key": "big", "value": "x" * (8 * 2**20)}]})
+        assert response.status == 200
 
 
 async def test_only_the_configured_platform_and_workspace_exist(caller: Caller) -> None:
     async with Simulator(SimulatorOptions(workspace_key="another")) as simulator:
-        heard = await caller.create(simulator)
-        assert (heard.status, heard.json["code"]) == (404, "NotAuthorizedOrNotFound")
-        assert simulator.account.run_count == 0
+        response = await caller.create(simulator)
+        assert (response.status, response.json["code"]) == (404, "NotAuthorizedOrNotFound")
+        assert simulator.statistics.run_count == 0
     async with Simulator(SimulatorOptions(platform_id="another")) as simulator:
-        heard = await caller.create(simulator)
-        assert (heard.status, heard.json["code"]) == (404, "NotAuthorizedOrNotFound")
+        response = await caller.create(simulator)
+        assert (response.status, response.json["code"]) == (404, "NotAuthorizedOrNotFound")
 
 
 @pytest.mark.parametrize(
@@ -116,19 +116,19 @@ async def test_a_run_needs_an_experiment_that_exists(
     caller: Caller, options: SimulatorOptions, experiment_id: str, status: int
 ) -> None:
     async with Simulator(options) as simulator:
-        heard = await caller.create(simulator, {"experiment_id": experiment_id})
-        assert heard.status == status
+        response = await caller.create(simulator, {"experiment_id": experiment_id})
+        assert response.status == status
         if status == 404:
-            assert heard.json["code"] == "NotAuthorizedOrNotFound"
-            assert f"experiment {experiment_id}" in heard.json["message"]
+            assert response.json["code"] == "NotAuthorizedOrNotFound"
+            assert f"experiment {experiment_id}" in response.json["message"]
 
 
 async def test_the_answer_carries_the_clients_request_id_before_the_services_own(caller: Caller) -> None:
     async with Simulator() as simulator:
-        heard = [await caller.create(simulator, opc_request_id="Mine_1-a") for _ in range(2)]
+        response = [await caller.create(simulator, opc_request_id="Mine_1-a") for _ in range(2)]
         refused = await caller.create(simulator, b"{", opc_request_id="Mine_2")
         made_up = await caller.create(simulator)
-    first, second = (one.headers["opc-request-id"].split("/") for one in heard)
+    first, second = (one.headers["opc-request-id"].split("/") for one in response)
     assert first[0] == second[0] == "Mine_1-a"
     assert first[1] == second[1]
     assert first[2] != second[2]
@@ -138,20 +138,20 @@ async def test_the_answer_carries_the_clients_request_id_before_the_services_own
 
 async def test_a_request_id_with_other_characters_is_refused(caller: Caller) -> None:
     async with Simulator() as simulator:
-        heard = await caller.create(simulator, opc_request_id="a/b")
-        assert (heard.status, heard.json["code"]) == (400, "InvalidParameter")
-        assert "a/b" not in heard.headers["opc-request-id"]
+        response = await caller.create(simulator, opc_request_id="a/b")
+        assert (response.status, response.json["code"]) == (400, "InvalidParameter")
+        assert "a/b" not in response.headers["opc-request-id"]
 
 
 async def test_another_method_is_refused(caller: Caller) -> None:
     async with Simulator() as simulator:
-        heard = await caller.call(simulator, "runs/create", {}, method="PUT")
-        assert (heard.status, heard.json["code"]) == (405, "MethodNotAllowed")
+        response = await caller.call(simulator, "runs/create", {}, method="PUT")
+        assert (response.status, response.json["code"]) == (405, "MethodNotAllowed")
 
 
 async def test_the_experiments_can_be_listed_which_creates_nothing(caller: Caller) -> None:
     async with Simulator(SimulatorOptions(experiments=frozenset({"1", "2", "3"}))) as simulator:
-        heard = await caller.call(simulator, "experiments/search", {"max_results": 2})
-        assert [one["experiment_id"] for one in heard.json["experiments"]] == ["1", "2"]
-        assert simulator.account.run_count == 0
-        assert simulator.account.requests_by_operation == {"experiments/search": 1}
+        response = await caller.call(simulator, "experiments/search", {"max_results": 2})
+        assert [one["experiment_id"] for one in response.json["experiments"]] == ["1", "2"]
+        assert simulator.statistics.run_count == 0
+        assert simulator.statistics.requests_by_operation == {"experiments/search": 1}

@@ -27,16 +27,16 @@ def ids(document: dict[str, Any]) -> list[str]:
 async def test_runs_are_found_by_experiment_and_tag(caller: Caller) -> None:
     async with Simulator() as simulator:
         made = await make_runs(caller, simulator, 12)
-        question = {"experiment_ids": ["1"], "filter": "tags.`a.b c` = '0'"}
-        heard = await caller.call(simulator, "runs/search", question)
-        assert ids(heard.json) == [made[3], made[9]]
-        assert heard.json["runs"][0]["data"]["tags"] == [{"key": "a.b c", "value": "0"}]
+        search = {"experiment_ids": ["1"], "filter": "tags.`a.b c` = '0'"}
+        response = await caller.call(simulator, "runs/search", search)
+        assert ids(response.json) == [made[3], made[9]]
+        assert response.json["runs"][0]["data"]["tags"] == [{"key": "a.b c", "value": "0"}]
         more = await make_runs(caller, simulator, 4)
-        assert ids((await caller.call(simulator, "runs/search", question)).json) == [made[3], made[9], more[3]]
+        assert ids((await caller.call(simulator, "runs/search", search)).json) == [made[3], made[9], more[3]]
 
 
 @pytest.mark.parametrize(
-    "question",
+    "search",
     [
         {"experiment_ids": ["0", "1"], "filter": "tags.`a.b c` = 'none'"},
         {"experiment_ids": ["0", "1"], "filter": "tags.other = '0'"},
@@ -45,33 +45,33 @@ async def test_runs_are_found_by_experiment_and_tag(caller: Caller) -> None:
         {},
     ],
 )
-async def test_no_match_is_an_empty_object(caller: Caller, question: dict[str, Any]) -> None:
+async def test_no_match_is_an_empty_object(caller: Caller, search: dict[str, Any]) -> None:
     async with Simulator() as simulator:
         await make_runs(caller, simulator, 3)
-        heard = await caller.call(simulator, "runs/search", question)
-        assert (heard.status, heard.json) == (200, {})
+        response = await caller.call(simulator, "runs/search", search)
+        assert (response.status, response.json) == (200, {})
 
 
 @pytest.mark.parametrize(("tag", "page"), [("", 7), ("tags.`a.b c` = '1'", 3)])
 async def test_pages_add_up_to_all_matches_each_once(caller: Caller, tag: str, page: int) -> None:
     async with Simulator() as simulator:
         made = await make_runs(caller, simulator, 21)
-        question = {"experiment_ids": ["0", "1"], "filter": tag, "max_results": page}
+        search = {"experiment_ids": ["0", "1"], "filter": tag, "max_results": page}
         found: list[str] = []
         pages = 0
         while True:
-            heard = (await caller.call(simulator, "runs/search", question)).json
-            found += ids(heard)
+            response = (await caller.call(simulator, "runs/search", search)).json
+            found += ids(response)
             pages += 1
-            if "next_page_token" not in heard:
+            if "next_page_token" not in response:
                 break
-            question["page_token"] = heard["next_page_token"]
+            search["page_token"] = response["next_page_token"]
         assert found == (made[1::3] if tag else made)
         assert pages == 3
 
 
 @pytest.mark.parametrize(
-    "question",
+    "search",
     [
         {"filter": "tags.`a` IN ('1', '2')"},
         {"filter": "params.a = '1'"},
@@ -83,17 +83,17 @@ async def test_pages_add_up_to_all_matches_each_once(caller: Caller, tag: str, p
         {"run_view_type": "SOME"},
     ],
 )
-async def test_a_question_it_does_not_understand_is_refused(caller: Caller, question: dict[str, Any]) -> None:
+async def test_an_invalid_search_is_refused(caller: Caller, search: dict[str, Any]) -> None:
     async with Simulator() as simulator:
-        heard = await caller.call(simulator, "runs/search", question)
-        assert (heard.status, heard.json["code"]) == (400, "InvalidParameter")
+        response = await caller.call(simulator, "runs/search", search)
+        assert (response.status, response.json["code"]) == (400, "InvalidParameter")
 
 
 async def test_a_run_is_found_by_its_id(caller: Caller) -> None:
     async with Simulator() as simulator, Simulator() as another:
         created = await caller.create(simulator, {"experiment_id": "3", "run_name": "here"})
-        heard = await caller.call(simulator, f"runs/get?run_id={created.run_id}", method="GET")
-        assert (heard.status, heard.json) == (200, created.json)
+        response = await caller.call(simulator, f"runs/get?run_id={created.run_id}", method="GET")
+        assert (response.status, response.json) == (200, created.json)
         for unknown in ("", "x", created.run_id[:-1] + "f"):
             missing = await caller.call(simulator, f"runs/get?run_id={unknown}", method="GET")
             assert (missing.status, missing.json["code"]) == (404, "NotAuthorizedOrNotFound")
@@ -103,12 +103,12 @@ async def test_a_run_is_found_by_its_id(caller: Caller) -> None:
 
 
 @pytest.mark.parametrize(("view", "there"), [("ACTIVE_ONLY", True), ("ALL", True), ("DELETED_ONLY", False)])
-async def test_nothing_is_ever_deleted(caller: Caller, view: str, there: bool) -> None:
+async def test_a_view_of_deleted_ones_is_empty_where_nothing_is_deleted(caller: Caller, view: str, there: bool) -> None:
     async with Simulator() as simulator:
         await make_runs(caller, simulator, 2)
-        question = {"experiment_ids": ["0", "1"], "run_view_type": view, "order_by": ["attributes.start_time DESC"]}
-        heard = await caller.call(simulator, "runs/search", question)
-        assert ("runs" in heard.json) is there
+        search = {"experiment_ids": ["0", "1"], "run_view_type": view, "order_by": ["attributes.start_time DESC"]}
+        response = await caller.call(simulator, "runs/search", search)
+        assert ("runs" in response.json) is there
         listed = await caller.call(simulator, "experiments/search", {"view_type": view})
         assert bool(listed.json["experiments"]) is there
 
@@ -116,18 +116,18 @@ async def test_nothing_is_ever_deleted(caller: Caller, view: str, there: bool) -
 async def test_experiments_come_in_pages(caller: Caller) -> None:
     async with Simulator(SimulatorOptions(experiments=frozenset("abcde"))) as simulator:
         found: list[str] = []
-        question: dict[str, object] = {"max_results": 2}
+        search: dict[str, object] = {"max_results": 2}
         while True:
-            heard = (await caller.call(simulator, "experiments/search", question)).json
-            found += [one["experiment_id"] for one in heard["experiments"]]
-            if "next_page_token" not in heard:
+            response = (await caller.call(simulator, "experiments/search", search)).json
+            found += [one["experiment_id"] for one in response["experiments"]]
+            if "next_page_token" not in response:
                 break
-            question["page_token"] = heard["next_page_token"]
+            search["page_token"] = response["next_page_token"]
         assert found == list("abcde")
 
 
-@pytest.mark.parametrize("question", [{"view_type": "SOME"}, {"page_token": "x"}, {"filter": "name = 'a'"}])
-async def test_a_list_that_is_not_understood_is_refused(caller: Caller, question: dict[str, object]) -> None:
+@pytest.mark.parametrize("search", [{"view_type": "SOME"}, {"page_token": "x"}, {"filter": "name = 'a'"}])
+async def test_an_invalid_search_for_experiments_is_refused(caller: Caller, search: dict[str, object]) -> None:
     async with Simulator() as simulator:
-        heard = await caller.call(simulator, "experiments/search", question)
-        assert (heard.status, heard.json["code"]) == (400, "InvalidParameter")
+        response = await caller.call(simulator, "experiments/search", search)
+        assert (response.status, response.json["code"]) == (400, "InvalidParameter")

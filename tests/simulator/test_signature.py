@@ -65,7 +65,7 @@ async def post(simulator: Simulator, signer: Signer, **changes: str) -> tuple[in
     return await send(url, "POST", body, headers)
 
 
-async def test_a_request_signed_with_the_key_is_let_in(options: SimulatorOptions, key: RSAPrivateKey) -> None:
+async def test_a_request_signed_with_the_key_is_admitted(options: SimulatorOptions, key: RSAPrivateKey) -> None:
     async with Simulator(options) as simulator:
         status, answer = await post(simulator, signer_of(key))
         assert (status, answer["run"]["info"]["run_name"]) == (200, "a")
@@ -97,7 +97,7 @@ async def test_a_request_changed_after_signing_is_refused(
     async with Simulator(options) as simulator:
         status, answer = await post(simulator, signer_of(key), **changes)
         assert (status, answer["code"]) == (401, "NotAuthenticated")
-        assert simulator.account.run_count == 0
+        assert simulator.statistics.run_count == 0
 
 
 async def test_a_request_signed_with_another_key_is_refused(options: SimulatorOptions) -> None:
@@ -134,30 +134,30 @@ async def test_a_signature_that_leaves_out_the_body_is_refused(options: Simulato
 
 
 @pytest.mark.parametrize(("skew", "status"), [(-290, 200), (290, 200), (-310, 401), (310, 401)])
-async def test_a_clock_may_be_off_by_five_minutes_and_the_refusal_tells_the_time(
+async def test_a_clock_may_be_off_by_five_minutes_and_the_refusal_names_the_services_time(
     options: SimulatorOptions, key: RSAPrivateKey, skew: float, status: int
 ) -> None:
     now = float(int(time.time()))
     async with Simulator(options, now=lambda: now) as simulator:
-        heard, answer = await post(simulator, signer_of(key), date=formatdate(now + skew, usegmt=True))
-        assert heard == status
+        answered, answer = await post(simulator, signer_of(key), date=formatdate(now + skew, usegmt=True))
+        assert answered == status
         if status == 401:
             assert "clock" in answer["message"]
             assert formatdate(now, usegmt=True) in answer["message"]
 
 
-async def test_a_bearer_shows_the_right_token(caller: Caller) -> None:
+async def test_only_the_right_bearer_token_is_accepted(caller: Caller) -> None:
     options = SimulatorOptions(bearer_token="right")
     async with Simulator(options) as simulator:
         assert (await caller.create(simulator, authorization="Bearer right")).status == 200
         for wrong in ("Bearer wrong", "Bearer ", "Basic right"):
-            heard = await caller.create(simulator, authorization=wrong)
-            assert (heard.status, heard.json["code"]) == (401, "NotAuthenticated")
+            response = await caller.create(simulator, authorization=wrong)
+            assert (response.status, response.json["code"]) == (401, "NotAuthenticated")
         assert (await caller.create(simulator)).status == 401
     assert "right" not in repr(options)
 
 
-async def test_who_is_not_let_in_uses_up_no_rate(caller: Caller) -> None:
+async def test_an_unauthenticated_request_uses_no_rate(caller: Caller) -> None:
     async with Simulator(SimulatorOptions(bearer_token="right", rate=0.001, burst=0)) as simulator:
         assert [(await caller.create(simulator)).status for _ in range(3)] == [401] * 3
         assert (await caller.create(simulator, authorization="Bearer right")).status == 200

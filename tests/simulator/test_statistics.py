@@ -9,17 +9,18 @@ from ingestor.simulator.server import Simulator, serve
 from tests.simulator.conftest import Caller
 
 
-async def test_the_account_is_told_over_http(caller: Caller) -> None:
+async def test_the_statistics_are_served_over_http(caller: Caller) -> None:
     async with Simulator(SimulatorOptions(missing_experiments=frozenset({"9"}))) as simulator:
         await caller.create(simulator, {"run_name": "a"}, token="a", opc_request_id="one")
         await caller.create(simulator, {"run_name": "a"}, token="a", opc_request_id="two")
         await caller.create(simulator, {"run_name": "a"}, token="b", opc_request_id="two")
         await caller.create(simulator, {"experiment_id": "9"})
-        heard = await caller.get(simulator, "/account")
-        assert heard.headers["Content-Type"].startswith("application/json")
-        assert heard.json == {
+        response = await caller.get(simulator, "/statistics")
+        assert response.headers["Content-Type"].startswith("application/json")
+        assert response.json == {
             "requests": 4,
             "requests_by_operation": {"runs/create": 4},
+            "done": {"runs/create": 2},
             "statuses": {"200": 3, "404": 1},
             "throttled": 0,
             "faults": {},
@@ -34,12 +35,14 @@ async def test_the_account_is_told_over_http(caller: Caller) -> None:
             "most_requests_of_a_token": 2,
             "replays": 1,
             "token_conflicts": 0,
+            "repeated_points": 0,
         }
-        assert simulator.account.saw_request_id("one")
-        assert not simulator.account.saw_request_id("three")
+        assert (await caller.get(simulator, "/account")).json == response.json  # the name of earlier versions
+        assert simulator.statistics.saw_request_id("one")
+        assert not simulator.statistics.saw_request_id("three")
 
 
-async def test_all_runs_are_told_as_json_lines(caller: Caller) -> None:
+async def test_all_runs_are_served_as_json_lines(caller: Caller) -> None:
     async with Simulator() as simulator:
         made = [
             await caller.create(
@@ -54,7 +57,7 @@ async def test_all_runs_are_told_as_json_lines(caller: Caller) -> None:
             )
             for number in range(1001)
         ]
-        lines = (await caller.get(simulator, "/account?runs=1")).text.splitlines()
+        lines = (await caller.get(simulator, "/statistics?runs=1")).text.splitlines()
         assert len(lines) == 1001
         assert [json.loads(line)["run_id"] for line in lines] == [one.run_id for one in made]
         assert json.loads(lines[700]) == {
@@ -64,18 +67,24 @@ async def test_all_runs_are_told_as_json_lines(caller: Caller) -> None:
             "run_name": "r700",
             "start_time": 700,
             "tags": [{"key": "k", "value": "é"}],
+            "end_time": None,
+            "status": "RUNNING",
+            "lifecycle_stage": "active",
+            "params": [],
+            "metrics": [],
+            "dataset_inputs": [],
         }
 
 
-async def test_the_account_counts_faults_and_doubled_tokens(caller: Caller) -> None:
+async def test_the_statistics_count_faults_and_tokens_with_several_runs(caller: Caller) -> None:
     options = SimulatorOptions(retry_tokens=False, faults={InjectedFault.HTML_OK: 1.0})
     async with Simulator(options) as simulator:
         await caller.create(simulator, token="t")
         await caller.create(simulator, token="t")
-    totals = simulator.account.totals()
+    totals = simulator.statistics.totals()
     assert totals["faults"] == {"html_ok": 2}
     assert totals["tokens_with_several_runs"] == 1
-    assert list(simulator.account.runs_by_body().values()) == [2]
+    assert list(simulator.statistics.runs_by_body().values()) == [2]
 
 
 async def test_serve_runs_until_a_signal(caller: Caller) -> None:
