@@ -1,5 +1,1 @@
-"""Where the parts are put together: a module for each command, and `ingest` for a notebook or another program."""
-
-from ingestor.app.ingest import ingest
-
-__all__ = ["ingest"]
+"""Where the parts are put together: one session for all that send, a module a command, and the library."""

@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from ingestor.model.journal_time import JournalTime
+from ingestor.model.admission import JournalTime
 from ingestor.policy.expiry import moved_on, resumed
 
 _STEP = 1.0
-"""Seconds that wall and monotonic clock may drift apart before that counts as a step."""
+"""Seconds that wall and monotonic clock may differ before that counts as a step of the wall clock."""
 
 
 class SystemClock:
@@ -28,20 +28,20 @@ class SteadyClock:
         self._known: JournalTime | None = None
         self._known_at = 0.0
 
-    def moment(self) -> JournalTime:
-        """Return what is known of the time."""
+    def now(self) -> JournalTime:
+        """Return what is known about the time."""
         wall, now = self._wall(), self._monotonic()
         if self._known is None:
-            return self._know(JournalTime(wall, wall), now)
+            return self._keep(JournalTime(wall, wall), now)
         elapsed = now - self._known_at
         if abs(wall - self._known.wall - elapsed) > _STEP:
-            return self._know(moved_on(self._known, wall, elapsed), now)
+            return self._keep(moved_on(self._known, wall, elapsed), now)
         return replace(self._known, time=self._known.time + elapsed, wall=wall)
 
     def resume(self, last: JournalTime) -> None:
-        """Go on from the last moment that a journal has witnessed."""
-        self._know(resumed(last, self._wall()), self._monotonic())
+        """Go on from the last time that the journal has recorded."""
+        self._keep(resumed(last, self._wall()), self._monotonic())
 
-    def _know(self, moment: JournalTime, now: float) -> JournalTime:
-        self._known, self._known_at = moment, now
-        return moment
+    def _keep(self, known: JournalTime, now: float) -> JournalTime:
+        self._known, self._known_at = known, now
+        return known

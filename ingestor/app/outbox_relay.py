@@ -6,48 +6,48 @@ from contextlib import asynccontextmanager, suppress
 
 from ingestor.journal.journal import SqliteJournal
 from ingestor.model.events import Event, RunsEnded
+from ingestor.model.ports import Changes
 from ingestor.report.appender import ReportError
 from ingestor.report.log import StructuredLog
 
-_INTERVAL = 1.0  # seconds; after a crash, what was settled in the last ones is told twice
+_INTERVAL = 1.0  # seconds; after a crash, the outcomes of the last ones are logged twice
 
 
 class OutboxRelay:
-    """An event sink that lets the journal know which outcomes are on disk in the log.
+    """An event sink that acknowledges, in the journal's outbox, the outcomes that the log has on disk.
 
-    Sees the events after the log has, and in the order in which their outcomes were settled.
+    It gets every event after the log, and outcomes in the order of their outbox numbers.
     """
 
     def __init__(self, journal: SqliteJournal, log: StructuredLog) -> None:
         self._journal = journal
         self._log = log
-        self._count = 0
+        self._sequence = 0
 
     def emit(self, event: Event) -> None:
         """Take one event."""
         if isinstance(event, RunsEnded):
-            self._count += len(event.results)
+            self._sequence = event.sequence
 
     async def catch_up(self) -> None:
-        """Tell the log what earlier processes settled and may not have told it. Raises JournalError, ReportError."""
-        untold = await self._journal.untold()
-        if untold:
-            self._log.emit(RunsEnded(untold))
+        """Log the outcomes of earlier processes that the log may lack. Raises JournalError, ReportError."""
+        missing = await self._journal.unacknowledged()
+        if missing:
+            event = RunsEnded([result for _, result in missing], missing[-1][0])
+            self._log.emit(event)
+            self.emit(event)
             await self.confirm()
-            await self._journal.settle([])  # carries what was confirmed
+            await self._journal.commit(Changes())  # which writes the acknowledgement
 
     async def confirm(self) -> None:
-        """Wait until all that was told is on disk, and let the journal know. Comes after `catch_up`.
-
-        Raises ReportError.
-        """
-        count = self._count
+        """Wait until all that was logged is on disk, and acknowledge it. Raises ReportError."""
+        sequence = self._sequence
         await self._log.sync()
-        self._journal.told(count)
+        self._journal.acknowledge(sequence)
 
     @asynccontextmanager
     async def confirming(self) -> AsyncIterator[None]:
-        """Confirm every now and then inside the block, without a word of a log that fails: its owner hears of it."""
+        """Confirm regularly inside the block. A log that fails raises where it is awaited (`EventLog.ready`)."""
         task = asyncio.create_task(self._confirm_regularly())
         try:
             yield

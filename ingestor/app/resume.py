@@ -1,139 +1,163 @@
-"""`ingestor resume`: what a stopped batch left is finished."""
+"""`ingestor resume`: finishes what stopped or killed executions left."""
 
-import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from ingestor.app.ingest import Wrap, as_they_are
-from ingestor.app.parts import scope_of
-from ingestor.app.run import bring_in
-from ingestor.journal.leftovers import batches, known_inputs, last_execution, sources_in_doubt, unfinished_sources
-from ingestor.journal.reader import Execution
+from ingestor.app.options import BatchOptions
+from ingestor.app.ports import Wrap, unwrapped
+from ingestor.app.reading import from_checkpoints
+from ingestor.app.run import ingest
+from ingestor.app.session import Session
+from ingestor.app.target import Target
+from ingestor.app.terminal import Terminal, complain
+from ingestor.journal.reader import batches_of_target, has_kept_records, known_sources, sources_of_unresolved
 from ingestor.model.errors import ExitCode, UsageError
-from ingestor.model.source import Source
+from ingestor.model.sources import Checkpoint, Source, SourceEnd
+from ingestor.model.text import printable
 from ingestor.policy.identity import Scope
-from ingestor.report.text import printable
-from ingestor.settings.options import Settings
-from ingestor.sources.locate import STDIN, may_be_file, require_file
-from ingestor.sources.reader import Reader
+from ingestor.sources.locate import STDIN, require_file
 from ingestor.sources.spool import Spool
-
-_EARLY_ENDS = {
-    None: "was killed, or is under way",
-    ExitCode.STOPPED: "was stopped early",
-    ExitCode.HALTED: "was halted",
-}
+from ingestor.sources.streams import STANDARD_INPUT
 
 _CUT = (
-    "the run that kept standard input did not see its end: what is kept is brought in, and if there was more, the same "
-    "`ingestor run` command reads on"
+    "the run that kept standard input did not see its end: what is kept is finished, and if there was more, the same "
+    "`ingestor run` command reads the rest"
 )
 
 
-def resume(settings: Settings, *, wrap: Wrap = as_they_are) -> ExitCode:
-    """Bring in the standard input that was kept, the files whose jobs have no known end, and what is unread.
+@dataclass(frozen=True, slots=True)
+class Remainder:
+    """What is left of a batch, as journal and spool know it.
 
-    Unread is what a run was to read, and no run since has read to its end. What is done stays done; a job whose token
-    no longer protects it is not sent (see `reconcile`). Where something is unread that only `run` can read, that is
-    told, and the exit code is STOPPED instead of OK; INCOMPLETE where a job is in doubt that no file has any more.
+    Attributes:
+        known: the checkpoints of all known sources.
+        spool: the kept standard input.
+        has_kept_records: whether a failed or unresolved record is there that may be sent again.
+    """
+
+    known: Sequence[Checkpoint]
+    spool: Spool
+    has_kept_records: bool
+
+    @classmethod
+    def of(cls, state: Path, scope: Scope) -> "Remainder":
+        """Read what is left of a batch. Raises JournalError."""
+        kept = has_kept_records(state, scope, now=time.time())
+        return cls(known_sources(state, scope), Spool(state, scope), kept)
+
+    @property
+    def files(self) -> list[Source]:
+        """The files that were not read to their end, or not done to there."""
+        return [it.source for it in self.known if it.end is None and it.source.path is not None]
+
+    @property
+    def lost(self) -> list[str]:
+        """The names of other sources that were not read to their end, and of which nothing is kept."""
+        kept = set() if self.spool.is_empty else {STANDARD_INPUT}
+        unread = [it.source for it in self.known if it.end is None and it.source.path is None]
+        return [source.name for source in unread if source not in kept]
+
+    @property
+    def damaged(self) -> list[str]:
+        """The names of the sources that could not be read to their end."""
+        return [it.source.name for it in self.known if it.end is SourceEnd.DAMAGED]
+
+    @property
+    def has_rejects(self) -> bool:
+        """Whether records were rejected that no exit code has reported yet."""
+        return any(it.rejected for it in self.known)
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether there is something to read."""
+        return bool(self.files) or not self.spool.is_empty or self.has_kept_records
+
+
+def resume(target: Target, options: BatchOptions, terminal: Terminal, *, wrap: Wrap = unwrapped) -> ExitCode:
+    """Read what is left of the batch, from the checkpoints on: files, kept standard input, and kept records.
+
+    Finished records are not sent again, nor is a job whose token no longer protects (see `reconcile`). Where only `run`
+    can read the rest, a message says so, and the exit code is STOPPED instead of OK. It is INCOMPLETE where a job can
+    only be reconciled, a source is damaged, or an earlier execution rejected records.
     Raises IngestorError, also where a file is no longer there.
     """
-    scope = scope_of(settings)
-    spool = Spool(settings.state, scope)
-    files = _files(settings, scope)
-    if not files and spool.is_empty:
-        return _nothing_to_read(settings, scope)
-    _require(files)
-    if spool.is_cut:
-        print(f"ingestor: {_CUT}", file=sys.stderr)
-    reader = Reader(list(files), scope, spool, called=files)
-    code = bring_in(settings, reader, list(files.values()) or [STDIN], spool, wrap)
-    if code is ExitCode.OK and (beyond := _beyond_reach(settings, scope)):
-        code, words = beyond
-        print(f"ingestor: {words}", file=sys.stderr)
+    scope = target.scope(options.batch)
+    left = Remainder.of(options.state, scope)
+    if not left.is_readable:
+        return _nothing_to_read(options.state, scope, left)
+    _require(left.files)
+    if left.spool.is_cut:
+        complain(_CUT)
+    names = list(dict.fromkeys([*([] if left.spool.is_empty else [STDIN]), *(it.name for it in left.files)]))
+    reading = from_checkpoints(left.files, scope, left.spool)
+    code = ingest(Session(target, options, wrap=wrap), reading, names, terminal)
+    if code is ExitCode.OK and (unfinished := _unfinished(options.state, scope, left)):
+        code, message = unfinished
+        complain(message)
     return code
 
 
-def _files(settings: Settings, scope: Scope) -> dict[str, str]:
-    """Return the files to read, first those that something is in doubt of: the source that each was, by its path."""
-    known = known_inputs(settings.state, scope)
-    paths: dict[str, list[str | None]] = {STDIN: []}
-    for it in known:
-        paths.setdefault(it.source.name, []).append(it.source.path)
-    may_exist = [
-        Source(name, path)
-        for name in unfinished_sources(settings.state, scope)
-        for path in paths.get(name, [name] if may_be_file(name) else [])  # older journals know no paths
-    ]
-    sources = [*may_exist, *(it.source for it in known if it.is_unread)]
-    return {source.path: source.name for source in sources if source.path is not None}
-
-
-def _require(paths: Iterable[str]) -> None:
+def _require(files: Sequence[Source]) -> None:
     """Raise UsageError where one of the files is not there."""
     try:
-        for path in paths:
-            require_file(path)
+        for source in files:
+            require_file(source.path or source.name)
     except UsageError as error:
         raise UsageError(
-            f"{error} An earlier run did not finish it: put it back, or an empty file in its place to let it go."
+            f"{error} An earlier run did not finish it: put it back, or put an empty file there to give it up."
         ) from error
 
 
-def _beyond_reach(settings: Settings, scope: Scope) -> tuple[ExitCode, str] | None:
-    """Return how to end, and what to say, where something is left that can't be read again; None where nothing is."""
-    batch = printable(scope.batch)
-    if lost := [it.source.name for it in known_inputs(settings.state, scope) if it.is_unread]:
+def _unfinished(state: Path, scope: Scope, before: Remainder) -> tuple[ExitCode, str] | None:
+    """Return the exit code and the message where something is not done; None where everything is.
+
+    `before` is what was left when this execution began.
+    """
+    batch, after = printable(scope.batch), Remainder.of(state, scope)
+    if after.lost:
         return ExitCode.STOPPED, (
-            f"A run of batch {batch} did not come to the end of {_named(lost)}, and nothing is kept of the rest: "
-            "the same `ingestor run` command reads on, or lets it go where nothing comes."
+            f"A run of batch {batch} did not come to the end of {_listed(after.lost)}, and the rest is not kept: the "
+            "same `ingestor run` command reads the rest, or gives it up if nothing comes."
         )
-    if may_exist := sources_in_doubt(settings.state, scope):
+    if unresolved := sources_of_unresolved(state, scope):
         return ExitCode.INCOMPLETE, (
-            f"Records of batch {batch} from {_named(may_exist)} have no known end, and nothing that can be read again "
-            "has them: `ingestor reconcile` looks for their runs."
+            f"Records of batch {batch} from {_listed(unresolved)} have no known outcome, and can't be sent again "
+            "safely: `ingestor reconcile` looks for their runs."
         )
+    if after.damaged:
+        return ExitCode.INCOMPLETE, (
+            f"Batch {batch} could not read {_listed(after.damaged)} to the end: replace it and run the same "
+            "`ingestor run` command again."
+        )
+    if before.has_rejects:
+        return ExitCode.INCOMPLETE, f"Earlier runs of batch {batch} rejected records: see rejects.jsonl."
     return None
 
 
-def _named(sources: list[str]) -> str:
+def _listed(sources: Sequence[str]) -> str:
     return printable(", ".join("standard input" if name == STDIN else name for name in sources))
 
 
-def _nothing_to_read(settings: Settings, scope: Scope) -> ExitCode:
-    """Tell that this batch has nothing to resume, what else may be meant, and return the exit code."""
-    batch, last = printable(scope.batch), last_execution(settings.state, scope)
-    code, early = ExitCode.OK, _early_end(last)
-    if beyond := _beyond_reach(settings, scope):
-        code, words = beyond
-        print(words)
-    elif early is not None:
-        code = ExitCode.STOPPED
-        print(
-            f"The last run of batch {batch} {early}, and nothing is kept of it: what it had not read yet is read by "
-            "the same `ingestor run` command."
-        )
+def _nothing_to_read(state: Path, scope: Scope, left: Remainder) -> ExitCode:
+    """Print what else may be meant, and return the exit code."""
+    batch, code = printable(scope.batch), ExitCode.OK
+    if unfinished := _unfinished(state, scope, left):
+        code, message = unfinished
+        print(message)
     else:
-        print(f"Nothing is left to resume of batch {batch} in {printable(str(settings.state))}.")
-    for name in _others(settings, scope):
+        print(f"Nothing is left to resume of batch {batch} in {printable(str(state))}.")
+    for name in _others(state, scope):
         print(f"Batch {printable(name)} has something to resume: --batch {printable(name)}")
     return code
 
 
-def _early_end(last: Execution | None) -> str | None:
-    """Return how a run ended before it came to its end; None where it did come to it, or there was none."""
-    return None if last is None else _EARLY_ENDS.get(None if last.exit_code is None else ExitCode(last.exit_code))
-
-
-def _others(settings: Settings, scope: Scope) -> list[str]:
+def _others(state: Path, scope: Scope) -> list[str]:
     """Return the other batches of this target that have something to resume."""
     known: list[str] = []
     with suppress(UsageError):  # there is no journal yet
-        known = batches(settings.state, platform=scope.platform, workspace=scope.workspace)
+        known = batches_of_target(state, platform=scope.platform, workspace=scope.workspace)
     others = [replace(scope, batch=name) for name in known if name != scope.batch]
-    return [other.batch for other in others if _has_something(settings, other)]
-
-
-def _has_something(settings: Settings, scope: Scope) -> bool:
-    return bool(_files(settings, scope)) or not Spool(settings.state, scope).is_empty
+    return [other.batch for other in others if Remainder.of(state, other).is_readable]

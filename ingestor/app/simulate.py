@@ -5,27 +5,29 @@ import sys
 
 from ingestor.model.errors import ExitCode
 from ingestor.report.text import spell_count
-from ingestor.settings.simulate import SimulateOptions
+from ingestor.simulator.options import SimulatorOptions
 from ingestor.simulator.server import serve
 from ingestor.simulator.statistics import Statistics
 
 
-def simulate(options: SimulateOptions) -> ExitCode:
-    """Serve until Ctrl-C or SIGTERM, and say at the end what was created. Raises UsageError where it can't listen."""
-    account = asyncio.run(serve(options.service(), options.host, options.port, _say_ready))
-    print(_told(account), file=sys.stderr)
+def simulate(options: SimulatorOptions, host: str, port: int) -> ExitCode:
+    """Serve until Ctrl-C or SIGTERM, and print at the end what was created. Raises UsageError where it can't listen."""
+    statistics = asyncio.run(serve(options, host, port, _print_address))
+    print(_summary(statistics), file=sys.stderr)
     return ExitCode.OK
 
 
-def _say_ready(url: str) -> None:
+def _print_address(url: str) -> None:
     print(f"simulated AIDP listening on {url}", flush=True)
     print("stop it with Ctrl-C", file=sys.stderr, flush=True)
 
 
-def _told(account: Statistics) -> str:
-    """Put in a line what the account says; the whole of it is at /account while the simulator runs."""
-    faults = f", {sum(account.faults.values()):,} met a fault" if account.faults else ""
-    several = sum(count > 1 for count in account.runs_by_token().values())
-    tokens = f"{spell_count(several, 'retry token')} created more than one" if several else "no two by one retry token"
-    requests = f"{spell_count(account.requests, 'request')}, {account.throttled:,} answered with 429{faults}"
-    return f"{requests}; {spell_count(account.run_count, 'run')} created, {tokens}"
+def _summary(statistics: Statistics) -> str:
+    """Return the statistics in one line; the simulator serves all of them at /statistics while it runs."""
+    faults = f", {sum(statistics.faults.values()):,} with a fault" if statistics.faults else ""
+    doubled = sum(count > 1 for count in statistics.runs_by_token().values())
+    tokens = (
+        f"{spell_count(doubled, 'retry token')} created more than one" if doubled else "no two with one retry token"
+    )
+    requests = f"{spell_count(statistics.requests, 'request')}, {statistics.throttled:,} answered with 429{faults}"
+    return f"{requests}; {spell_count(statistics.run_count, 'run')} created, {tokens}"

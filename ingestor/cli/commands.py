@@ -1,18 +1,19 @@
-"""The commands: each reads its options and hands over to `service`, which is imported only then."""
+"""The commands: each reads its options and calls its module in `app`, which is imported only then."""
 
 import sys
 from collections.abc import Sequence
 from itertools import takewhile
 
+from ingestor.cli.flags import Parser
+from ingestor.cli.pages import Command, epilog
+from ingestor.cli.show import show
 from ingestor.model.errors import ExitCode
-from ingestor.settings.flags import Parser
 from ingestor.settings.load import Loaded, from_flags, load
 from ingestor.settings.options import Settings
-from ingestor.settings.pages import Command, epilog
-from ingestor.settings.results import ResultsOptions
+from ingestor.settings.results import Format, ResultsOptions
 from ingestor.settings.rules import target_problems
-from ingestor.settings.show import show
 from ingestor.settings.simulate import SimulateOptions
+from ingestor.settings.values import Output
 
 _SENDING = frozenset({"run", "resume", "reconcile"})
 
@@ -33,11 +34,13 @@ def perform(command: Command, argv: Sequence[str]) -> int:
         _warn(warning)
     if command.name == "config":
         return _config(loaded)
-    return _serve(command.name, loaded, line.arguments or ["-"], from_flags(ResultsOptions, wanted))
+    if command.name in _SENDING:
+        return _send(command.name, loaded, line.arguments)
+    return _inspect(command.name, loaded, line.arguments, from_flags(ResultsOptions, wanted))
 
 
 def parser_of(command: Command) -> Parser:
-    """Return the parser that knows a command's options."""
+    """Return the parser that knows the options of a command."""
     parser = Parser(command.name, command.arguments, command.text, epilog(command))
     if command.name == "simulate":
         parser.add_options(SimulateOptions)
@@ -49,34 +52,41 @@ def parser_of(command: Command) -> Parser:
     return parser
 
 
-def _serve(name: str, loaded: Loaded, sources: Sequence[str], wanted: ResultsOptions) -> int:
-    """InFlight over to the command's own module, which alone is imported: none waits for the parts of another."""
+def _send(name: str, loaded: Loaded, sources: Sequence[str]) -> int:
+    """Run a command that sends. Only its own module is imported: no command waits for the parts of another."""
+    from ingestor.cli.composition import options_of, target_of, terminal_of
+
     settings = loaded.settings
+    target, options, terminal = target_of(settings), options_of(settings), terminal_of(settings)
     match name:
         case "run":
             from ingestor.app.run import run
 
-            return run(settings, sources)
+            return run(target, options, sources, terminal, spool=settings.spool)
         case "resume":
             from ingestor.app.resume import resume
 
-            return resume(settings)
-        case "reconcile":
+            return resume(target, options, terminal)
+        case _:
             from ingestor.app.reconcile import reconcile
 
-            return reconcile(settings, _named_batch(loaded))
-        case "check":
-            from ingestor.app.check import check
+            return reconcile(target, options, _named_batch(loaded), terminal)
 
-            return check(settings, sources)
-        case "status":
-            from ingestor.app.inspect import status
 
-            return status(settings)
-        case _:
-            from ingestor.app.inspect import results
+def _inspect(name: str, loaded: Loaded, sources: Sequence[str], wanted: ResultsOptions) -> int:
+    """Run a command that only reads."""
+    settings, as_json = loaded.settings, loaded.settings.output is Output.JSON
+    if name == "check":
+        from ingestor.app.check import check
+        from ingestor.cli.composition import options_of
 
-            return results(settings, wanted, _named_batch(loaded))
+        return check(options_of(settings), sources, as_json=as_json)
+    from ingestor.app.inspect import results, status
+
+    if name == "status":
+        return status(settings.state, as_json=as_json)
+    outcome = None if wanted.outcome is None else str(wanted.outcome)
+    return results(settings.state, outcome=outcome, batch=_named_batch(loaded), as_csv=wanted.format is Format.CSV)
 
 
 def _named_batch(loaded: Loaded) -> str | None:
@@ -86,7 +96,7 @@ def _named_batch(loaded: Loaded) -> str | None:
 def _simulate(options: SimulateOptions) -> int:
     from ingestor.app.simulate import simulate
 
-    return simulate(options)
+    return simulate(options.service(), options.host, options.port)
 
 
 def _config(loaded: Loaded) -> int:

@@ -1,4 +1,4 @@
-"""The options of a model as flags: an argparse parser with help, and the plain texts that were given."""
+"""The options of a model as flags: an argparse parser with help. It returns the texts that were given."""
 
 import argparse
 from collections.abc import Collection, Mapping, Sequence
@@ -24,7 +24,7 @@ _SECRETS = {
 
 @dataclass(frozen=True, slots=True)
 class CommandLine:
-    """What stands on a command line: options by name (switches as booleans, all else as text), and the rest."""
+    """A command line: options by name (switches as booleans, all others as text), and the arguments."""
 
     options: Mapping[str, object]
     arguments: Sequence[str]
@@ -32,10 +32,10 @@ class CommandLine:
 
 
 class Parser(argparse.ArgumentParser):
-    """The parser of one command. Options may stand before and after arguments."""
+    """The parser of one command. Options may come before and after arguments."""
 
     def __init__(self, name: str, arguments: str, description: str, epilog: str) -> None:
-        """Take the command's name, its arguments as usage shows them, and the texts around the options."""
+        """Take the name of the command, its arguments as usage shows them, and the texts around the options."""
         super().__init__(
             prog=f"ingestor {name}",
             usage=" ".join(filter(None, [f"ingestor {name}", arguments, "[OPTIONS]"])),
@@ -49,7 +49,7 @@ class Parser(argparse.ArgumentParser):
             self.add_argument("arguments", nargs="*", help=argparse.SUPPRESS)
 
     def add_options(self, model: type[BaseModel], show: Collection[str] | None = None) -> None:
-        """Add a model's options under their groups' titles; help tells of those in `show`, by default of all."""
+        """Add the options of a model, by group. Help shows those in `show`, by default all."""
         for title, fields in groupby(model.model_fields.items(), key=lambda item: option_of(item[1]).group):
             options = dict(fields)
             shows = {name for name in options if show is None or name in show}
@@ -60,7 +60,7 @@ class Parser(argparse.ArgumentParser):
                     _add(group, name, field, text)
 
     def add_common(self, *, config: bool) -> None:
-        """Add what every command has; `config` where it has settings."""
+        """Add the options of every command; `config` only for a command with settings."""
         group = self.add_argument_group("Other")
         if config:
             text = f"A TOML file with settings. [env: {CONFIG_VARIABLE}]"
@@ -68,26 +68,26 @@ class Parser(argparse.ArgumentParser):
         group.add_argument("-h", "--help", action="store_true", default=argparse.SUPPRESS, help="Show this page.")
 
     def read(self, argv: Sequence[str]) -> CommandLine:
-        """Take a command line apart; all that follows `--` is arguments.
+        """Parse a command line. Everything behind `--` is an argument.
 
-        Raises UsageError. A flag that does not belong is named without its value, which may be a secret.
+        Raises UsageError. The message names an unknown flag without its value, which may be a secret.
         """
         before = list(takewhile(lambda word: word != "--", argv))
-        given, strange = self.parse_known_intermixed_args(before)
+        given, unknown = self.parse_known_intermixed_args(before)
         options = vars(given)
         arguments, config = options.pop("arguments", None), options.pop("config", None)
         after = argv[len(before) + 1 :]
-        if strange:
-            self.error(self._strange(strange))
+        if unknown:
+            self.error(self._unknown(unknown))
         if after and arguments is None:
             self.error(f"unexpected argument {shown(after[0])}")
         return CommandLine(options, [*(arguments or ()), *after], config)
 
     def error(self, message: str) -> NoReturn:
-        """Raise what argparse would print before leaving."""
+        """Raise what argparse would print before it exits."""
         raise UsageError(f"{message.removeprefix('argument ')} (see {self.prog} --help)")
 
-    def _strange(self, words: Sequence[str]) -> str:
+    def _unknown(self, words: Sequence[str]) -> str:
         flag = next((word.partition("=")[0] for word in words if word.startswith("-")), "")
         if not flag:
             return f"unexpected argument {shown(words[0])}"
@@ -135,9 +135,9 @@ def _default(field: FieldInfo) -> str:
 
 
 def _secrets_among(options: dict[str, FieldInfo], names: Collection[str]) -> str | None:
-    told = [
+    lines = [
         f"\n  {variable_of(name)}  {field.description}"
         for name, field in options.items()
         if option_of(field).secret and name in names
     ]
-    return f"Secrets never come by flag:{''.join(told)}" if told else None
+    return f"Secrets never come by flag:{''.join(lines)}" if lines else None

@@ -1,12 +1,13 @@
-"""The command line: which command, how it ends, and what is said when it can't be done.
+"""The entry point: which command, its exit code, and the message where it can't be done.
 
-Little is imported here, so that a signal to a process that begins finds it prepared.
+It imports little, so that a stop signal that arrives early finds a handler.
 """
 
 import io
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from types import FrameType
 
@@ -14,29 +15,29 @@ from ingestor import __version__
 from ingestor.model.errors import ExitCode, IngestorError, UsageError
 
 Handler = Callable[[int, FrameType | None], object] | int | signal.Handlers | None
-"""What is done on a signal."""
+"""What Python calls on a signal."""
 
 RESUMABLE = frozenset({"run", "resume", "reconcile"})
-"""The commands that may be stopped and given again."""
+"""The commands that may be stopped and repeated."""
 
 LONGEST_LINE = 1000
 """Characters of a message that are shown."""
 
 INTERRUPTED = 130
-"""Exit code after Ctrl-C outside a batch, as shells have it (128 + SIGINT)."""
+"""Exit code after Ctrl-C outside a batch, as in shells (128 + SIGINT)."""
 PIPE_CLOSED = 141
-"""Exit code where the reader of standard output went away before the command was done (128 + SIGPIPE)."""
+"""Exit code where the reader of standard output closed it too early (128 + SIGPIPE)."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code. What a person can mend is told on standard error in plain words."""
+    """Run one command and return its exit code. Errors that a person can fix are printed on standard error."""
     argv = sys.argv[1:] if argv is None else list(argv)
-    before = _let_signals_stop_it() if argv and argv[0] in RESUMABLE else {}
+    before = _stop_on_early_signals() if argv and argv[0] in RESUMABLE else {}
     code: int = PIPE_CLOSED
-    _open_what_is_closed()
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # what it can't show must not end what was done
+            stream.reconfigure(errors="backslashreplace")  # a character that it can't show must end no batch
     try:
         code = _perform(argv)
         sys.stdout.flush()
@@ -44,10 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain(str(error))
         code = error.exit_code
     except BrokenPipeError:
-        _abandon_output()
+        _discard_output()
     except OSError as error:
         _complain(f"{error.filename or 'standard output'}: {error.strerror}")
-        _abandon_output()
+        _discard_output()
         code = ExitCode.HALTED
     except KeyboardInterrupt:
         code = INTERRUPTED
@@ -57,22 +58,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     return int(code)
 
 
-def _open_what_is_closed() -> None:
-    """Let standard output and error go nowhere where they were closed (`>&-`).
+def _open_closed_streams() -> None:
+    """Open standard output and standard error on the null device where they were closed (`>&-`).
 
-    So what is printed ends no batch, and no file that is opened later gets their number and all that is printed.
+    Then printing raises nothing, and no file that is opened later gets their descriptors.
     """
     for number, name in ((1, "stdout"), (2, "stderr")):
         if getattr(sys, name) is None:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            if nowhere != number:
-                os.dup2(nowhere, number)
-                os.close(nowhere)
+            null = os.open(os.devnull, os.O_WRONLY)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
             setattr(sys, name, os.fdopen(number, "w", encoding="utf-8"))
 
 
 def _perform(argv: Sequence[str]) -> int:
-    from ingestor.settings.pages import COMMANDS, front_page  # noqa: PLC0415 -- see above
+    from ingestor.cli.pages import COMMANDS, front_page
 
     first, rest = (argv[0], argv[1:]) if argv else ("", ())
     if first in {"-h", "--help"}:
@@ -80,49 +81,52 @@ def _perform(argv: Sequence[str]) -> int:
     elif first == "--version":
         sys.stdout.write(f"ingestor {__version__}\n")
     elif first in COMMANDS:
-        from ingestor.commands import perform  # noqa: PLC0415 -- pydantic takes longer than all the rest
+        from ingestor.cli.commands import perform
 
         return perform(COMMANDS[first], rest)
     else:
-        raise UsageError(_no_command(first))
+        raise UsageError(_unknown_command(first))
     return ExitCode.OK
 
 
-def _let_signals_stop_it() -> dict[signal.Signals, Handler]:
-    """End in order on a signal that comes before the batch begins, which takes over from there: imports take long.
+def _stop_on_early_signals() -> dict[signal.Signals, Handler]:
+    """End in order on a stop signal that arrives before the batch begins, because imports take long.
 
-    Return what was to be done before; a signal that is ignored (nohup, a shell's background) stays so.
+    Return the handlers that were there before. An ignored signal (nohup, a shell's background) stays ignored. Only the
+    main thread can take signals.
     """
+    if threading.current_thread() is not threading.main_thread():
+        return {}
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    heard = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
-    for number in heard:
-        signal.signal(number, _leave)
-    return heard
+    taken = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
+    for number in taken:
+        signal.signal(number, _exit_early)
+    return taken
 
 
-def _leave(_number: int, _frame: FrameType | None) -> None:
+def _exit_early(_number: int, _frame: FrameType | None) -> None:
     os.write(2, b"ingestor: stopped before anything was sent; run the same command again\n")
     os._exit(ExitCode.STOPPED)
 
 
-def _no_command(word: str) -> str:
-    from ingestor.settings.pages import COMMANDS  # noqa: PLC0415 -- see above
-    from ingestor.settings.wording import did_you_mean, shown  # noqa: PLC0415 -- pydantic again
+def _unknown_command(word: str) -> str:
+    from ingestor.cli.pages import COMMANDS
+    from ingestor.settings.wording import did_you_mean, shown
 
     if not word:
         return f"name a command: {', '.join(COMMANDS)} (see ingestor --help)"
     if word.startswith("-"):
-        return f"{shown(word.partition('=')[0])}: options stand after the command: ingestor COMMAND [OPTIONS]"
+        return f"{shown(word.partition('=')[0])}: options follow the command: ingestor COMMAND [OPTIONS]"
     return f"{shown(word)}: no such command{did_you_mean(word, COMMANDS)} (see ingestor --help)"
 
 
 def _complain(message: str) -> None:
-    from ingestor.report.text import printable  # noqa: PLC0415 -- see above
+    from ingestor.model.text import printable
 
     for line in message.splitlines():
         sys.stderr.write(f"ingestor: {printable(line, LONGEST_LINE)}\n")
 
 
-def _abandon_output() -> None:
-    """Let what is left for standard output go nowhere, so that leaving does not fail on it again."""
+def _discard_output() -> None:
+    """Send the rest of standard output to the null device, so that exiting does not fail on it again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

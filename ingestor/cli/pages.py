@@ -1,4 +1,4 @@
-"""What help tells of each command. Plain text, so that the first page is there at once."""
+"""The help of each command. Plain text, so that the first page appears at once."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ class Command:
     Attributes:
         purpose: one line, for the list of commands.
         text: the paragraph above the options.
-        examples: commands, each with what it is good for.
-        exit_codes: those that the command can end with, and what they mean.
-        arguments: how usage shows what may stand beside options; empty where nothing may.
-        settings: names of the settings that concern it; None is all. The others are taken too, and not used.
+        examples: commands, each with its purpose.
+        exit_codes: those that the command can end with, each with its meaning.
+        arguments: how usage shows its arguments; empty if it has none.
+        settings: names of the settings that it uses; None is all. It accepts the others too.
     """
 
     name: str
@@ -30,23 +30,23 @@ class Command:
 
 _WRONG = {2: "the command or a setting is wrong"}
 _RUN_CODES = {
-    0: "every record is a run",
+    0: "every record is a complete run",
     **_WRONG,
-    3: "finished, but some records were rejected, failed or are unresolved",
+    3: "finished, but some records are rejected, failed, partial or unresolved",
     4: "halted: credentials, address or service are wrong for every record, or the state directory can't be used",
-    75: "stopped early: the same command goes on where it stopped",
+    75: "stopped early: the same command continues",
 }
 _RESUME_CODES = {
     **_RUN_CODES,
-    3: f"{_RUN_CODES[3]}; or no file has any more what is in doubt",
-    75: "stopped early; or nothing is kept of a pipe that was not read to its end: give that command again",
+    3: f"{_RUN_CODES[3]}; or only `ingestor reconcile` can find out",
+    75: "stopped early; or the rest of a pipe was not kept: run the command that read it again",
 }
 _RECONCILE_CODES = {
-    0: "nothing is unresolved any more",
+    0: "nothing is unresolved now",
     **_WRONG,
-    3: "something still is: `ingestor results --outcome unresolved` tells why",
+    3: "some jobs are still unresolved: `ingestor results --outcome unresolved` shows why",
     4: "halted: credentials, address or service are wrong, or the state directory can't be used",
-    75: "stopped early: the same command goes on where it stopped",
+    75: "stopped early: the same command continues",
 }
 _CHECK_CODES = {0: "every record is valid", **_WRONG, 3: "some records are not valid"}
 _JOURNAL_CODES = {0: "done", **_WRONG, 4: "the journal can't be read"}
@@ -54,7 +54,7 @@ _PLAIN_CODES = {0: "done", **_WRONG}
 
 _SOURCES = """\
 SOURCE is a file, a glob in quotes, a directory (its .jsonl, .ndjson and .json files at any depth) or - for
-standard input, which is also what is read where none is given. Files may be packed as .gz or .zst."""
+standard input, which is the default. Files may be compressed as .gz or .zst."""
 
 _TO_THE_SIMULATOR = f"""\
 ingestor run runs.jsonl --auth none --endpoint http://127.0.0.1:8765 \\
@@ -66,8 +66,8 @@ COMMANDS = {
         Command(
             name="run",
             purpose="read records, create runs",
-            text="Read records and create one run for each, exactly once: what is a run already is not sent again,\n"
-            f"so the same command may be run as often as you like.\n\n{_SOURCES}",
+            text="Read records and create one run for each, exactly once. Finished records are not sent again,\n"
+            f"so you can run the same command as often as you like.\n\n{_SOURCES}",
             arguments="[SOURCE ...]",
             examples=(
                 (
@@ -78,7 +78,7 @@ COMMANDS = {
                 ("ingestor run --tracking-uri http://127.0.0.1:5000 runs.jsonl", "into an MLflow server"),
                 (
                     "jq -r .record .ingestor/rejects.jsonl | ingestor run --config migration.toml -",
-                    "what was rejected, mended",
+                    "rejected records, after you fixed them",
                 ),
             ),
             exit_codes=_RUN_CODES,
@@ -86,7 +86,7 @@ COMMANDS = {
         Command(
             name="check",
             purpose="validate every record, send nothing",
-            text=f"Validate every record and send nothing. No target is needed, and none is used.\n\n{_SOURCES}",
+            text=f"Validate every record and send nothing. No target is needed.\n\n{_SOURCES}",
             arguments="[SOURCE ...]",
             settings=("output",),
             examples=(("ingestor check runs.jsonl", "before the first real run"),),
@@ -95,7 +95,7 @@ COMMANDS = {
         Command(
             name="status",
             purpose="what the journal knows: jobs per outcome, oldest unresolved, last batch",
-            text="Tell what the journal in the state directory knows. Nothing is sent.",
+            text="Print what the journal in the state directory knows. Nothing is sent.",
             settings=("state", "output"),
             examples=(("ingestor status --output json", "for a script"),),
             exit_codes=_JOURNAL_CODES,
@@ -103,8 +103,8 @@ COMMANDS = {
         Command(
             name="results",
             purpose="which record became which run, from the journal",
-            text="Print the whole map from records to runs, from the journal in the state directory: of every batch,\n"
-            "or of the one that is named.",
+            text="Print the map from records to runs, from the journal in the state directory: of all batches, or of\n"
+            "the one that is named.",
             settings=("batch", "state"),
             examples=(
                 ("ingestor results --format csv > runs.csv", "for a spreadsheet"),
@@ -115,40 +115,40 @@ COMMANDS = {
         Command(
             name="reconcile",
             purpose="settle what is unresolved",
-            text="Ask the service for the run of every job whose end is not known, by the tag ingestor.token: of all\n"
-            "batches of this target, or of the one that is named. What is found is created; what surely has no run\n"
-            "is sent again by the next run. Creates nothing. Takes the options of run.",
+            text="Search the service for the run of every job whose outcome is not known, by the tag ingestor.token:\n"
+            "in all batches of this target, or in the one that is named. A job whose run is found is created. A job\n"
+            "that has no run for certain is sent again by the next run. Creates no runs. Takes the options of run.",
             examples=(("ingestor reconcile --config migration.toml", "after a run that ended with exit code 3"),),
             exit_codes=_RECONCILE_CODES,
         ),
         Command(
             name="resume",
             purpose="finish what a stopped batch left",
-            text="Finish what a stopped or killed run left: standard input that was read and kept, files whose\n"
-            "records have no known end, and those that a run was to read and none has read to its end. They are\n"
-            "read again, and what is done stays done.",
+            text="Finish what a stopped or killed run left: the rest of its files and of the standard input that was\n"
+            "kept, each from where all records before are done, and records that failed or are unresolved. Finished\n"
+            "records are not sent again.",
             examples=(
                 ("ingestor resume --config sidecar.toml", "after the pod was killed"),
-                ("ingestor resume --config sidecar.toml --batch nightly", "what another batch left"),
+                ("ingestor resume --config sidecar.toml --batch nightly", "the same for another batch"),
             ),
             exit_codes=_RESUME_CODES,
         ),
         Command(
             name="simulate",
             purpose="the AIDP simulator, on this machine only",
-            text="Serve a simulated AI Data Platform on a loopback address until Ctrl-C. It keeps nothing.",
+            text="Serve a simulated AI Data Platform on a loopback address until Ctrl-C. It stores nothing.",
             examples=(
-                ("ingestor simulate --limit 200", "a service that lets 200 requests a second in"),
-                ("ingestor simulate --faults error_500=0.05,reset_after=0.02", "one that fails now and then"),
-                (_TO_THE_SIMULATOR, "what to say in another terminal"),
+                ("ingestor simulate --limit 200", "a service that accepts 200 requests a second"),
+                ("ingestor simulate --faults error_500=0.05,reset_after=0.02", "a service that fails sometimes"),
+                (_TO_THE_SIMULATOR, "the command for another terminal"),
             ),
             exit_codes=_PLAIN_CODES,
         ),
         Command(
             name="config",
             purpose="the effective settings and where each came from, secrets masked",
-            text="Print every setting with its value and where that came from. Takes the options of run.",
-            examples=(("ingestor config --config migration.toml --rate 50", "what run would use"),),
+            text="Print every setting with its value and its origin. Takes the options of run.",
+            examples=(("ingestor config --config migration.toml --rate 50", "the settings that run would use"),),
             exit_codes=_PLAIN_CODES,
         ),
     )
@@ -167,9 +167,9 @@ Brings the history of ML experiments into Oracle AI Data Platform: every record 
 Commands:
 {commands}
 
-ingestor COMMAND --help tells all about one; ingestor --version prints the version.
+ingestor COMMAND --help explains one command; ingestor --version prints the version.
 
-A first try, on this machine alone. In one terminal
+A first try, on this machine only. In one terminal
   ingestor simulate
 and in another
   echo '{{"experiment_id": "1", "run_name": "my first run"}}' > runs.jsonl
@@ -184,7 +184,7 @@ the file. Secrets never come by flag.
 
 
 def epilog(command: Command) -> str:
-    """Return what stands below a command's options."""
+    """Return the text below the options of a command."""
     examples = "\n".join(f"  {line}\n      {purpose}" for line, purpose in command.examples)
     return f"Examples:\n{examples}\n\n{_listed(command.exit_codes)}"
 

@@ -1,4 +1,4 @@
-"""What `ingestor config` prints: the settings in effect, and where each came from."""
+"""`ingestor config`: the settings in effect, and where each came from."""
 
 import json
 
@@ -11,7 +11,7 @@ MASK = "********"
 
 
 def show(loaded: Loaded) -> str:
-    """Render all settings, secrets masked, in the form that the option `output` names."""
+    """Return all settings, secrets masked, in the form that the option `output` names."""
     return _as_json(loaded) if loaded.settings.output is Output.JSON else _as_table(loaded)
 
 

@@ -1,4 +1,4 @@
-"""Flags, environment, file and defaults become one `Settings`, and every option keeps where it came from."""
+"""Flags, environment, file and defaults become one `Settings`, which knows where each value came from."""
 
 import os
 import tomllib
@@ -14,7 +14,7 @@ from pydantic_settings import EnvSettingsSource
 
 from ingestor.model.errors import UsageError
 from ingestor.settings.options import PREFIX, Settings, flag_of, option_of, variable_of
-from ingestor.settings.rules import idle_tokens, target_problems
+from ingestor.settings.rules import target_problems, unused_tokens
 from ingestor.settings.wording import WHOLE, complaint, did_you_mean, shown
 
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
@@ -32,7 +32,7 @@ class Place(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """The options that one place gives. `spell` names an option as it is written there."""
+    """The options from one place. `spell` names an option as it is written there."""
 
     place: Place
     values: Mapping[str, object]
@@ -41,7 +41,7 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """Where an option's value came from, and how the option is written there."""
+    """Where the value of an option came from, and how the option is written there."""
 
     place: Place
     name: str
@@ -51,7 +51,7 @@ class Given:
 class Loaded:
     """The settings in effect.
 
-    `given` tells of every option that is not at its default. `warnings` are for the user, one sentence each.
+    `given` has every option that is not at its default. `warnings` are for the user, one sentence each.
     """
 
     settings: Settings
@@ -59,20 +59,20 @@ class Loaded:
     warnings: Sequence[str]
 
     def spell(self, name: str) -> str:
-        """Name an option as it is written where its value came from; as a flag where it has its default."""
+        """Name an option as it is written where its value came from, or as a flag if it has its default."""
         return _spell(self.given, name)
 
 
 def load(flags: Mapping[str, object], config: str | None = None, *, sending: bool = False) -> Loaded:
-    """Settle every option; flags beat the environment beats the file beats the default.
+    """Return the settings in effect: flags beat the environment, which beats the file, which beats the defaults.
 
     Args:
         flags: what the command line gives, by option name.
-        config: the file that the command line names; without it INGESTOR_CONFIG may name one.
-        sending: whether requests will be sent, so that the target must be whole.
+        config: the file that the command line names. Without one, INGESTOR_CONFIG may name it.
+        sending: whether requests will be sent, so that the target must be complete.
 
     Raises:
-        UsageError: one line for everything that is wrong, naming each option as the user wrote it.
+        UsageError: one line for each error, which names the option as the user wrote it.
     """
     file, problems = _read_config(config)
     layers = [file, _environment(), Layer(Place.FLAG, flags, flag_of)]
@@ -80,12 +80,12 @@ def load(flags: Mapping[str, object], config: str | None = None, *, sending: boo
     given = {name: Given(layer.place, layer.spell(name)) for layer in layers for name in layer.values}
     spell = partial(_spell, given)
     settings, wrong = _validate(values, spell)
-    settled = dict(settings) if settings else values
-    problems += [*wrong, *(target_problems(settled, spell) if sending else ())]
-    strange = [*_unknown_variables()]
+    effective = dict(settings) if settings else values
+    problems += [*wrong, *(target_problems(effective, spell) if sending else ())]
+    unknown = [*_unknown_variables()]
     if settings is None or problems:
-        raise UsageError("\n".join([*problems, *strange]))
-    return Loaded(settings, given, [*strange, *idle_tokens(settled, spell)])
+        raise UsageError("\n".join([*problems, *unknown]))
+    return Loaded(settings, given, [*unknown, *unused_tokens(effective, spell)])
 
 
 def _spell(given: Mapping[str, Given], name: str) -> str:
@@ -100,7 +100,7 @@ def _validate(values: Mapping[str, object], spell: Callable[[str], str]) -> tupl
 
 
 def from_flags(model: type[M], flags: Mapping[str, object]) -> M:
-    """Make the options that come by flag only. Raises UsageError."""
+    """Return options that come by flag only. Raises UsageError."""
     try:
         return model.model_validate(flags)
     except ValidationError as error:
@@ -111,7 +111,7 @@ def _complaints(error: ValidationError, spell: Callable[[str], str]) -> list[str
     return [
         f"{spell(str(detail['loc'][0]))}: {complaint(detail)}"
         for detail in error.errors(include_url=False)
-        if detail["type"] != "default_factory_not_called"  # follows from another error, which is told
+        if detail["type"] != "default_factory_not_called"  # follows from another error, which is reported
     ]
 
 
@@ -127,7 +127,7 @@ def _unknown_variables() -> Iterator[str]:
 
 
 def _read_config(flag: str | None) -> tuple[Layer, list[str]]:
-    """Read the file that the flag or the variable names; return its options and what is wrong with its keys."""
+    """Read the file that the flag or the variable names. Return its options, and the problems with its keys."""
     path, name = (flag, "--config") if flag is not None else (os.environ.get(CONFIG_VARIABLE), CONFIG_VARIABLE)
     if not path and flag is None:
         return Layer(Place.FILE, {}, str), []
@@ -150,7 +150,7 @@ def _parse(path: Path, name: str) -> Mapping[str, object]:
 def _wrong_key(key: str, value: object) -> str | None:
     field = Settings.model_fields.get(key)
     if field is None and isinstance(value, dict):
-        return f"[{shown(key)}]: tables are not used: write every option at the top level"
+        return f"[{shown(key)}]: tables are not supported: write every option at the top level"
     if field is None:
         return f"{shown(key)}: no such option{did_you_mean(key, Settings.model_fields)}"
     if option_of(field).secret:

@@ -1,7 +1,7 @@
-"""Every option of the program, declared once: its name, type, range, default, group and help.
+"""Every option of the program, declared once: its name, type, range, group and help.
 
 A name is a contract: `platform_id` is `--platform-id`, `INGESTOR_PLATFORM_ID` and `platform_id` in the file.
-An option's docstring is its help.
+The docstring of an option is its help. Defaults come from `app.options`, which the library uses too.
 """
 
 from collections.abc import Mapping
@@ -15,6 +15,7 @@ from pydantic import Field, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ingestor.app.options import BatchOptions, default_senders
 from ingestor.settings.values import (
     Address,
     Auth,
@@ -30,14 +31,15 @@ from ingestor.settings.values import (
     Region,
     Senders,
     Token,
-    one_for_each_core,
 )
 
 PREFIX = "INGESTOR_"
 
+_DEFAULT = BatchOptions()
+
 
 class Group(StrEnum):
-    """The titles that options stand under in help."""
+    """The titles of the groups of options in help."""
 
     TARGET = "Where to send"
     AUTH = "Who you are"
@@ -53,13 +55,13 @@ class Group(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """What help tells of an option beside its docstring and its field.
+    """What help shows of an option beside its docstring and its field.
 
     Attributes:
-        group: the title it stands under.
-        metavar: what stands for the value in help; empty for a switch.
+        group: the title of its group.
+        metavar: the name of the value in help; empty for a switch.
         default: the default in words, where it depends on other options.
-        secret: comes by environment only, and is never shown.
+        secret: whether it comes by environment only, and is never shown.
     """
 
     group: Group
@@ -69,7 +71,7 @@ class Option:
 
 
 def option_of(field: FieldInfo) -> Option:
-    """Return what is declared of an option beside its field."""
+    """Return what is declared about an option beside its field."""
     return next(datum for datum in field.metadata if isinstance(datum, Option))
 
 
@@ -84,15 +86,15 @@ def variable_of(name: str) -> str:
 
 
 def _in_state(name: str, data: Mapping[str, Path]) -> Path:
-    """Place a file in the state directory; where that is not valid, an error tells so and this is not used."""
+    """Return a file in the state directory. If that is not valid, another error says so, and this is not used."""
     return data.get("state", Path()) / name
 
 
 class Settings(BaseSettings):
-    """All settings of the program, each valid by itself; `rules` tells whether they fit together.
+    """All settings of the program, each valid by itself; `rules` checks whether they fit together. Times are seconds.
 
-    Made directly, keyword arguments beat the environment beats defaults, and what is wrong raises pydantic's
-    ValidationError; the command line uses `load` instead. Times are in seconds.
+    The command line uses `load`. A program that makes one directly gets pydantic's ValidationError, and keyword
+    arguments beat the environment, which beats the defaults.
     """
 
     model_config = SettingsConfigDict(
@@ -118,9 +120,9 @@ class Settings(BaseSettings):
     retry_tokens: Annotated[bool, Option(Group.TARGET, default="yes, or no with --tracking-uri")] = Field(
         default_factory=lambda data: not data.get("tracking_uri")
     )
-    """Trust the service to honour retry tokens; without, a record whose answer was lost is looked for first."""
+    """Trust the service to honour retry tokens; without it, a record whose answer was lost is looked up first."""
     dh_user_principal: Annotated[OneLine | None, Option(Group.TARGET, "TEXT")] = None
-    """Sent as it is in the header dh-user-principal."""
+    """A text that is sent as it is in the header dh-user-principal."""
 
     auth: Annotated[
         Auth, Option(Group.AUTH, "METHOD", default=f"{Auth.API_KEY}, or {Auth.NONE} with --tracking-uri")
@@ -137,42 +139,42 @@ class Settings(BaseSettings):
     bearer_token: Annotated[Token | None, Option(Group.AUTH, secret=True)] = None
     """the token for --auth bearer, instead of a file"""
 
-    batch: Annotated[BatchName, Option(Group.BATCH, "NAME")] = "default"
-    """Names the set in which a record becomes one run only; in another batch it becomes another run."""
-    state: Annotated[LocalPath, Option(Group.BATCH, "DIR")] = Path(".ingestor")
-    """Where the journal lives, the memory of what was done. Keep it, and running again is always safe."""
-    stamp: Annotated[bool, Option(Group.BATCH)] = True
-    """Put the tag ingestor.token on every run, by which a run whose answer was lost can be found."""
+    batch: Annotated[BatchName, Option(Group.BATCH, "NAME")] = _DEFAULT.batch
+    """The name of the set in which a record becomes one run only; in another batch it becomes another run."""
+    state: Annotated[LocalPath, Option(Group.BATCH, "DIR")] = _DEFAULT.state
+    """The directory of the journal, which remembers what was done. Keep it, and running again is always safe."""
+    stamp: Annotated[bool, Option(Group.BATCH)] = _DEFAULT.stamp
+    """Put the tag ingestor.token on every run, by which a run can be found whose answer was lost."""
     spool: Annotated[bool, Option(Group.BATCH)] = True
-    """Keep what is read from standard input in the state directory until it is done, so that a crash loses none."""
-    allow_network_state: Annotated[bool, Option(Group.BATCH)] = False
-    """Let the state directory be on a network file system, where SQLite can't promise durability."""
+    """Keep what is read from standard input in the state directory until it is done, so that a crash loses nothing."""
+    allow_network_state: Annotated[bool, Option(Group.BATCH)] = _DEFAULT.allow_network_state
+    """Allow a state directory on a network file system, where SQLite can't promise durability."""
 
-    rate: Annotated[Positive | None, Option(Group.SPEED, "N", default="as fast as the service allows")] = None
+    rate: Annotated[Positive | None, Option(Group.SPEED, "N", default="as fast as the service allows")] = _DEFAULT.rate
     """Never send more than N requests a second."""
-    concurrency: Annotated[Count, Field(le=10_000), Option(Group.SPEED, "N")] = 64
-    """How many requests may be on their way at once."""
+    concurrency: Annotated[Count, Field(le=10_000), Option(Group.SPEED, "N")] = _DEFAULT.concurrency
+    """How many requests may be in flight at once."""
     senders: Annotated[Senders, Option(Group.SPEED, "N", default="1, or 0 on a single core")] = Field(
-        default_factory=lambda: min(1, one_for_each_core())
+        default_factory=default_senders
     )
-    """How many processes sign and send, beside this one; auto is one for each core. With 0 this one does it all."""
-    timeout: Annotated[Positive, Option(Group.SPEED, "SECONDS")] = 60.0
+    """How many processes sign and send, beside this one; auto is one for each core. With 0, this one does all."""
+    timeout: Annotated[Positive, Option(Group.SPEED, "SECONDS")] = _DEFAULT.timeout
     """How long one request may take."""
 
-    max_attempts: Annotated[Count, Option(Group.RETRIES, "N")] = 8
-    """How many requests one record may cost. Being told to slow down (429) does not count."""
-    max_retry_time: Annotated[Positive, Option(Group.RETRIES, "SECONDS")] = 600.0
-    """How long after its first request a record is still tried again."""
-    max_pause: Annotated[Positive, Option(Group.RETRIES, "SECONDS")] = 300.0
-    """The longest wait asked for by the service (Retry-After) that is honoured."""
-    give_up_after: Annotated[NotNegative, Option(Group.RETRIES, "SECONDS")] = 3600.0
-    """How long a service that went down is waited for; then the batch ends, resumable."""
-    follow: Annotated[bool, Option(Group.RETRIES)] = False
-    """Wait as long for a service that was not reached at all yet, which else is a wrong address and halts the batch."""
-    time_budget: Annotated[Positive | None, Option(Group.RETRIES, "SECONDS", default="none")] = None
-    """How long the batch may take; then it ends as after Ctrl-C, resumable."""
-    drain_timeout: Annotated[NotNegative, Option(Group.RETRIES, "SECONDS")] = 25.0
-    """How long requests on their way may take to end after Ctrl-C or SIGTERM."""
+    max_attempts: Annotated[Count, Option(Group.RETRIES, "N")] = _DEFAULT.max_attempts
+    """How many requests one record may cost. A 429, which asks for less, does not count."""
+    max_retry_time: Annotated[Positive, Option(Group.RETRIES, "SECONDS")] = _DEFAULT.max_retry_time
+    """How long after its first request a record is tried again."""
+    max_pause: Annotated[Positive, Option(Group.RETRIES, "SECONDS")] = _DEFAULT.max_pause
+    """The longest wait that the service may ask for (Retry-After)."""
+    give_up_after: Annotated[NotNegative, Option(Group.RETRIES, "SECONDS")] = _DEFAULT.give_up_after
+    """How long to wait for a service that went down. Then the batch ends, resumable."""
+    follow: Annotated[bool, Option(Group.RETRIES)] = _DEFAULT.wait_for_service
+    """Wait as long for a service that never answered. Without this, the address counts as wrong and the batch halts."""
+    time_budget: Annotated[Positive | None, Option(Group.RETRIES, "SECONDS", default="none")] = _DEFAULT.time_budget
+    """How long the batch may take. Then it ends as after Ctrl-C, resumable."""
+    drain_timeout: Annotated[NotNegative, Option(Group.RETRIES, "SECONDS")] = _DEFAULT.drain_timeout
+    """How long requests in flight may take to end after Ctrl-C or SIGTERM."""
 
     log: Annotated[LocalPath, Option(Group.OUTPUT, "FILE", default="STATE/log.jsonl")] = Field(
         default_factory=partial(_in_state, "log.jsonl")
@@ -181,7 +183,7 @@ class Settings(BaseSettings):
     rejects: Annotated[LocalPath, Option(Group.OUTPUT, "FILE", default="STATE/rejects.jsonl")] = Field(
         default_factory=partial(_in_state, "rejects.jsonl")
     )
-    """Invalid records with the reason, ready to be mended and fed back."""
+    """Rejected records with the reason, ready to be fixed and fed back."""
     output: Annotated[Output, Option(Group.OUTPUT, "FORM")] = Output.TEXT
     """The form of the summary on standard output."""
     progress: Annotated[Progress, Option(Group.OUTPUT, "WHEN")] = Progress.AUTO

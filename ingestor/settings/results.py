@@ -16,13 +16,14 @@ class Format(StrEnum):
 
 
 class JobState(StrEnum):
-    """How far the journal knows a job to be."""
+    """The states of a job in the journal."""
 
     CREATED = "created"
+    PARTIAL = "partial"
     FAILED = "failed"
     UNRESOLVED = "unresolved"
     PENDING = "pending"
-    """Begun, and not ended yet."""
+    """Begun, without an outcome yet."""
 
 
 class ResultsOptions(BaseModel):
@@ -33,4 +34,4 @@ class ResultsOptions(BaseModel):
     format: Annotated[Format, Option(Group.RESULTS, "FORM")] = Format.JSONL
     """One JSON object a line, or a table with a header."""
     outcome: Annotated[JobState | None, Option(Group.RESULTS, "NAME", default="all")] = None
-    """Print only the records that ended so."""
+    """Print only the records with this outcome."""

@@ -1,13 +1,12 @@
-"""Which settings fit together. A rule names options through `spell`, so that users read what they wrote."""
+"""Which settings fit together. Rules name options by `spell`, so that users read what they wrote."""
 
 from collections.abc import Callable, Iterator, Mapping
 
-from ingestor.model.errors import UsageError
-from ingestor.settings.options import Settings, flag_of, variable_of
+from ingestor.settings.options import flag_of, variable_of
 from ingestor.settings.values import Auth
 
 Values = Mapping[str, object]
-"""Options by name; one that is not set is absent or None."""
+"""Options by name. An option that is not set is absent or None."""
 Spell = Callable[[str], str]
 """How to name an option in a message."""
 
@@ -16,32 +15,25 @@ _AIDP_ONLY = ("platform_id", "workspace")
 _TOKENS = ("bearer_token", "bearer_token_file")
 
 
-def require_target(settings: Settings) -> None:
-    """Raise UsageError where the settings do not name one target, whole, and a way to authenticate to it."""
-    problems = [*target_problems(dict(settings), flag_of)]
-    if problems:
-        raise UsageError("\n".join(problems))
-
-
 def target_problems(values: Values, spell: Spell) -> Iterator[str]:
-    """Tell everything that keeps requests from being sent."""
+    """Yield every problem that prevents sending."""
     given = [name for name in _TARGETS if values.get(name)]
     if not given:
-        yield "where to send is missing: give --region or --endpoint (AIDP), or --tracking-uri (MLflow)"
+        yield "the target is missing: give --region or --endpoint (AIDP), or --tracking-uri (MLflow)"
     elif len(given) > 1:
         yield f"{_listed(given, spell)}: give only one of them"
     elif given == ["tracking_uri"]:
-        yield from _left_over(values, spell)
+        yield from _aidp_options_of_a_server(values, spell)
     else:
         yield from _missing(values, spell(given[0]))
     if values.get("auth") == Auth.BEARER:
         yield from _bearer_problems(values, spell)
 
 
-def _left_over(values: Values, spell: Spell) -> Iterator[str]:
+def _aidp_options_of_a_server(values: Values, spell: Spell) -> Iterator[str]:
     for name in _AIDP_ONLY:
         if values.get(name):
-            yield f"{spell(name)}: belongs to AIDP and not to {spell('tracking_uri')}: take one of the two away"
+            yield f"{spell(name)}: is for AIDP and not for {spell('tracking_uri')}: remove one of the two"
 
 
 def _missing(values: Values, target: str) -> Iterator[str]:
@@ -58,11 +50,11 @@ def _bearer_problems(values: Values, spell: Spell) -> Iterator[str]:
         yield f"{_listed(given, spell)}: give only one of them"
 
 
-def idle_tokens(values: Values, spell: Spell) -> Iterator[str]:
-    """Tell of a token that will not be sent, because the authentication is another."""
+def unused_tokens(values: Values, spell: Spell) -> Iterator[str]:
+    """Yield a warning for each token that is not sent, because another authentication is set."""
     for name in _TOKENS:
         if values.get(name) and values.get("auth") != Auth.BEARER:
-            yield f"{spell(name)} is not used: that takes {flag_of('auth')} {Auth.BEARER}"
+            yield f"{spell(name)} is not used: it needs {flag_of('auth')} {Auth.BEARER}"
 
 
 def _listed(names: list[str], spell: Spell) -> str:

@@ -26,7 +26,7 @@ def _split(value: object) -> object:
 
 
 def _pairs(value: object) -> object:
-    """Read `name=value,name=value`; a name without a value gets an empty one, which no number is."""
+    """Split `name=value,name=value`. A name without a value gets an empty one, which is not a number."""
     if not isinstance(value, str):
         return value
     return {name: share for name, _, share in (pair.partition("=") for pair in value.split(","))}
@@ -37,7 +37,7 @@ Shares = Annotated[Mapping[InjectedFault, Share], BeforeValidator(_pairs)]
 
 
 class SimulateOptions(BaseModel):
-    """How the simulator is reached, and what the service in it is like. Times are in seconds."""
+    """The address of the simulator, and the behaviour of the service in it. Times are seconds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
@@ -46,48 +46,49 @@ class SimulateOptions(BaseModel):
     port: Annotated[Port, Option(Group.SERVER, "N")] = 8765
     """The port to listen on; 0 takes a free one."""
     platform_id: Annotated[PathSegment, Option(Group.SERVER, "OCID")] = PLATFORM_ID
-    """The only AI Data Platform there is."""
+    """The only AI Data Platform that exists."""
     workspace: Annotated[PathSegment, Option(Group.SERVER, "KEY")] = WORKSPACE_KEY
-    """The only workspace there is."""
+    """The only workspace that exists."""
     missing_experiments: Annotated[Names, Option(Group.SERVER, "ID,...", default="none")] = frozenset()
-    """Experiments that do not exist; every other does."""
-    public_key_file: Annotated[LocalPath | None, Option(Group.SERVER, "FILE", default="anyone may call")] = None
-    """A PEM file with the public key that signatures must match; goes with --key-id."""
+    """Experiments that do not exist. All others do."""
+    public_key_file: Annotated[LocalPath | None, Option(Group.SERVER, "FILE", default="no check")] = None
+    """A PEM file with the public key that signatures must match. It needs --key-id."""
     key_id: Annotated[OneLine | None, Option(Group.SERVER, "ID")] = None
-    """The keyId that signatures must carry: tenancy/user/fingerprint."""
+    """The keyId that signatures must have: tenancy/user/fingerprint."""
     retry_tokens: Annotated[bool, Option(Group.SERVER)] = True
     """Honour retry tokens, as AIDP does and MLflow does not."""
     token_life: Annotated[NotNegative, Option(Group.SERVER, "SECONDS")] = 24 * 3600.0
     """How long a retry token protects."""
 
     limit: Annotated[Positive | None, Option(Group.LIMITS, "N", default="none")] = None
-    """Requests a second that are let in; the others get a 429. Clients are not told."""
+    """Requests a second that are accepted. The others get a 429. Clients do not know the limit."""
     burst: Annotated[NotNegative, Option(Group.LIMITS, "SECONDS")] = 1.0
-    """How much unused limit may be spent at once, in seconds' worth."""
+    """How much unused limit may be used at once, in seconds of the limit."""
     concurrency: Annotated[Count | None, Option(Group.LIMITS, "N", default="no limit")] = None
-    """Requests that may be on their way at once; the others get a 429."""
+    """Requests that may be in flight at once. The others get a 429."""
     retry_after: Annotated[RetryAfter, Option(Group.LIMITS, "FORM")] = RetryAfter.NONE
-    """In which form a 429 says when to come back."""
+    """The form in which a 429 says when to try again."""
 
     latency: Annotated[NotNegative, Option(Group.FAULTS, "SECONDS")] = 0.0
     """How long every request takes."""
     jitter: Annotated[NotNegative, Option(Group.FAULTS, "SECONDS")] = 0.0
     """The most that is added to the latency, at random."""
     slow: Annotated[NotNegative, Option(Group.FAULTS, "SECONDS")] = 1.0
-    """What the fault slow adds."""
+    """What the fault slow adds to the latency."""
     faults: Annotated[Shares, Option(Group.FAULTS, "NAME=SHARE,...", default="none")] = Field(
         default_factory=dict[InjectedFault, float]
     )
-    """Which share of the requests, 0 to 1, is spoilt how: error_500, error_503 and error_409 answer so; html is a
-    proxy's 502; reset_before breaks off before the run is created; reset_after, truncated (in the middle of the
-    answer), html_ok (a proxy's 200), hang and slow spoil what comes after."""
+    """The share of the requests, 0 to 1, that meets a fault. Nothing is created by error_500, error_503, error_409
+    (answers with that status), html (the 502 of a proxy) and reset_before (the connection breaks). The run is created
+    before reset_after (the connection breaks), truncated (it breaks in the answer), html_ok (the 200 of a proxy), hang
+    (no answer) and slow (a late answer)."""
     poison: Annotated[Names, Option(Group.FAULTS, "NAME,...", default="none")] = frozenset()
-    """Experiment ids and run names whose runs always get a 500."""
+    """Experiment ids and run names whose requests always get a 500."""
     seed: Annotated[int, Option(Group.FAULTS, "N")] = 0
-    """The same seed and the same order of requests repeat the same faults."""
+    """The same seed and the same order of requests give the same faults."""
 
     def service(self) -> SimulatorOptions:
-        """Return what the simulated service is like. Raises UsageError where the options do not fit together."""
+        """Return the options of the simulator. Raises UsageError if they do not fit together."""
         return SimulatorOptions(
             platform_id=self.platform_id,
             workspace_key=self.workspace,

@@ -1,16 +1,16 @@
-"""How the program says what is wrong with a value, and what was perhaps meant."""
+"""Messages about values that can't be used, and suggestions."""
 
 import difflib
 from collections.abc import Iterable, Mapping
 
 from pydantic_core import ErrorDetails
 
-from ingestor.report.text import printable
+from ingestor.model.text import printable
 
 _LONGEST_VALUE = 80
 
 WHOLE = 4096
-"""Characters of a path or identifier, which is of no use when it is shortened: as many as a path may have."""
+"""Characters of a path or identifier that are shown: all that a path may have, because a part of it is of no use."""
 
 _MUST = {
     "bool_parsing": "must be true or false",
@@ -32,9 +32,9 @@ _MUST = {
 
 
 def complaint(error: ErrorDetails) -> str:
-    """Say what a value must be and, where one of the rules above was broken, what was given.
+    """Return what a value must be and, if it broke one of the rules above, what was given.
 
-    Our own checks (`values`) name what they need to; a value that they refuse may hold a secret and is not shown.
+    A value that one of the own checks (`values`) refused may be a secret: the check's message shows what it may.
     """
     kind, context = error["type"], error.get("ctx", {})
     if kind == "value_error":
@@ -44,7 +44,7 @@ def complaint(error: ErrorDetails) -> str:
 
 
 def shown(value: object, longest: int = _LONGEST_VALUE) -> str:
-    """Show a value as the user wrote it, on one line, shortened, and with nothing that moves a terminal."""
+    """Return a value as the user wrote it, on one line, shortened, and without control characters."""
     if isinstance(value, Mapping):
         return "a table"
     if isinstance(value, list | tuple):
@@ -54,9 +54,9 @@ def shown(value: object, longest: int = _LONGEST_VALUE) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str], likeness: float = 0.6) -> str:
-    """Return "; did you mean X?" for the nearest of the known words, or "" where none is near.
+    """Return "; did you mean X?" for the most similar known word, or "" if none is similar.
 
-    `likeness` (0 to 1) is difflib's ratio; words with a long beginning in common need a high one.
+    `likeness` (0 to 1) is difflib's ratio. Words with a long common beginning need a high one.
     """
     near = difflib.get_close_matches(word, known, n=1, cutoff=likeness)
     return f"; did you mean {near[0]}?" if near else ""

@@ -5,11 +5,11 @@ import sys
 import pytest
 
 from ingestor import __version__
-from ingestor.cli import RESUMABLE, main
-from ingestor.commands import parser_of
+from ingestor.cli.commands import parser_of
+from ingestor.cli.main import RESUMABLE, main
+from ingestor.cli.pages import COMMANDS
 from ingestor.model.errors import ExitCode
 from ingestor.settings.options import Settings, flag_of, option_of, variable_of
-from ingestor.settings.pages import COMMANDS
 from ingestor.settings.results import ResultsOptions
 from ingestor.settings.simulate import SimulateOptions
 
@@ -47,7 +47,7 @@ def test_every_command_has_a_page_with_purpose_examples_and_exit_codes(
 
 
 @pytest.mark.parametrize("name", ["run", "config"])
-def test_the_page_of_run_tells_of_every_setting(capsys: pytest.CaptureFixture[str], name: str) -> None:
+def test_the_page_of_run_has_every_setting(capsys: pytest.CaptureFixture[str], name: str) -> None:
     page = printed(capsys, name, "--help")
     for option, field in Settings.model_fields.items():
         assert variable_of(option) in page
@@ -55,14 +55,14 @@ def test_the_page_of_run_tells_of_every_setting(capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize("name", ["check", "status", "results"])
-def test_a_page_tells_only_of_what_concerns_the_command(capsys: pytest.CaptureFixture[str], name: str) -> None:
+def test_a_page_has_only_the_settings_of_its_command(capsys: pytest.CaptureFixture[str], name: str) -> None:
     page = printed(capsys, name, "--help")
     settings = COMMANDS[name].settings
     assert settings is not None
     assert {option for option in Settings.model_fields if flag_of(option) in flags_on(page)} == set(settings)
 
 
-def test_simulate_and_results_tell_of_their_own_options(capsys: pytest.CaptureFixture[str]) -> None:
+def test_simulate_and_results_have_their_own_options(capsys: pytest.CaptureFixture[str]) -> None:
     page = printed(capsys, "simulate", "--help")
     assert flags_on(page) == {flag_of(option) for option in SimulateOptions.model_fields}
     assert "INGESTOR_" not in page
@@ -71,7 +71,7 @@ def test_simulate_and_results_tell_of_their_own_options(capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize("model", [Settings, ResultsOptions, SimulateOptions])
-def test_every_option_says_what_it_is_for(model: type[Settings | ResultsOptions | SimulateOptions]) -> None:
+def test_every_option_is_described(model: type[Settings | ResultsOptions | SimulateOptions]) -> None:
     for name, field in model.model_fields.items():
         assert field.description, name
 
@@ -86,18 +86,18 @@ def test_help_shows_choices_and_defaults(capsys: pytest.CaptureFixture[str]) -> 
 @pytest.mark.parametrize("words", [[], ["run"], ["check"], ["status"], ["results"], ["simulate"], ["config"]])
 def test_help_imports_nothing_heavy(words: list[str]) -> None:
     script = (
-        "import sys\nfrom ingestor.cli import main\n"
+        "import sys\nfrom ingestor.cli.main import main\n"
         f"assert main({[*words, '--help']!r}) == 0\nprint(*sys.modules, file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     modules = set(done.stderr.split())
-    assert "ingestor.cli" in modules
+    assert "ingestor.cli.main" in modules
     assert not modules & HEAVY
     if not words:
         assert not modules & {"pydantic", "pydantic_settings", "argparse", "asyncio"}
 
 
-def test_help_wins_over_what_is_wrong_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_beats_errors_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert printed(capsys, "run", "--bogus", "--help").startswith("usage: ingestor run")
 
 
@@ -112,5 +112,5 @@ def test_the_examples_of_a_page_are_command_lines_that_parse(name: str) -> None:
         parser_of(COMMANDS[command]).read(words)
 
 
-def test_what_may_be_stopped_and_given_again_says_so() -> None:
+def test_the_resumable_commands_are_those_that_can_end_as_stopped() -> None:
     assert {name for name, command in COMMANDS.items() if ExitCode.STOPPED in command.exit_codes} == RESUMABLE

@@ -1,9 +1,9 @@
 import json
 from pathlib import Path
 
+from ingestor.cli.show import show
 from ingestor.settings.load import load
 from ingestor.settings.options import Settings
-from ingestor.settings.show import show
 from tests.settings.environment import environment
 
 
@@ -12,7 +12,7 @@ def shown(flags: dict[str, object], **variables: str) -> str:
         return show(load(flags))
 
 
-def test_the_table_tells_of_every_setting_its_value_and_where_it_came_from() -> None:
+def test_the_table_has_every_setting_with_its_value_and_its_origin() -> None:
     rows = {line.split()[0]: line.split()[1:] for line in shown({"rate": "5"}, INGESTOR_BATCH="b").splitlines()}
     assert list(rows) == list(Settings.model_fields)
     assert rows["rate"] == ["5.0", "--rate"]
@@ -21,12 +21,12 @@ def test_the_table_tells_of_every_setting_its_value_and_where_it_came_from() -> 
     assert rows["region"] == ["(not", "set)", "default"]
 
 
-def test_a_long_identifier_is_shown_whole() -> None:
+def test_a_long_identifier_is_not_shortened() -> None:
     platform = "ocid1.aidataplatform.oc1.iad." + "a" * 60
     assert platform in shown({"platform_id": platform}).split()
 
 
-def test_json_tells_the_same(tmp_path: Path) -> None:
+def test_json_has_the_same(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text("rate = 5\n")
     rows = json.loads(shown({"output": "json"}, INGESTOR_CONFIG=str(path)))

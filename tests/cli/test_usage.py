@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ingestor.cli import PIPE_CLOSED, _complain, main
-from ingestor.commands import parser_of
-from ingestor.settings.flags import CommandLine
-from ingestor.settings.pages import COMMANDS
+from ingestor.cli.commands import parser_of
+from ingestor.cli.flags import CommandLine
+from ingestor.cli.main import PIPE_CLOSED, _complain, main
+from ingestor.cli.pages import COMMANDS
 from tests.settings.environment import environment
 
 
@@ -32,7 +32,7 @@ def ingestor(*argv: str, stdout: int = subprocess.PIPE, **variables: str) -> sub
     return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False, env=clean | variables)
 
 
-def test_options_stand_before_between_and_after_sources() -> None:
+def test_options_may_come_before_between_and_after_sources() -> None:
     line = read("run", "--rate", "5", "a.jsonl", "--no-stamp", "b.jsonl", "-", "--config=c.toml")
     assert line == CommandLine({"rate": "5", "stamp": False}, ["a.jsonl", "b.jsonl", "-"], "c.toml")
 
@@ -46,7 +46,7 @@ def test_a_value_may_be_negative_or_begin_with_a_dash() -> None:
     assert read("run", "--rate", "-1", "--batch=-b").options == {"rate": "-1", "batch": "-b"}
 
 
-def test_the_last_of_several_counts() -> None:
+def test_the_last_of_several_values_counts() -> None:
     assert read("run", "--rate", "1", "--stamp", "--rate=2", "--no-stamp").options == {"rate": "2", "stamp": False}
 
 
@@ -61,7 +61,7 @@ def test_every_setting_is_taken_by_every_command_that_has_settings() -> None:
         ([], "name a command: run, check, status, results, reconcile, resume, simulate, config (see ingestor --help)"),
         (["rnu"], "rnu: no such command; did you mean run? (see ingestor --help)"),
         (["zzz"], "zzz: no such command (see ingestor --help)"),
-        (["--rate", "5", "run"], "--rate: options stand after the command: ingestor COMMAND [OPTIONS]"),
+        (["--rate", "5", "run"], "--rate: options follow the command: ingestor COMMAND [OPTIONS]"),
         (["run", "--rte", "5"], "--rte: no such option; did you mean --rate? (see ingestor run --help)"),
         (
             ["run", "--platform", "x"],
@@ -76,7 +76,7 @@ def test_every_setting_is_taken_by_every_command_that_has_settings() -> None:
         (["run", "--tracking-uri", "http://h", "--rate", "-1"], "--rate: must be greater than 0, got -1"),
     ],
 )
-def test_a_command_line_that_is_wrong_says_so_and_exits_2(
+def test_a_wrong_command_line_is_reported_and_exits_2(
     capsys: pytest.CaptureFixture[str], argv: list[str], message: str
 ) -> None:
     assert refused(capsys, *argv) == f"ingestor: {message}\n"
@@ -90,31 +90,31 @@ def test_a_secret_on_the_command_line_is_refused_and_not_repeated(
     assert "hunter2" not in refused(capsys, command, *words)
 
 
-def test_a_secret_on_the_command_line_learns_where_it_belongs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_message_about_a_secret_on_the_command_line_names_its_variable(capsys: pytest.CaptureFixture[str]) -> None:
     assert refused(capsys, "run", "--oci-passphrase=x") == (
         "ingestor: --oci-passphrase: a secret never comes by flag: set INGESTOR_OCI_PASSPHRASE instead "
         "(see ingestor run --help)\n"
     )
 
 
-def test_hostile_words_reach_no_terminal_raw(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_control_character_of_an_argument_reaches_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     for argv in (["\x1b[2J"], ["run", "--\x1b[2J"], ["status", "\x1b[2J"], ["run", "--config", "\x1b[2J"]):
         assert "\x1b" not in refused(capsys, *argv)
 
 
-def test_a_hostile_message_is_made_harmless_line_by_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_control_characters_of_a_message_are_escaped_line_by_line(capsys: pytest.CaptureFixture[str]) -> None:
     _complain("one\x1b[2J\ntwo")
     assert capsys.readouterr().err == "ingestor: one\\x1b[2J\ningestor: two\n"
 
 
-def test_config_prints_the_settings_and_what_a_run_would_miss(capsys: pytest.CaptureFixture[str]) -> None:
+def test_config_prints_the_settings_and_what_run_needs_more(capsys: pytest.CaptureFixture[str]) -> None:
     with environment(INGESTOR_BATCH="nightly", INGESTOR_BEARER_TOKEN="hunter2"):
         assert main(["config", "--rate", "5"]) == 0
     out, err = capsys.readouterr()
     assert "nightly" in out
     assert "INGESTOR_BATCH" in out
     assert "hunter2" not in out + err
-    assert "ingestor: warning: run needs more: where to send is missing" in err
+    assert "ingestor: warning: run needs more: the target is missing" in err
 
 
 def test_the_program_runs_as_a_module_and_exits_with_its_code() -> None:
@@ -124,7 +124,7 @@ def test_the_program_runs_as_a_module_and_exits_with_its_code() -> None:
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_reader_that_went_away_is_no_noise(unbuffered: str) -> None:
+def test_a_reader_that_closed_the_pipe_causes_no_message(unbuffered: str) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     try:
@@ -136,7 +136,7 @@ def test_a_reader_that_went_away_is_no_noise(unbuffered: str) -> None:
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_disk_that_is_full_is_told_in_one_line(unbuffered: str) -> None:
+def test_a_full_disk_is_reported_in_one_line(unbuffered: str) -> None:
     with Path("/dev/full").open("wb") as full:
         done = ingestor("--help", stdout=full.fileno(), PYTHONUNBUFFERED=unbuffered)
     assert done.returncode == 4
@@ -144,7 +144,7 @@ def test_a_disk_that_is_full_is_told_in_one_line(unbuffered: str) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_command_leaves_signals_as_it_found_them(capsys: pytest.CaptureFixture[str], number: int) -> None:
+def test_a_command_restores_the_signal_handlers(capsys: pytest.CaptureFixture[str], number: int) -> None:
     before = signal.getsignal(number)
     refused(capsys, "run", "--no-such-option")
     assert signal.getsignal(number) is before

@@ -1,4 +1,4 @@
-"""One batch brought in by processes that are killed one after another, and what must hold in the end."""
+"""One batch whose processes are killed one after another, and what must hold at the end."""
 
 import json
 import sqlite3
@@ -21,16 +21,18 @@ from ingestor.simulator.server import Simulator
 from tests.crash.driver import OFTEN, POINTS, Point
 from tests.crash.feed import Feed
 from tests.crash.files import Files
+from tests.crash.plan import ADDED_TAGS, assert_complete
 from tests.crash.processes import KILLED, end, kill_when, run_program, start
-from tests.e2e.accounts import assert_each_is_one_run
 from tests.e2e.program import aim, to_lines
+from tests.e2e.proof import assert_each_is_one_run, runs_of
 
 RECORDS = 150
+PLANNED_RECORDS = 60
 KINDS = frozenset((command, point) for command, points in POINTS.items() for point in (None, *points))
-"""What is killed where, every one of which must happen: None is a random moment."""
+"""What is killed where; each must happen. None is a random moment."""
 
 _SENDERS = ("0", "0", "1")  # mostly one process for all: a second one costs as long to start as the first
-_FEW, _MANY = "2", "8"  # slots, each with some jobs in hand: few leave most of a file unread
+_FEW, _MANY = "2", "8"  # slots: few leave most of a file unread
 _INCOMPLETE = 3
 _STOPPED = 75
 _RECONCILIATIONS = 5
@@ -47,17 +49,19 @@ class Step:
 
 
 class Campaign:
-    """A batch, its service and a seed for all that befalls them. `killed` counts kills per kind.
+    """A batch, its service and a seed for all that happens to them. `killed` counts kills per kind.
 
-    Every second batch comes through a pipe, piece by piece, the others in files, of which a run is given some. Some
-    batches grow old in the middle: what is in doubt then is never sent again, until a reconciliation has settled it.
+    Every second batch comes through a pipe, piece by piece. The others come in files, and a run is given some of them.
+    Every third one has jobs of several requests. Some batches grow old in the middle: what may exist then is not sent
+    again until a reconciliation has settled it.
     """
 
     def __init__(self, folder: Path, seed: int, number: int) -> None:
         self.killed = Counter[tuple[str, Point | None]]()
         self._folder = folder
         self._random = Random(seed + number)
-        self._records = list(records(RECORDS))
+        self._is_planned = number % 3 == 2
+        self._records = list(records(PLANNED_RECORDS if self._is_planned else RECORDS))
         self._steps = _steps(self._random, number)
         self._ages_after = self._random.choice((None, self._random.randint(2, 8)))
         self._is_aged = self._is_sent = False
@@ -79,52 +83,51 @@ class Campaign:
             self._check()
 
     def _next(self) -> Step:
-        """Return what to kill next; where all is sent and something is in doubt, only a reconciliation has work."""
+        """Return what to kill next. Where all is sent and something may exist, only a reconciliation has work."""
         return next(step for step in self._steps if step.command == "reconcile" or not self._is_sent)
 
     async def _suffer(self, step: Step) -> bool:
-        """Start a process and kill it; say whether the batch was done before."""
+        """Start a process and kill it. Return whether the batch was done before."""
         step = self._instead(step)
         command = "resume" if step.command == "run" and self._resumes() else step.command
         sources, stdin = self._sources(command), self._stdin(command)
         arguments = (*self._aim(), *sources)
         if step.point is not None:
-            number = str(self._random.randint(1, 10 if step.point in OFTEN else 2))
-            fused = ("tests.crash.driver", command, step.point, number)
-            process = await start(self._folder, *fused, *arguments, stdin=stdin)
+            number = self._random.randint(1, 10 if step.point in OFTEN else 2)
+            process = await start(self._folder, *self._driver(command, step.point, number), *arguments, stdin=stdin)
         else:
-            process = await start(self._folder, "ingestor", command, *arguments, stdin=stdin)
-            requests = self._simulator.account.requests + self._random.randint(0, 40)
+            process = await start(self._folder, *self._driver(command), *arguments, stdin=stdin)
+            requests = self._simulator.statistics.requests + self._random.randint(0, 40)
             await kill_when(process, partial(self._has_had, requests))
         code = await end(process, may=self._may(command))
         if code == KILLED:
             self.killed[step.command, step.point] += 1
         if self._is_begun():
-            self._files.look()
+            self._files.look(done=sources if code in {0, _INCOMPLETE} else ())
         is_all = self._is_all(command, sources)
         self._is_sent = (code == _INCOMPLETE and is_all) or (self._is_sent and code == KILLED)
         return code == 0 and is_all
 
     def _is_all(self, command: str, sources: tuple[str, ...]) -> bool:
-        """Whether a process had all records to bring in."""
+        """Whether a process had all records to read."""
         if self._feed is not None:
             return command != "reconcile"
         return len(sources) == len(self._files.names) or (command == "resume" and not self._files.unknown)
 
     def _instead(self, step: Step) -> Step:
-        """Let a process run instead of reconciling where nothing was begun."""
+        """Return a run in place of a reconciliation where nothing was begun."""
         return step if step.command == "run" or self._is_begun() else Step("run", None)
 
     def _resumes(self) -> bool:
-        """Say whether to resume instead of running, which is for a batch that was begun and gets no more input."""
-        wished = self._random.random() < 0.5
-        return wished and self._is_begun() and (self._feed is None or self._feed.is_dry)
+        """Return whether to resume in place of a run: the batch was begun and gets no more input."""
+        is_wanted = self._random.random() < 0.5
+        return is_wanted and self._is_begun() and (self._feed is None or self._feed.is_dry)
 
     def _is_begun(self) -> bool:
         return (self._folder / "state" / "journal.db").exists()
 
     async def _finish(self) -> None:
-        """Let the batch be done: files by `resume`, a pipe by that or by `run`. What grew old is reconciled before."""
+        """Finish the batch: files by `resume`, a pipe by `resume` or `run`. What grew old is reconciled before."""
         if self._is_aged:
             await self._reconcile()
         if self._feed is not None and not self._feed.is_dry:
@@ -133,7 +136,7 @@ class Campaign:
             await self._complete("run", sources=tuple(self._files.unknown))
         last = "resume" if self._feed is None else self._random.choice(("run", "resume"))
         if await self._complete(last, may=self._may(last) - {_INCOMPLETE}) == _STOPPED:
-            await self._complete("run")  # as it was told to
+            await self._complete("run")  # as its message says
 
     async def _reconcile(self) -> None:
         """Settle what grew old. A job whose look-up fails ten times in a row is left to the next reconciliation."""
@@ -145,7 +148,13 @@ class Campaign:
         if sources is None:
             sources = self._files.names if command == "run" and self._feed is None else self._sources(command)
         words, stdin = (*self._aim(), *sources), self._stdin(command)
-        return await run_program(self._folder, "ingestor", command, *words, stdin=stdin, may=may)
+        return await run_program(self._folder, *self._driver(command), *words, stdin=stdin, may=may)
+
+    def _driver(self, command: str, point: Point = Point.NEVER, number: int = 1) -> tuple[str, ...]:
+        """Return the words that start a process; without a point, a plain one is the program itself."""
+        if point is Point.NEVER and not self._is_planned:
+            return ("ingestor", command)
+        return ("tests.crash.driver", "planned" if self._is_planned else "plain", command, point, str(number))
 
     def _aim(self) -> tuple[str, ...]:
         slots = _FEW if self._feed is None else _MANY
@@ -161,13 +170,13 @@ class Campaign:
         return self._feed.descriptor if self._feed is not None and command == "run" else DEVNULL
 
     def _may(self, command: str) -> set[int]:
-        """Say with what a process may end that is not killed: with something unresolved, or nothing kept of a pipe."""
+        """Return how a process may end that is not killed: with something unresolved, or a pipe that is not kept."""
         unresolved = {_INCOMPLETE} if command == "reconcile" or self._is_aged else set()
         return unresolved | ({_STOPPED} if command == "resume" and self._feed is not None else set())
 
     def _has_had(self, requests: int) -> bool:
         """Whether the service has had this many requests."""
-        return self._simulator.account.requests >= requests
+        return self._simulator.statistics.requests >= requests
 
     def _age(self) -> None:
         """Make the journal's tokens older, as if a day had passed, once enough processes were killed."""
@@ -180,24 +189,31 @@ class Campaign:
     def _check(self) -> None:
         state = self._folder / "state"
         rows = [asdict(row) for row in results(state)]
-        assert_each_is_one_run(self._simulator, self._records, rows)
+        assert_each_is_one_run(self._simulator, self._records, rows, added=ADDED_TAGS if self._is_planned else {})
         run_ids = {row["job_id"]: row["run_id"] for row in rows}
-        told = {}
-        for event in _events(state / "log.jsonl"):
+        if self._is_planned:
+            runs = runs_of(self._simulator)
+            for key, run_id in run_ids.items():
+                assert_complete(runs[run_id], key)
+        self._check_log(state / "log.jsonl", run_ids)
+        assert not list(state.rglob("stdin-*")), "finished records are still kept"
+
+    def _check_log(self, log: Path, run_ids: dict[str, str]) -> None:
+        created = {}
+        for event in _events(log):
             if event["event"] in {"run.created", "run.duplicate"}:
-                assert event["run_id"] == run_ids[event["job_id"]], f"the log tells of a run that is not: {event}"
+                assert event["run_id"] == run_ids[event["job_id"]], f"the log has a run that does not exist: {event}"
             if event["event"] == "run.created":
-                told[event["job_id"]] = event["run_id"]
+                created[event["job_id"]] = event["run_id"]
             assert event["event"] != "run.failed" or (self._is_aged and event["error_code"] == "NotCreated"), (
-                f"the log tells of a failure that was none: {event}"
+                f"the log has a failure that did not happen: {event}"
             )
-            assert event["event"] != "run.rejected", f"the log tells of a bad record, and all are good: {event}"
-        assert told == run_ids, f"the log lacks {run_ids.keys() - told.keys()}"
-        assert not list(state.rglob("stdin-*")), "what is done is still kept"
+            assert event["event"] != "run.rejected", f"the log rejects a good record: {event}"
+        assert created == run_ids, f"the log lacks {run_ids.keys() - created.keys()}"
 
 
 def _steps(random: Random, number: int) -> Iterator[Step]:
-    """Yield what to kill where, without end; batches of other numbers begin at other points."""
+    """Yield what to kill where, without end. Each batch begins at other points."""
     points = {command: deque(some) for command, some in POINTS.items()}
     for command, some in points.items():
         some.rotate(-number * len(some) // 2 - random.randint(0, 1))
@@ -221,7 +237,7 @@ def _service(seed: int) -> SimulatorOptions:
 
 
 def _events(log: Path) -> Iterator[dict[str, Any]]:
-    """Read the log; a line that a kill tore is told of by nobody."""
+    """Read the log without the lines that a kill cut."""
     for line in log.read_bytes().splitlines():
         try:
             yield json.loads(line)

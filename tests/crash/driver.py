@@ -1,56 +1,75 @@
-"""A command that dies at a named point: python -m tests.crash.driver COMMAND POINT NUMBER OPTIONS... [SOURCE].
+"""A command that dies at a named point: python -m tests.crash.driver JOBS COMMAND POINT NUMBER OPTIONS... [SOURCE].
 
-COMMAND is run, resume or reconcile, put together as the program does it; only its ports are wrapped. At the NUMBERth
-time that the point is reached it sends itself SIGKILL.
+JOBS is `plain`, or `planned` for jobs of several requests. COMMAND is run, resume or reconcile, put together as the
+program does it; only its ports are wrapped. At the NUMBERth time that the point is reached it sends itself SIGKILL.
 """
 
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ingestor.app.ingest import Ports
-from ingestor.app.reconcile import Ports as ReconciliationPorts
+from ingestor.app.ports import JobStore, Ports
 from ingestor.app.reconcile import reconcile
 from ingestor.app.resume import resume
 from ingestor.app.run import run
-from ingestor.commands import parser_of
+from ingestor.cli.commands import parser_of
+from ingestor.cli.composition import options_of, target_of, terminal_of
+from ingestor.cli.pages import COMMANDS
+from ingestor.model.admission import Admission, UnsettledJob
 from ingestor.model.events import Event, RunsEnded
-from ingestor.model.finding import Finding
-from ingestor.model.outcome import Result
-from ingestor.model.ports import Admission, EventLog, Journal, Pace, Target, Unsettled, UnsettledJobs
-from ingestor.model.record import Job
-from ingestor.model.reply import Reply
+from ingestor.model.ports import Changes, EventLog, Input, Pace, Service
+from ingestor.model.record import Job, Outcome, Result
+from ingestor.model.reply import Finding, Reply
+from ingestor.model.request import Operation, Request
+from ingestor.model.sources import Checkpoint, Chunk, KeptRecord
 from ingestor.settings.load import load
-from ingestor.settings.options import Settings
-from ingestor.settings.pages import COMMANDS
+from tests.crash.plan import PlannedInput
 
 
 class Point(StrEnum):
-    """Where a process dies, in the order of a job's way."""
+    """Where a process dies, in the order of the way of a job."""
 
+    NEVER = "never"
     BEFORE_INTENT = "before-intent"
     INTENT_WRITTEN = "intent-written"
     BEFORE_SEND = "before-send"
     ANSWER_RECEIVED = "answer-received"
+    BEFORE_LOG_BATCH = "before-log-batch"
+    LOG_BATCH_ANSWERED = "log-batch-answered"
+    BEFORE_LOG_INPUTS = "before-log-inputs"
+    LOG_INPUTS_ANSWERED = "log-inputs-answered"
+    BEFORE_UPDATE = "before-update"
+    UPDATE_ANSWERED = "update-answered"
     BEFORE_LOOK_UP = "before-look-up"
     LOOKED_UP = "looked-up"
     BEFORE_OUTCOME = "before-outcome"
     OUTCOME_DURABLE = "outcome-durable"
-    OUTCOME_TOLD = "outcome-told"
+    OUTCOME_LOGGED = "outcome-logged"
+    BEFORE_ACKNOWLEDGING = "before-acknowledging"
+    ACKNOWLEDGED = "acknowledged"
 
 
-_ENDING = (Point.BEFORE_OUTCOME, Point.OUTCOME_DURABLE, Point.OUTCOME_TOLD)
+_ENDING = (Point.BEFORE_OUTCOME, Point.OUTCOME_DURABLE, Point.OUTCOME_LOGGED)
+_CREATING = (Point.BEFORE_INTENT, Point.INTENT_WRITTEN, Point.BEFORE_SEND, Point.ANSWER_RECEIVED)
 POINTS = {
-    "run": (Point.BEFORE_INTENT, Point.INTENT_WRITTEN, Point.BEFORE_SEND, Point.ANSWER_RECEIVED, *_ENDING),
+    "run": (*_CREATING, *_ENDING, Point.BEFORE_ACKNOWLEDGING, Point.ACKNOWLEDGED),
     "reconcile": (Point.BEFORE_LOOK_UP, Point.LOOKED_UP, *_ENDING),
 }
 """The points that a command passes."""
 
-OFTEN = frozenset({Point.BEFORE_SEND, Point.ANSWER_RECEIVED, Point.BEFORE_LOOK_UP, Point.LOOKED_UP})
-"""Points that are passed once for each job; the others are passed by many jobs together."""
+STEPS = {
+    Operation.CREATE_RUN: (Point.BEFORE_SEND, Point.ANSWER_RECEIVED),
+    Operation.LOG_BATCH: (Point.BEFORE_LOG_BATCH, Point.LOG_BATCH_ANSWERED),
+    Operation.LOG_INPUTS: (Point.BEFORE_LOG_INPUTS, Point.LOG_INPUTS_ANSWERED),
+    Operation.UPDATE_RUN: (Point.BEFORE_UPDATE, Point.UPDATE_ANSWERED),
+}
+"""The points before and behind each request of a plan."""
+
+OFTEN = frozenset({Point.BEFORE_LOOK_UP, Point.LOOKED_UP}.union(*STEPS.values()))
+"""Points that are passed once for each job; many jobs pass the others together."""
 
 Reach = Callable[[Point], None]
 
@@ -70,9 +89,9 @@ class Fuse:
 
 @dataclass(frozen=True)
 class FusedJournal:
-    """The port Journal with points before and behind each write."""
+    """The journal with points before and behind each write."""
 
-    inner: Journal
+    inner: JobStore
     reach: Reach
 
     async def admit(self, jobs: Sequence[Job], *, stamped: bool) -> list[Admission]:
@@ -81,45 +100,43 @@ class FusedJournal:
         self.reach(Point.INTENT_WRITTEN)
         return admissions
 
-    async def settle(self, results: Sequence[Result]) -> None:
+    async def commit(self, changes: Changes) -> int:
         self.reach(Point.BEFORE_OUTCOME)
-        await self.inner.settle(results)
+        sequence = await self.inner.commit(changes)
         self.reach(Point.OUTCOME_DURABLE)
+        return sequence
+
+    async def conclude(self, results: Sequence[Result]) -> int:
+        self.reach(Point.BEFORE_OUTCOME)
+        sequence = await self.inner.conclude(results)
+        self.reach(Point.OUTCOME_DURABLE)
+        return sequence
 
     async def release(self, jobs: Sequence[Job]) -> None:
         await self.inner.release(jobs)
 
-
-@dataclass(frozen=True)
-class FusedJobs:
-    """The port UnsettledJobs with points before and behind each write."""
-
-    inner: UnsettledJobs
-    reach: Reach
+    async def kept_records(self, outcome: Outcome, *, after: int, limit: int) -> Sequence[KeptRecord]:
+        return await self.inner.kept_records(outcome, after=after, limit=limit)
 
     async def count_unsettled(self) -> int:
         return await self.inner.count_unsettled()
 
-    async def unsettled(self, *, pending: bool, after: int, limit: int) -> Sequence[Unsettled]:
+    async def unsettled(self, *, pending: bool, after: int, limit: int) -> Sequence[UnsettledJob]:
         return await self.inner.unsettled(pending=pending, after=after, limit=limit)
-
-    async def conclude(self, results: Sequence[Result]) -> None:
-        self.reach(Point.BEFORE_OUTCOME)
-        await self.inner.conclude(results)
-        self.reach(Point.OUTCOME_DURABLE)
 
 
 @dataclass(frozen=True)
-class FusedTarget:
-    """The port Target with points before each attempt or look-up, and behind its answer."""
+class FusedService:
+    """The port Service with points before each attempt or look-up, and behind its answer."""
 
-    inner: Target
+    inner: Service
     reach: Reach
 
-    async def create(self, job: Job, *, stamped: bool) -> Reply:
-        self.reach(Point.BEFORE_SEND)
-        reply = await self.inner.create(job, stamped=stamped)
-        self.reach(Point.ANSWER_RECEIVED)
+    async def send(self, request: Request) -> Reply:
+        before, behind = STEPS[request.operation]
+        self.reach(before)
+        reply = await self.inner.send(request)
+        self.reach(behind)
         return reply
 
     async def find(self, token: str, experiment_id: str | None, pace: Pace) -> Finding:
@@ -136,8 +153,8 @@ class FusedTarget:
 
 
 @dataclass(frozen=True)
-class FusedAccount:
-    """The port EventLog with a point behind outcomes that are told together."""
+class FusedLog:
+    """The port EventLog with a point behind outcomes that are logged together."""
 
     inner: EventLog
     reach: Reach
@@ -145,40 +162,64 @@ class FusedAccount:
     def emit(self, event: Event) -> None:
         self.inner.emit(event)
         if isinstance(event, RunsEnded):
-            self.reach(Point.OUTCOME_TOLD)
+            self.reach(Point.OUTCOME_LOGGED)
 
     async def ready(self) -> None:
         await self.inner.ready()
 
+    async def sync_rejects(self) -> None:
+        await self.inner.sync_rejects()
 
-def settings_of(command: str, words: Sequence[str]) -> tuple[Settings, list[str]]:
-    """Read the options of a command and its sources."""
+
+@dataclass(frozen=True)
+class FusedInput:
+    """The port Input with points before and behind each acknowledgement."""
+
+    inner: Input
+    reach: Reach
+
+    @property
+    def read_bytes(self) -> int:
+        return self.inner.read_bytes
+
+    @property
+    def total_bytes(self) -> int | None:
+        return self.inner.total_bytes
+
+    def chunks(self) -> AsyncIterator[Chunk]:
+        return self.inner.chunks()
+
+    async def acknowledge(self, checkpoints: Sequence[Checkpoint]) -> None:
+        self.reach(Point.BEFORE_ACKNOWLEDGING)
+        await self.inner.acknowledge(checkpoints)
+        self.reach(Point.ACKNOWLEDGED)
+
+    def stop(self) -> None:
+        self.inner.stop()
+
+
+def main(jobs: str, command: str, point: Point, number: int, words: Sequence[str]) -> int:
     line = parser_of(COMMANDS[command]).read(words)
-    return load(line.options, line.config, sending=True).settings, list(line.arguments)
-
-
-def main(command: str, point: Point, number: int, words: Sequence[str]) -> int:
-    settings, sources = settings_of(command, words)
+    settings = load(line.options, line.config, sending=True).settings
+    target, options, terminal = target_of(settings), options_of(settings), terminal_of(settings)
     reach = Fuse(point, number).reach
 
-    def around_a_batch(ports: Ports) -> Ports:
+    def wrap(ports: Ports) -> Ports:
+        source = ports.source
+        if source is not None:
+            source = FusedInput(PlannedInput(source) if jobs == "planned" else source, reach)
         return Ports(
-            FusedJournal(ports.journal, reach), FusedTarget(ports.target, reach), FusedAccount(ports.account, reach)
-        )
-
-    def around_a_reconciliation(ports: ReconciliationPorts) -> ReconciliationPorts:
-        return ReconciliationPorts(
-            FusedJobs(ports.jobs, reach), FusedTarget(ports.target, reach), FusedAccount(ports.account, reach)
+            FusedJournal(ports.journal, reach), FusedService(ports.service, reach), FusedLog(ports.log, reach), source
         )
 
     match command:
         case "run":
-            return run(settings, sources, wrap=around_a_batch)
+            return run(target, options, line.arguments, terminal, wrap=wrap)
         case "resume":
-            return resume(settings, wrap=around_a_batch)
+            return resume(target, options, terminal, wrap=wrap)
         case _:
-            return reconcile(settings, None, wrap=around_a_reconciliation)
+            return reconcile(target, options, None, terminal, wrap=wrap)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1], Point(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]))
+    raise SystemExit(main(sys.argv[1], sys.argv[2], Point(sys.argv[3]), int(sys.argv[4]), sys.argv[5:]))

@@ -1,4 +1,4 @@
-"""Records that come slowly through a pipe, to whoever reads it: what one reader leaves, the next one reads."""
+"""Records that come slowly through a pipe. What one reader leaves there, the next one reads."""
 
 import array
 import asyncio

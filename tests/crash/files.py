@@ -1,7 +1,7 @@
 """A batch in files, of which each run is given some."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from pathlib import Path
 from random import Random
@@ -12,7 +12,7 @@ _COUNT = 3
 
 
 class Files:
-    """Puts records in files in `folder`. `unknown` are those that the journal there was never told of."""
+    """Puts records in files in `folder`. `unknown` are those that the journal there does not know yet."""
 
     def __init__(self, folder: Path, records: Sequence[Document], random: Random) -> None:
         self._journal = folder / "state" / "journal.db"
@@ -26,7 +26,8 @@ class Files:
         """Return what a run is given: one file, some or all, in any order."""
         return tuple(self._random.sample(self.names, self._random.randint(1, _COUNT)))
 
-    def look(self) -> None:
-        """Take note of what the journal was told of since."""
+    def look(self, done: Collection[str]) -> None:
+        """Take note of the files that the journal knows, and of those that are `done`, which it forgets."""
         with closing(sqlite3.connect(f"{self._journal.as_uri()}?mode=ro", uri=True)) as journal:
-            self.unknown -= {source for (source,) in journal.execute("SELECT source FROM input")}
+            self.unknown -= {name for (name,) in journal.execute("SELECT name FROM source")}
+        self.unknown -= set(done)

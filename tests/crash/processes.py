@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 KILLED = -9
-PATIENCE = 300.0
+TIMEOUT = 300.0
 """Seconds for one process: look-ups that fail again and again back off for minutes."""
 
 _OPTIONS = ("--timeout", "1", "--follow", "--state", "state", "--progress", "off")
@@ -30,7 +30,7 @@ async def start(folder: Path, module: str, *words: str, stdin: int = DEVNULL) ->
 async def kill_when(process: Process, due: Callable[[], bool]) -> None:
     """Kill a process when it is due, if it still is there."""
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             while not due() and process.returncode is None:  # noqa: ASYNC110 - the service has no event for it
                 await asyncio.sleep(0.001)
     finally:
@@ -41,7 +41,7 @@ async def kill_when(process: Process, due: Callable[[], bool]) -> None:
 async def end(process: Process, may: Collection[int] = ()) -> int:
     """Return how a process ended, which must be one of 0, KILLED and `may`."""
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             _, errors = await process.communicate()
     finally:
         if process.returncode is None:

@@ -1,4 +1,8 @@
-"""The command as its users have it: a process of its own, in a folder of its own, with a clean environment."""
+"""The command as its users have it: in a folder of its own, with a clean environment.
+
+`Program.run` and `Program.ingest` call it in this process, which saves the start of a process. `Program.start` and
+`Program.spawn` start a process, for what is killed, signalled, or given a real pipe.
+"""
 
 import asyncio
 import json
@@ -6,11 +10,15 @@ import os
 import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO
 
+from ingestor.cli.main import main
 from ingestor.journal import reader
 from ingestor.journal.schema import State
 from ingestor.simulator.options import PLATFORM_ID, WORKSPACE_KEY
@@ -18,15 +26,19 @@ from ingestor.simulator.server import Simulator
 
 COMMAND = (sys.executable, "-m", "ingestor")
 
-PATIENCE = 90.0
-"""Seconds after which waiting is given up: far more than anything here takes."""
+TIMEOUT = 90.0
+"""Seconds after which a test stops waiting: far more than anything here takes."""
+
+ALONE = ("--senders", "0")
+"""Without sender processes, which are the subject of few tests."""
+_SENDING = frozenset({"run", "resume"})
 
 Document = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a process ended, and all that it said."""
+    """How a command ended, and all that it printed."""
 
     code: int
     stdout: str
@@ -34,7 +46,7 @@ class Ended:
 
     @property
     def summary(self) -> Document:
-        """The summary of `run --output json`, which is the last line of standard output."""
+        """The summary of `--output json`, which is the last line of standard output."""
         document: Document = json.loads(self.stdout.splitlines()[-1])
         return document
 
@@ -45,30 +57,30 @@ class Ended:
 
 
 class Running:
-    """A process on its way."""
+    """A process that was started."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
         self.pid = process.pid
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait for what the process is about to bring about."""
-        async with asyncio.timeout(PATIENCE):
+        """Wait for what the process is about to do."""
+        async with asyncio.timeout(TIMEOUT):
             while not condition():
                 assert self._process.returncode is None, await self.end()
                 await asyncio.sleep(0.002)
 
-    async def until_it_says(self, words: str) -> None:
+    async def until_it_prints(self, words: str) -> None:
         """Wait for a line of standard error that holds `words`; the lines up to it are gone then."""
         assert self._process.stderr is not None
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             while words not in (line := (await self._process.stderr.readline()).decode()):
-                assert line, f"ended without saying {words!r}"
+                assert line, f"ended without printing {words!r}"
 
     async def next_line(self) -> str:
         """Return the next line of standard output."""
         assert self._process.stdout is not None
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             return (await self._process.stdout.readline()).decode()
 
     async def write(self, data: bytes) -> None:
@@ -84,27 +96,25 @@ class Running:
 
     async def end(self, stdin: bytes | None = None) -> Ended:
         """Give it the rest of its standard input and wait for its end. It must never show a traceback."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             stdout, stderr = await self._process.communicate(stdin)
         assert self._process.returncode is not None
-        ended = Ended(self._process.returncode, stdout.decode(), stderr.decode())
-        assert "Traceback" not in ended.stderr, ended.stderr
-        return ended
+        return _ended(self._process.returncode, stdout, stderr)
 
     async def leave_input_open_and_end(self) -> Ended:
         """Wait for its end without ending its standard input."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             await self._process.wait()
         return await self.end()
 
     async def die(self) -> None:
-        """Kill it (SIGKILL) and see it gone."""
+        """Kill it (SIGKILL) and wait until it is gone."""
         self.send(9)
         await self._process.communicate()
 
 
 class Program:
-    """Starts the command in `folder`; none of this machine's settings reach it."""
+    """Runs the command in `folder`; no setting of this machine reaches it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -117,48 +127,64 @@ class Program:
         env: Mapping[str, str] | None = None,
         command: Sequence[str] = COMMAND,
     ) -> Running:
-        """Start `ingestor WORDS`."""
-        (self.folder / "home").mkdir(exist_ok=True)
-        environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder / "home"), "LANG": "C.UTF-8"}
+        """Start a process: `ingestor WORDS`, without senders unless the words name them."""
+        environment = self._environment(env)
+        words = _alone(words)
         process = await asyncio.create_subprocess_exec(
-            *command, *words, cwd=self.folder, env={**environment, **(env or {})}, stdin=stdin, stdout=PIPE, stderr=PIPE
+            *command, *words, cwd=self.folder, env=environment, stdin=stdin, stdout=PIPE, stderr=PIPE
         )
         running = Running(process)
         self._started.append(running)
         return running
 
-    async def run(
+    async def spawn(
         self,
         *words: str,
         stdin: bytes = b"",
         env: Mapping[str, str] | None = None,
         command: Sequence[str] = COMMAND,
     ) -> Ended:
-        """Run `ingestor WORDS` to its end."""
+        """Run a process to its end: `ingestor WORDS`."""
         running = await self.start(*words, stdin=PIPE if stdin else DEVNULL, env=env, command=command)
         return await running.end(stdin or None)
+
+    async def run(self, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> Ended:
+        """Run `ingestor WORDS` to its end, in a thread of this process."""
+        with _as_in_a_process(self.folder, self._environment(env), stdin) as (stdout, stderr):
+            async with asyncio.timeout(TIMEOUT):
+                code = await asyncio.to_thread(main, _alone(words))
+            sys.stdout.flush()
+            sys.stderr.flush()
+            stdout.seek(0)
+            stderr.seek(0)
+            return _ended(code, stdout.read(), stderr.read())
 
     async def ingest(self, *words: str, stdin: bytes = b"") -> Ended:
         """Run `ingestor run` with a summary that can be read by `Ended.summary`."""
         return await self.run("run", "--output", "json", *words, stdin=stdin)
 
     def rows(self, outcome: str | None = None) -> list[Document]:
-        """Return what `ingestor results` would print: the command itself is held to it in test_run."""
+        """Return what `ingestor results` would print; test_run compares the command itself with this."""
         found = reader.results(self.folder / ".ingestor", outcome=None if outcome is None else State(outcome))
         return [asdict(row) for row in found]
 
     def counts(self) -> dict[str, int]:
-        """Return jobs per outcome as `ingestor status` would, of the batches together."""
+        """Return jobs per state as `ingestor status` would, of all batches together."""
         report = reader.status(self.folder / ".ingestor", now=time.time())
         return {str(state): sum(batch.counts[state] for batch in report.batches) for state in State}
 
-    def events(self) -> list[Document]:
-        """Return the structured log."""
-        return parse_lines((self.folder / ".ingestor" / "log.jsonl").read_text())
+    def events(self, name: str | None = None) -> list[Document]:
+        """Return the structured log, or its events of one name."""
+        events = parse_lines((self.folder / ".ingestor" / "log.jsonl").read_text())
+        return [event for event in events if name in (None, event["event"])]
 
     def rejects(self) -> list[Document]:
         """Return `rejects.jsonl`."""
         return parse_lines((self.folder / ".ingestor" / "rejects.jsonl").read_text())
+
+    def spooled(self) -> int:
+        """Return how many bytes of standard input are kept."""
+        return sum(file.stat().st_size for file in (self.folder / ".ingestor").rglob("stdin-*"))
 
     def write(self, name: str, data: bytes | Iterable[Document]) -> str:
         """Write a file of the folder, and return its name."""
@@ -172,6 +198,15 @@ class Program:
         for running in self._started:
             await running.die()
 
+    def _environment(self, more: Mapping[str, str] | None) -> dict[str, str]:
+        (self.folder / "home").mkdir(exist_ok=True)
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder / "home"),
+            "LANG": "C.UTF-8",
+            **(more or {}),
+        }
+
 
 def parse_lines(text: str) -> list[Document]:
     """Read JSON Lines."""
@@ -184,10 +219,57 @@ def to_lines(records: Iterable[Document]) -> bytes:
 
 
 def at(simulator: Simulator, *, platform: str = PLATFORM_ID, workspace: str = WORKSPACE_KEY) -> tuple[str, ...]:
-    """Return the flags that aim at a simulator, without who calls."""
+    """Return the flags of a simulator's address, without credentials."""
     return ("--endpoint", simulator.url, "--platform-id", platform, "--workspace", workspace)
 
 
 def aim(simulator: Simulator, *, workspace: str = WORKSPACE_KEY) -> tuple[str, ...]:
-    """Return the flags that aim at a simulator that lets anyone in."""
+    """Return the flags of a simulator that checks no signatures."""
     return (*at(simulator, workspace=workspace), "--auth", "none")
+
+
+def _alone(words: Sequence[str]) -> tuple[str, ...]:
+    """Return the words of a command, which makes no sender process unless they say so."""
+    if words[0] not in _SENDING or "--senders" in words:
+        return tuple(words)
+    return (words[0], *ALONE, *words[1:])
+
+
+def _ended(code: int, stdout: bytes, stderr: bytes) -> Ended:
+    ended = Ended(code, stdout.decode(), stderr.decode())
+    assert "Traceback" not in ended.stderr, ended.stderr
+    return ended
+
+
+@contextmanager
+def _as_in_a_process(folder: Path, environment: Mapping[str, str], stdin: bytes) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    """Give this process folder, environment and standard streams of another, and yield where its output goes."""
+    before, here, streams = dict(os.environ), Path.cwd(), (sys.stdin, sys.stdout, sys.stderr)
+    kept = [os.dup(number) for number in range(3)]
+    with TemporaryFile() as given, TemporaryFile() as stdout, TemporaryFile() as stderr:
+        given.write(stdin)
+        given.flush()
+        given.seek(0)
+        for number, file in enumerate((given, stdout, stderr)):
+            os.dup2(file.fileno(), number)
+        sys.stdin, sys.stdout, sys.stderr = (_text(number) for number in range(3))
+        os.environ.clear()
+        os.environ.update(environment)
+        os.chdir(folder)
+        try:
+            yield stdout, stderr
+        finally:
+            os.chdir(here)
+            os.environ.clear()
+            os.environ.update(before)
+            for stream in (sys.stdin, sys.stdout, sys.stderr):
+                stream.close()
+            sys.stdin, sys.stdout, sys.stderr = streams
+            for number, copy in enumerate(kept):
+                os.dup2(copy, number)
+                os.close(copy)
+
+
+def _text(number: int) -> TextIOWrapper:
+    """Open a standard stream as Python does at its start, without owning its descriptor."""
+    return open(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False)

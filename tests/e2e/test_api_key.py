@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.serialization import (
 from ingestor.simulator.options import SimulatorOptions
 from ingestor.simulator.sample import records
 from ingestor.simulator.server import Simulator
-from tests.e2e.accounts import assert_each_is_one_run
 from tests.e2e.program import Program, at
-from tests.e2e.test_halt import MAX_REFUSALS, assert_nothing_is_burnt
+from tests.e2e.proof import assert_each_is_one_run
+from tests.e2e.test_halt import MAX_REFUSALS, assert_nothing_failed
 
 TENANCY, USER = "ocid1.tenancy.oc1..aaaatenancy", "ocid1.user.oc1..aaaauser"
 FINGERPRINT = ":".join(["ab"] * 16)
@@ -35,7 +35,7 @@ def other_key() -> RSAPrivateKey:
 
 
 def checks(program: Program, key: RSAPrivateKey) -> SimulatorOptions:
-    """Return a service that knows the public half of `key`."""
+    """Return a service that knows the public part of `key`."""
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     file = program.folder / program.write("public.pem", public)
     return SimulatorOptions(public_key_file=file, key_id=f"{TENANCY}/{USER}/{FINGERPRINT}")
@@ -54,7 +54,7 @@ def write_config(program: Program, *more: str) -> str:
     return program.write("oci.cfg", "\n".join(lines).encode())
 
 
-async def test_a_key_signs_what_the_service_accepts_and_a_wrong_one_costs_nothing(
+async def test_the_service_accepts_the_right_key_and_a_wrong_key_costs_nothing(
     program: Program, key: RSAPrivateKey, other_key: RSAPrivateKey
 ) -> None:
     source = program.write("runs.jsonl", WANTED)
@@ -64,9 +64,9 @@ async def test_a_key_signs_what_the_service_accepts_and_a_wrong_one_costs_nothin
 
         ended = await program.ingest(*command)
 
-        await assert_nothing_is_burnt(program, ended)
-        assert simulator.account.requests <= MAX_REFUSALS
-        assert simulator.account.statuses.keys() == {401}
+        await assert_nothing_failed(program, ended)
+        assert simulator.statistics.requests <= MAX_REFUSALS
+        assert simulator.statistics.statuses.keys() == {401}
         assert "401 NotAuthenticated" in ended.summary["halted"]["reason"]
         assert "--oci-profile" in ended.summary["halted"]["advice"]
 
@@ -81,7 +81,7 @@ async def test_a_key_signs_what_the_service_accepts_and_a_wrong_one_costs_nothin
     [([f"pass_phrase={PASSPHRASE}"], {}), ([], {"INGESTOR_OCI_PASSPHRASE": PASSPHRASE})],
     ids=["in the profile", "in the environment"],
 )
-async def test_an_encrypted_key_is_opened_by_a_passphrase(
+async def test_a_passphrase_decrypts_the_key(
     program: Program, key: RSAPrivateKey, in_profile: list[str], variables: dict[str, str]
 ) -> None:
     source = program.write("runs.jsonl", WANTED)
@@ -98,21 +98,21 @@ async def test_an_encrypted_key_is_opened_by_a_passphrase(
 
 
 @pytest.mark.parametrize(
-    ("words", "complaint"),
+    ("words", "message"),
     [
         (("--oci-config", "nowhere.cfg"), "nowhere.cfg: there is no readable OCI config file"),
         (("--oci-config", "oci.cfg", "--oci-profile", "ABSENT"), "there is no profile [ABSENT]"),
-        (("--oci-config", "oci.cfg"), "key_file names a file that is not there"),
+        (("--oci-config", "oci.cfg"), "key_file names a file that does not exist"),
     ],
     ids=["no file", "no profile", "no key"],
 )
-async def test_credentials_that_are_not_there_are_named_before_anything_is_sent(
-    program: Program, simulator: Simulator, words: tuple[str, ...], complaint: str
+async def test_missing_credentials_are_named_before_anything_is_sent(
+    program: Program, simulator: Simulator, words: tuple[str, ...], message: str
 ) -> None:
     write_config(program)
 
     ended = await program.run("run", *at(simulator), *words, program.write("runs.jsonl", WANTED))
 
     assert ended.code == 4
-    assert complaint in ended.stderr
-    assert simulator.account.requests == 0
+    assert message in ended.stderr
+    assert simulator.statistics.requests == 0

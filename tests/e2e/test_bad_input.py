@@ -1,4 +1,4 @@
-"""The issue's list of bad input, item by item: it costs itself alone, and the reason names what is wrong."""
+"""Bad input costs only itself, and the reason names what is wrong."""
 
 import gzip
 import sys
@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ingestor.simulator.server import Simulator
-from tests.e2e.accounts import assert_each_is_one_run
 from tests.e2e.program import COMMAND, Document, Program, aim, to_lines
+from tests.e2e.proof import assert_each_is_one_run
 
 GOOD: list[Document] = [{"job_id": name, "run_name": name} for name in ("before", "after")]
 BEFORE, AFTER = to_lines(GOOD[:1]), to_lines(GOOD[1:])
@@ -26,16 +26,16 @@ BAD_LINES = {
     "a negative start_time": (b'{"start_time": -1}', "start_time: must not be negative"),
     "a start_time in seconds": (b'{"start_time": 1707431296}', "start_time: "),
     "a start_time beyond int64": (b'{"start_time": 9223372036854775808}', "start_time: "),
-    "tag keys that stand twice": (
+    "tag keys that appear twice": (
         b'{"tags": [{"key": "a", "value": "1"}, {"key": "a", "value": "2"}]}',
-        "tags: the key 'a' stands twice",
+        "tags: the key 'a' appears twice",
     ),
-    "a tag that stands twice in an object": (b'{"tags": {"a": "1", "a": "2"}}', "'a' stands twice"),
+    "a tag that appears twice in an object": (b'{"tags": {"a": "1", "a": "2"}}', "'a' appears twice"),
     "a nested tag value": (b'{"tags": {"a": {"b": "c"}}}', "tags: the value of 'a' must be a string"),
     "a null field": (b'{"run_name": null}', "run_name: must be a string, not null"),
     "a raw NUL byte": (b'{"run_name": "a\0b"}', "not JSON"),
-    "an escaped NUL": (b'{"run_name": "a\\u0000b"}', "run_name: holds a NUL"),
-    "a lone surrogate": (b'{"run_name": "\\ud800"}', "run_name: holds half of a surrogate pair"),
+    "an escaped NUL": (b'{"run_name": "a\\u0000b"}', "run_name: contains a NUL"),
+    "a lone surrogate": (b'{"run_name": "\\ud800"}', "run_name: contains half of a surrogate pair"),
     "a job_id that was used with another body": (b'{"job_id": "before", "run_name": "else"}', "job_id: "),
     "a line longer than is kept": (b'{"run_name": "' + 17 * 2**20 * b"x" + b'"}', "the line is longer than"),
 }
@@ -53,10 +53,10 @@ async def test_a_bad_line_costs_only_itself(program: Program, simulator: Simulat
     assert reason in reject["reason"]
     text = line.decode(errors="backslashreplace")
     assert reject["record"] == (text if len(line) < 2**24 else text[: 2**24])
-    (told,) = [event for event in program.events() if event["event"] == "run.rejected"]
-    assert (told["line"], told["error_message"]) == (2, reject["reason"])
+    (logged,) = program.events("run.rejected")
+    assert (logged["line"], logged["error_message"]) == (2, reject["reason"])
     assert_each_is_one_run(simulator, GOOD, program.rows())
-    assert simulator.account.requests == 2
+    assert simulator.statistics.requests == 2
 
 
 LONG = {"job_id": "long", "tags": [{"key": "text", "value": "x" * 5_000_000}]}
@@ -71,8 +71,9 @@ FINE = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")  # Python ignores it by default
 @pytest.mark.parametrize(("data", "records"), FINE.values(), ids=FINE.keys())
-async def test_what_is_only_odd_is_taken_as_it_is(
+async def test_unusual_input_is_read(
     program: Program, simulator: Simulator, data: bytes, records: list[Document]
 ) -> None:
     ended = await program.ingest(*aim(simulator), program.write("runs.jsonl", data))
@@ -82,17 +83,17 @@ async def test_what_is_only_odd_is_taken_as_it_is(
     assert_each_is_one_run(simulator, records, program.rows())
 
 
-async def test_records_that_stand_twice_are_one_run_each(program: Program, simulator: Simulator) -> None:
+async def test_records_that_appear_twice_are_one_run_each(program: Program, simulator: Simulator) -> None:
     data = BEFORE + b'{"run_name": "nameless"}\n' + BEFORE + b'{"run_name":"nameless"}\n' + AFTER
 
     ended = await program.ingest(*aim(simulator), program.write("runs.jsonl", data))
 
     assert ended.code == 0
     assert (ended.summary["counts"]["created"], ended.summary["counts"]["duplicate"]) == (3, 2)
-    assert simulator.account.requests == simulator.account.run_count == 3
+    assert simulator.statistics.requests == simulator.statistics.run_count == 3
 
 
-async def test_a_gzip_that_is_cut_short_gives_what_is_whole_of_it_and_the_next_file_goes_through(
+async def test_of_a_truncated_gzip_all_complete_records_are_created_and_the_next_file_is_read(
     program: Program, simulator: Simulator
 ) -> None:
     packed = gzip.compress(BEFORE + AFTER)
@@ -128,26 +129,27 @@ os.execv({sys.executable!r}, [*{COMMAND!r}, *__import__("sys").argv[1:]])
 
 
 @pytest.mark.parametrize(
-    ("source", "make", "complaint"),
+    ("source", "make", "message"),
     [
         ("bad", lambda _: None, "bad: there is no such file or directory"),
-        ("bad", _an_empty_directory, "bad: no record files are in it"),
+        ("bad", _an_empty_directory, "bad: there are no record files in it"),
         ("bad*.jsonl", lambda _: None, "bad*.jsonl: no"),
         ("bad", _a_closed_file, "bad: can't be read: Permission denied"),
     ],
     ids=["a missing file", "a directory without files", "a glob without matches", "no permission"],
 )
 async def test_a_source_that_cannot_be_read_is_named_before_anything_is_sent(
-    program: Program, simulator: Simulator, source: str, make: Callable[[Path], None], complaint: str
+    program: Program, simulator: Simulator, source: str, make: Callable[[Path], None], message: str
 ) -> None:
     make(program.folder)
     good = program.write("runs.jsonl", BEFORE)
 
-    ended = await program.run("run", *aim(simulator), good, source, command=(sys.executable, "-c", WITHOUT_PRIVILEGE))
+    command = (sys.executable, "-c", WITHOUT_PRIVILEGE)
+    ended = await program.spawn("run", *aim(simulator), good, source, command=command)
 
     assert ended.code == 2
-    assert complaint in ended.stderr
-    assert simulator.account.requests == 0
+    assert message in ended.stderr
+    assert simulator.statistics.requests == 0
 
 
 async def test_check_finds_the_same_and_sends_nothing(program: Program, simulator: Simulator) -> None:
@@ -159,8 +161,8 @@ async def test_check_finds_the_same_and_sends_nothing(program: Program, simulato
     assert ended.code == 3
     assert ended.stdout.splitlines()[-1] == f"{len(lines) + 2} records: 2 valid, {len(lines)} invalid"
     reasons = [reason for line, reason in BAD_LINES.values() if line in lines]
-    told = ended.stdout.splitlines()[:-1]
-    assert [(number, reason in text) for number, (text, reason) in enumerate(zip(told, reasons, strict=True))] == [
+    printed = ended.stdout.splitlines()[:-1]
+    assert [(number, reason in text) for number, (text, reason) in enumerate(zip(printed, reasons, strict=True))] == [
         (number, True) for number in range(len(lines))
     ]
     assert ended.stderr == ""

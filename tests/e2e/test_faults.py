@@ -1,11 +1,11 @@
-"""Everything that can go wrong on the way, all at once, and never a run too many or too few."""
+"""Every fault of network and service at once, and never a run too many or too few."""
 
 from ingestor.simulator.faults import InjectedFault
 from ingestor.simulator.options import PLATFORM_ID, WORKSPACE_KEY, SimulatorOptions
 from ingestor.simulator.sample import records
 from ingestor.simulator.server import Simulator
-from tests.e2e.accounts import assert_each_is_one_run
 from tests.e2e.program import Program, aim, to_lines
+from tests.e2e.proof import assert_each_is_one_run
 
 
 async def test_every_record_is_exactly_one_run_whatever_goes_wrong(program: Program) -> None:
@@ -23,18 +23,17 @@ async def test_every_record_is_exactly_one_run_whatever_goes_wrong(program: Prog
         assert ended.code == 0, ended.stdout
         rows = program.rows()
         assert_each_is_one_run(simulator, wanted, rows)
-        account = simulator.account
-        assert set(account.faults) == set(InjectedFault), "the test means to suffer every fault"
-        assert account.throttled > 0, "the test means to run into the limit"
-        assert account.replays > 0, "the test means to ask again for runs whose answers were lost"
-        assert ended.summary["throttled"] == account.throttled
-        asked = account.requests_by_operation["runs/create"]
-        assert ended.summary["attempts"] == asked == sum(row["attempts"] for row in rows)
-        retried = [event for event in program.events() if event["event"] == "run.retried"]
-        assert len(retried) == asked - len(wanted)
+        statistics = simulator.statistics
+        assert set(statistics.faults) == set(InjectedFault), "the test needs every fault"
+        assert statistics.throttled > 0, "the test needs the limit"
+        assert statistics.replays > 0, "the test needs lost answers"
+        assert ended.summary["throttled"] == statistics.throttled
+        sent = statistics.requests_by_operation["runs/create"]
+        assert ended.summary["attempts"] == sent == sum(row["attempts"] for row in rows)
+        assert len(program.events("run.retried")) == sent - len(wanted)
 
 
-async def test_without_token_and_stamp_a_lost_answer_is_said_to_be_unresolved_and_never_asked_for_again(
+async def test_without_token_and_stamp_a_lost_answer_is_unresolved_and_its_record_is_never_sent_again(
     program: Program,
 ) -> None:
     wanted = list(records(60))
@@ -47,28 +46,28 @@ async def test_without_token_and_stamp_a_lost_answer_is_said_to_be_unresolved_an
             assert ended.code == 3
 
         counts = program.counts()
-        assert counts["unresolved"] > 0, "the test means to lose answers"
+        assert counts["unresolved"] > 0, "the test needs lost answers"
         assert counts["created"] + counts["unresolved"] == 60
-        assert simulator.account.run_count == simulator.account.requests_by_operation["runs/create"] == 60
+        assert simulator.statistics.run_count == simulator.statistics.requests_by_operation["runs/create"] == 60
 
 
-async def test_a_record_that_the_service_chokes_on_costs_only_itself(program: Program) -> None:
+async def test_a_record_that_the_service_can_not_process_costs_only_itself(program: Program) -> None:
     wanted = [{"job_id": str(number), "run_name": f"run {number}"} for number in range(40)]
     async with Simulator(SimulatorOptions(poison=frozenset({"run 5"}))) as simulator:
         ended = await program.ingest(*aim(simulator), "--max-attempts", "3", stdin=to_lines(wanted))
 
         assert ended.code == 3
-        (choked,) = program.rows("unresolved")
-        assert (choked["job_id"], choked["attempts"], choked["http_status"]) == ("5", 3, 500)
+        (unresolved,) = program.rows("unresolved")
+        assert (unresolved["job_id"], unresolved["attempts"], unresolved["http_status"]) == ("5", 3, 500)
         rest = [record for record in wanted if record["job_id"] != "5"]
         assert_each_is_one_run(simulator, rest, program.rows("created"))
 
 
-async def test_a_service_that_is_down_for_a_while_costs_nothing_but_time(program: Program) -> None:
+async def test_a_service_that_is_down_for_some_time_costs_only_time(program: Program) -> None:
     wanted = list(records(20))
     async with Simulator(SimulatorOptions(unavailable=True)) as simulator:
         running = await program.start("run", "--output", "json", *aim(simulator), program.write("runs.jsonl", wanted))
-        await running.until(lambda: simulator.account.statuses[503] >= 4)
+        await running.until(lambda: simulator.statistics.statuses[503] >= 4)
         simulator.set_available(True)
         ended = await running.end()
 

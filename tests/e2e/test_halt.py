@@ -1,4 +1,4 @@
-"""One bad setting costs nothing: a handful of requests, no record marked, and words that say what to look at."""
+"""One bad setting costs a few requests, marks no record as failed, and the message says what to check."""
 
 import sys
 
@@ -7,25 +7,25 @@ import pytest
 from ingestor.simulator.options import WORKSPACE_KEY, SimulatorOptions
 from ingestor.simulator.sample import records
 from ingestor.simulator.server import Simulator
-from tests.e2e.accounts import assert_each_is_one_run
 from tests.e2e.program import Document, Ended, Program, aim, at, to_lines
+from tests.e2e.proof import assert_each_is_one_run, states
 
 MAX_REFUSALS = 10
-"""The most requests that a wrong setting may cost, the harmless question included."""
+"""The most requests that a wrong setting may cost, including the probe."""
 
 WANTED = list(records(30))
 
 
-async def assert_nothing_is_burnt(program: Program, ended: Ended) -> None:
-    """Hold that the batch halted before any record had an end."""
+async def assert_nothing_failed(program: Program, ended: Ended) -> None:
+    """Assert that the batch halted before any record had an outcome."""
     assert ended.code == 4, ended.stderr
     assert ended.summary["counts"] == dict.fromkeys(ended.summary["counts"], 0)
     counts = program.counts()
     assert counts["created"] == counts["failed"] == counts["unresolved"] == 0
 
 
-async def assert_mended(program: Program, simulator: Simulator, *command: str) -> None:
-    """Hold that the same command now brings everything in."""
+async def assert_fixed(program: Program, simulator: Simulator, *command: str) -> None:
+    """Assert that the command now creates every run."""
     ended = await program.ingest(*command)
     assert ended.code == 0, ended.stdout + ended.stderr
     assert_each_is_one_run(simulator, WANTED, program.rows("created"))
@@ -46,26 +46,26 @@ async def test_a_wrong_place_halts_the_batch(
 
     ended = await program.ingest(*at(simulator, **wrong), "--auth", "none", source)
 
-    await assert_nothing_is_burnt(program, ended)
-    assert simulator.account.requests <= MAX_REFUSALS
+    await assert_nothing_failed(program, ended)
+    assert simulator.statistics.requests <= MAX_REFUSALS
     assert "404 NotAuthorizedOrNotFound" in ended.summary["halted"]["reason"]
     assert advice in ended.summary["halted"]["advice"]
-    await assert_mended(program, simulator, *aim(simulator), source)
+    await assert_fixed(program, simulator, *aim(simulator), source)
 
 
-async def test_a_wrong_token_halts_the_batch_and_never_shows(program: Program) -> None:
+async def test_a_wrong_token_halts_the_batch_and_is_never_written(program: Program) -> None:
     source, token = program.write("runs.jsonl", WANTED), program.write("token", b"the-wrong-token")
     async with Simulator(SimulatorOptions(bearer_token="the-right-token")) as simulator:
         command = (*at(simulator), "--auth", "bearer", "--bearer-token-file", token, source)
 
         ended = await program.ingest(*command)
 
-        await assert_nothing_is_burnt(program, ended)
-        assert simulator.account.requests <= MAX_REFUSALS
-        assert simulator.account.statuses.keys() == {401}
+        await assert_nothing_failed(program, ended)
+        assert simulator.statistics.requests <= MAX_REFUSALS
+        assert simulator.statistics.statuses.keys() == {401}
         assert "--auth" in ended.summary["halted"]["advice"]
         program.write("token", b"the-right-token\n")
-        await assert_mended(program, simulator, *command)
+        await assert_fixed(program, simulator, *command)
     written = [path.read_bytes() for path in (program.folder / ".ingestor").iterdir()]
     assert not any(secret in data for secret in (b"the-wrong-token", b"the-right-token") for data in written)
 
@@ -77,24 +77,24 @@ async def test_a_closed_port_halts_the_batch(program: Program) -> None:
 
     ended = await program.ingest(*aim(gone), source)
 
-    await assert_nothing_is_burnt(program, ended)
+    await assert_nothing_failed(program, ended)
     assert ended.summary["attempts"] <= MAX_REFUSALS
     assert "refused" in ended.summary["halted"]["reason"]
     assert "--endpoint" in ended.summary["halted"]["advice"]
     async with Simulator(port=int(gone.url.rpartition(":")[2])) as simulator:
-        await assert_mended(program, simulator, *aim(simulator), source)
+        await assert_fixed(program, simulator, *aim(simulator), source)
 
 
-async def test_a_host_that_does_not_exist_halts_the_batch(program: Program, simulator: Simulator) -> None:
+async def test_an_unknown_host_halts_the_batch(program: Program, simulator: Simulator) -> None:
     source = program.write("runs.jsonl", WANTED)
     place = at(simulator)[2:]
 
     ended = await program.ingest("--endpoint", "http://aidp.invalid", *place, "--auth", "none", source)
 
-    await assert_nothing_is_burnt(program, ended)
+    await assert_nothing_failed(program, ended)
     assert ended.summary["attempts"] <= MAX_REFUSALS
     assert "does not resolve" in ended.summary["halted"]["advice"]
-    await assert_mended(program, simulator, *aim(simulator), source)
+    await assert_fixed(program, simulator, *aim(simulator), source)
 
 
 async def test_an_experiment_that_does_not_exist_costs_its_records_only(program: Program) -> None:
@@ -116,15 +116,17 @@ async def test_an_experiment_that_does_not_exist_is_no_halt_even_where_no_record
         ended = await program.ingest(*aim(simulator), stdin=to_lines(lost))
 
         assert ended.code == 3
-        assert program.counts() == {"created": 0, "failed": 12, "pending": 0, "unresolved": 0}
+        assert program.counts() == states(failed=12)
 
     async with Simulator() as simulator:
         ended = await program.ingest(*aim(simulator), stdin=to_lines(lost))
-        assert (ended.code, simulator.account.run_count) == (0, 12)
+        assert (ended.code, simulator.statistics.run_count) == (0, 12)
 
 
 @pytest.mark.parametrize("command", [("run", "runs.jsonl"), ("resume",)], ids=["run", "resume"])
-async def test_a_service_that_is_followed_may_come_up_later(program: Program, command: tuple[str, ...]) -> None:
+async def test_a_batch_that_follows_the_service_waits_until_it_starts(
+    program: Program, command: tuple[str, ...]
+) -> None:
     program.write("runs.jsonl", WANTED)
     async with Simulator() as gone:
         pass
@@ -143,7 +145,7 @@ async def test_a_service_that_is_followed_may_come_up_later(program: Program, co
     assert "batch.resumed" in log.read_text()
 
 
-async def test_a_service_that_is_followed_and_never_comes_is_given_up_and_nothing_is_burnt(program: Program) -> None:
+async def test_a_batch_that_follows_a_service_which_never_starts_ends_resumable(program: Program) -> None:
     async with Simulator() as gone:
         pass
     ended = await program.ingest(*aim(gone), "--follow", "--give-up-after", "0.5", program.write("runs.jsonl", WANTED))
@@ -154,15 +156,15 @@ async def test_a_service_that_is_followed_and_never_comes_is_given_up_and_nothin
 
 
 CLOSED = ("sh", "-c", 'exec "$0" -m ingestor "$@" >&- 2>&-', sys.executable)
-"""The command with standard output and error closed, as some schedulers start it."""
+"""The command with closed standard output and standard error, as some schedulers start it."""
 
 
 @pytest.mark.parametrize("workspace", ["another", WORKSPACE_KEY], ids=["halted", "finished"])
 async def test_closed_outputs_change_no_exit_code(program: Program, simulator: Simulator, workspace: str) -> None:
     source = program.write("runs.jsonl", WANTED)
-    wanted = 0 if workspace == WORKSPACE_KEY else 4
+    expected = 0 if workspace == WORKSPACE_KEY else 4
     place = aim(simulator, workspace=workspace)
-    assert (await program.run("run", *place, source, command=CLOSED)).code == wanted
-    assert (await program.run("reconcile", *place, command=CLOSED)).code == 0
-    assert (await program.run("status", command=CLOSED)).code == 0
-    assert (await program.run("run", *place, source, command=CLOSED)).code == wanted  # nor does the journal suffer
+    assert (await program.spawn("run", *place, source, command=CLOSED)).code == expected
+    assert (await program.spawn("reconcile", *place, command=CLOSED)).code == 0
+    assert (await program.spawn("status", command=CLOSED)).code == 0
+    assert (await program.spawn("run", *place, source, command=CLOSED)).code == expected  # the journal is intact

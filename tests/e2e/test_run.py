@@ -14,10 +14,10 @@ from ingestor.policy.identity import STAMP
 from ingestor.simulator.options import PLATFORM_ID, WORKSPACE_KEY
 from ingestor.simulator.sample import records
 from ingestor.simulator.server import Simulator
-from tests.e2e.accounts import assert_each_is_one_run, runs_of
 from tests.e2e.program import Document, Ended, Program, aim, parse_lines, to_lines
+from tests.e2e.proof import assert_each_is_one_run, counted, runs_of, states
 
-MEND = """
+FIX = """
 import json, sys
 for line in open(sys.argv[1], encoding="utf-8"):
     print(json.loads(line)["record"].replace("learning_rate", "run_name"))
@@ -25,7 +25,7 @@ for line in open(sys.argv[1], encoding="utf-8"):
 """What `jq -r .record FILE | sed s/learning_rate/run_name/` does."""
 
 
-async def test_every_record_becomes_one_run_and_all_accounts_of_it_agree(
+async def test_every_record_becomes_one_run_and_log_results_and_summary_agree(
     program: Program, simulator: Simulator
 ) -> None:
     wanted = list(records(250))
@@ -34,20 +34,20 @@ async def test_every_record_becomes_one_run_and_all_accounts_of_it_agree(
     ended = await program.ingest(*aim(simulator), source)
 
     assert ended.code == 0, ended.stderr
-    told, table, status = [
+    listed, table, status = [
         (await program.run(*command)).stdout
         for command in (("results",), ("results", "--format", "csv"), ("status", "--output", "json"))
     ]
-    rows = parse_lines(told)
+    rows = parse_lines(listed)
     assert rows == program.rows()
     assert_each_is_one_run(simulator, wanted, rows)
-    assert_the_log_tells_the_same(program.events(), rows)
+    assert_the_log_agrees(program.events(), rows)
     text = [{key: "" if value is None else str(value) for key, value in row.items()} for row in rows]
     assert list(csv.DictReader(table.splitlines())) == text
     (batch,) = json.loads(status)["batches"]
-    assert batch["counts"] == program.counts() == {"created": 250, "failed": 0, "pending": 0, "unresolved": 0}
+    assert batch["counts"] == program.counts() == states(created=250)
     assert ended.summary["counts"] == counted(created=250)
-    assert ended.summary["attempts"] == simulator.account.requests == 250
+    assert ended.summary["attempts"] == simulator.statistics.requests == 250
     assert [ended.summary["left"], ended.summary["halted"], ended.summary["next"]] == [
         0,
         None,
@@ -55,7 +55,7 @@ async def test_every_record_becomes_one_run_and_all_accounts_of_it_agree(
     ]
 
 
-def assert_the_log_tells_the_same(events: Sequence[Document], rows: Sequence[Document]) -> None:
+def assert_the_log_agrees(events: Sequence[Document], rows: Sequence[Document]) -> None:
     keys = ("job_id", "run_id", "retry_token", "opc_request_id", "source", "line", "experiment_id", "attempts")
     created = [event for event in events if event["event"] == "run.created"]
     assert sorted([event[key] for key in keys] for event in created) == sorted([r[key] for key in keys] for r in rows)
@@ -64,27 +64,24 @@ def assert_the_log_tells_the_same(events: Sequence[Document], rows: Sequence[Doc
     assert (names[0], names[-1]) == ("batch.started", "batch.finished")
 
 
-def counted(**counts: int) -> dict[str, int]:
-    return dict.fromkeys(("created", "rejected", "failed", "unresolved", "duplicate"), 0) | counts
-
-
-async def test_a_second_run_creates_nothing_and_says_so(program: Program, simulator: Simulator) -> None:
+async def test_a_second_run_creates_nothing_and_counts_what_is_done(program: Program, simulator: Simulator) -> None:
     source = program.write("runs.jsonl", records(30))
     await program.run("run", *aim(simulator), source)
     first = program.rows()
-    asked = simulator.account.requests
+    sent = simulator.statistics.requests
 
     ended = await program.run("run", *aim(simulator), source)
 
     assert ended.code == 0
-    assert [line.split() for line in ended.stdout.splitlines() if "duplicate" in line] == [["duplicate", "30"]]
-    assert simulator.account.requests == asked
-    duplicates = [event for event in program.events() if event["event"] == "run.duplicate"]
-    assert {event["job_id"]: event["run_id"] for event in duplicates} == {row["job_id"]: row["run_id"] for row in first}
+    assert [line.split() for line in ended.stdout.splitlines() if "already" in line] == [["already", "done", "30"]]
+    assert simulator.statistics.requests == sent
+    assert program.events("run.duplicate") == []
+    finished = program.events("batch.finished")[-1]
+    assert (finished["already_done"], finished["counts"]) == (30, counted(already_done=30))
     assert program.rows() == first
 
 
-async def test_a_run_after_a_partial_one_does_the_rest(program: Program, simulator: Simulator) -> None:
+async def test_a_run_after_an_incomplete_one_does_the_rest(program: Program, simulator: Simulator) -> None:
     wanted = list(records(60))
     source = program.write("runs.jsonl", wanted)
     await program.ingest(*aim(simulator), "-", stdin=to_lines(wanted[:25]))
@@ -92,7 +89,7 @@ async def test_a_run_after_a_partial_one_does_the_rest(program: Program, simulat
     ended = await program.ingest(*aim(simulator), source)
 
     assert ended.code == 0
-    assert ended.summary["counts"] == counted(created=35, duplicate=25)
+    assert ended.summary["counts"] == counted(created=35, already_done=25)
     assert_each_is_one_run(simulator, wanted, program.rows())
 
 
@@ -134,9 +131,7 @@ async def test_a_key_that_was_used_with_another_body_is_rejected_and_not_sent(
     assert_each_is_one_run(simulator, [first], program.rows())
 
 
-async def test_mended_rejects_fed_back_through_a_pipe_complete_the_batch(
-    program: Program, simulator: Simulator
-) -> None:
+async def test_fixed_rejects_fed_back_through_a_pipe_complete_the_batch(program: Program, simulator: Simulator) -> None:
     wanted = [{"job_id": str(number), "run_name": f"run {number}"} for number in range(20)]
     broken = to_lines(wanted[:5]).replace(b"run_name", b"learning_rate")
     source = program.write("runs.jsonl", broken + to_lines(wanted[5:]))
@@ -150,15 +145,15 @@ async def test_mended_rejects_fed_back_through_a_pipe_complete_the_batch(
 
 
 async def feed_back(program: Program, *target: str) -> Ended:
-    """Do `mend rejects.jsonl | ingestor run -`, as a shell does it."""
+    """Do `fix rejects.jsonl | ingestor run -`, as a shell does it."""
     reading, writing = os.pipe()
-    mend = [sys.executable, "-c", MEND, str(program.folder / ".ingestor/rejects.jsonl")]
-    mending = await asyncio.create_subprocess_exec(*mend, stdout=writing)
+    fix = [sys.executable, "-c", FIX, str(program.folder / ".ingestor/rejects.jsonl")]
+    fixing = await asyncio.create_subprocess_exec(*fix, stdout=writing)
     os.close(writing)
     running = await program.start("run", "--output", "json", *target, "-", stdin=reading)
     os.close(reading)
     ended = await running.end()
-    assert await mending.wait() == 0
+    assert await fixing.wait() == 0
     return ended
 
 
@@ -171,14 +166,14 @@ async def test_two_batches_of_the_same_records_are_two_sets_of_runs(program: Pro
     monday, tuesday = [(await program.run("results", "--batch", name)).lines for name in ("monday", "tuesday")]
     assert [row["job_id"] for row in monday] == [row["job_id"] for row in tuesday]
     assert {row["run_id"] for row in monday + tuesday} == runs_of(simulator).keys()
-    assert simulator.account.run_count == 20
+    assert simulator.statistics.run_count == 20
 
     unknown = await program.run("results", "--batch", "wednesday")
     assert (unknown.code, unknown.stdout) == (2, "")
     assert "has no such batch; it has monday, tuesday." in unknown.stderr
 
 
-async def test_a_log_on_standard_output_is_all_that_is_there(program: Program, simulator: Simulator) -> None:
+async def test_a_log_on_standard_output_is_alone_there(program: Program, simulator: Simulator) -> None:
     ended = await program.run("run", *aim(simulator), "--log", "-", stdin=to_lines(records(10)))
 
     events = [line["event"] for line in ended.lines]
@@ -187,7 +182,7 @@ async def test_a_log_on_standard_output_is_all_that_is_there(program: Program, s
     assert not (program.folder / ".ingestor/log.jsonl").exists()
 
 
-async def test_every_run_carries_its_token_as_a_tag_unless_that_is_switched_off(
+async def test_every_run_has_its_token_as_a_tag_unless_that_is_switched_off(
     program: Program, simulator: Simulator
 ) -> None:
     await program.ingest(*aim(simulator), stdin=b'{"job_id": "stamped"}')
@@ -199,12 +194,12 @@ async def test_every_run_carries_its_token_as_a_tag_unless_that_is_switched_off(
     assert runs[plain["run_id"]]["tags"] == []
 
 
-async def test_the_rate_that_is_set_is_kept_to(program: Program, simulator: Simulator) -> None:
+async def test_the_rate_is_never_above_its_ceiling(program: Program, simulator: Simulator) -> None:
     ended = await program.ingest(*aim(simulator), "--rate", "40", stdin=to_lines(records(60)))
 
     assert ended.code == 0
     began = datetime.fromisoformat(program.events()[0]["timestamp"]).timestamp()
-    assert simulator.account._store.runs[-1].created_at - began >= 0.9 * 59 / 40
+    assert simulator.statistics._store.runs[-1].created_at - began >= 0.9 * 59 / 40
 
 
 async def test_the_same_setting_by_flag_beats_the_environment_beats_the_file(
@@ -223,10 +218,10 @@ async def test_the_same_setting_by_flag_beats_the_environment_beats_the_file(
 
     assert [one.code for one in ended] == [0, 0, 0]
     assert [row["batch"] for row in program.rows()] == ["by file", "by environment", "by flag"]
-    assert simulator.account.run_count == 3
+    assert simulator.statistics.run_count == 3
 
 
-async def test_what_is_put_on_record_is_for_its_owner_alone(program: Program, simulator: Simulator) -> None:
+async def test_only_the_owner_can_read_the_state_directory(program: Program, simulator: Simulator) -> None:
     await program.ingest(*aim(simulator), stdin=b"{}\n[]\n")
 
     state = program.folder / ".ingestor"

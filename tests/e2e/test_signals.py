@@ -1,4 +1,4 @@
-"""Being told to stop, and being killed: what was begun is found again, and nothing is done twice."""
+"""Stop signals and kills: what was begun is found again, and nothing is done twice."""
 
 import random
 import sys
@@ -10,55 +10,57 @@ from ingestor.simulator.faults import InjectedFault
 from ingestor.simulator.options import RetryAfter, SimulatorOptions
 from ingestor.simulator.sample import records
 from ingestor.simulator.server import Simulator
-from tests.e2e.accounts import assert_each_is_one_run
 from tests.e2e.program import Program, Running, aim, to_lines
+from tests.e2e.proof import assert_each_is_one_run, states
 
 NEVER = "600"
 """More seconds than a test lasts."""
 
 
 @pytest.mark.parametrize("number", [SIGINT, SIGTERM])
-async def test_a_stop_in_the_middle_loses_nothing_and_the_same_command_goes_on(program: Program, number: int) -> None:
+async def test_a_stop_in_the_middle_loses_nothing_and_the_same_command_continues(program: Program, number: int) -> None:
     wanted = list(records(200))
     async with Simulator(SimulatorOptions(latency=0.02)) as simulator:
         command = ("run", "--output", "json", *aim(simulator), "--rate", "200", program.write("runs.jsonl", wanted))
         running = await program.start(*command)
-        await running.until(lambda: simulator.account.run_count >= 40)
+        await running.until(lambda: simulator.statistics.run_count >= 40)
         running.send(number)
         stopped = await running.end()
 
         assert stopped.code == 75
         assert "stopping" in stopped.stderr
-        made = simulator.account.run_count
+        made = simulator.statistics.run_count
         assert 40 <= made < 200
-        assert program.counts() == {"created": made, "failed": 0, "pending": 0, "unresolved": 0}
+        assert program.counts() == states(created=made)
 
         finished = await program.run(*command)
         assert finished.code == 0
         assert finished.summary["counts"]["created"] == 200 - made
-        assert simulator.account.requests == 200, "nothing was asked twice"
+        assert simulator.statistics.requests == 200, "nothing was sent twice"
         assert_each_is_one_run(simulator, wanted, program.rows())
 
 
 async def until_only_the_unanswered_are_left(running: Running, simulator: Simulator, count: int) -> None:
-    """Wait until all of `count` runs are there, and only requests that are never answered are on their way."""
-    account = simulator.account
-    await running.until(lambda: account.run_count == count and account.in_flight == account.faults[InjectedFault.HANG])
+    """Wait until all of `count` runs exist, and only requests that are never answered are in flight."""
+    statistics = simulator.statistics
+    await running.until(
+        lambda: statistics.run_count == count and statistics.in_flight == statistics.faults[InjectedFault.HANG]
+    )
 
 
-async def test_a_second_signal_leaves_at_once_and_what_was_unanswered_is_found_again(program: Program) -> None:
+async def test_a_second_signal_ends_at_once_and_unanswered_requests_are_repeated(program: Program) -> None:
     wanted = list(records(60))
     async with Simulator(SimulatorOptions(faults={InjectedFault.HANG: 0.1})) as simulator:
         command = ("run", "--output", "json", *aim(simulator), "--rate", "200", program.write("runs.jsonl", wanted))
         running = await program.start(*command, "--timeout", NEVER, "--drain-timeout", NEVER)
         await until_only_the_unanswered_are_left(running, simulator, 60)
         running.send(SIGTERM)
-        await running.until_it_says("stopping")
+        await running.until_it_prints("stopping")
         running.send(SIGTERM)
-        left = await running.end()
+        ended = await running.end()
 
-        assert left.code == 75
-        assert "left at once" in left.stderr
+        assert ended.code == 75
+        assert "ended at once" in ended.stderr
         finished = await program.run(*command, "--timeout", "1")
         assert finished.code == 0
         assert_each_is_one_run(simulator, wanted, program.rows())
@@ -70,13 +72,13 @@ async def test_a_stop_waits_for_slow_answers_no_longer_than_it_may(program: Prog
         command = ("run", "--output", "json", *aim(simulator), "--rate", "200", program.write("runs.jsonl", wanted))
         running = await program.start(*command, "--timeout", NEVER, "--drain-timeout", "0.2")
         await until_only_the_unanswered_are_left(running, simulator, 60)
-        unanswered = simulator.account.in_flight
+        unanswered = simulator.statistics.in_flight
         running.send(SIGINT)
         stopped = await running.end()
 
         assert (stopped.code, stopped.summary["left"]) == (75, unanswered)
         counts = program.counts()
-        assert counts == {"created": 60 - unanswered, "failed": 0, "pending": unanswered, "unresolved": 0}
+        assert counts == states(created=60 - unanswered, pending=unanswered)
         finished = await program.run(*command, "--timeout", "1")
         assert finished.code == 0
         assert_each_is_one_run(simulator, wanted, program.rows())
@@ -88,7 +90,7 @@ async def test_a_stop_does_not_wait_for_the_end_of_a_pause(program: Program) -> 
     async with Simulator(options) as simulator:
         command = ("run", "--output", "json", *aim(simulator), program.write("runs.jsonl", wanted))
         running = await program.start(*command)
-        await running.until(lambda: simulator.account.throttled > 0 and simulator.account.in_flight == 0)
+        await running.until(lambda: simulator.statistics.throttled > 0 and simulator.statistics.in_flight == 0)
         running.send(SIGTERM)
         stopped = await running.end()
 
@@ -103,7 +105,7 @@ async def test_a_stop_does_not_wait_for_a_silent_standard_input(program: Program
     command = ("run", "--output", "json", *aim(simulator), "-")
     running = await program.start(*command)
     await running.write(to_lines(wanted[:5]))
-    await running.until(lambda: simulator.account.run_count == 5)
+    await running.until(lambda: simulator.statistics.run_count == 5)
     running.send(SIGTERM)
     stopped = await running.end()
 
@@ -119,38 +121,36 @@ async def test_kills_at_any_moment_lose_nothing_and_double_nothing(program: Prog
     async with Simulator(SimulatorOptions(latency=0.01, jitter=0.02)) as simulator:
         command = ("run", "--output", "json", *aim(simulator), "--rate", "400", program.write("runs.jsonl", wanted))
         for _ in range(10):
-            enough = simulator.account.requests + moments.randint(1, 40)
+            enough = simulator.statistics.requests + moments.randint(1, 40)
             running = await program.start(*command)
-            await running.until(lambda: simulator.account.requests >= enough)  # noqa: B023 - used in this round only
+            await running.until(lambda: simulator.statistics.requests >= enough)  # noqa: B023 - used in this round only
             await running.die()
 
-        assert simulator.account.run_count < 400, "the test means to kill in the middle"
+        assert simulator.statistics.run_count < 400, "the test needs kills in the middle"
         finished = await program.run(*command)
         assert finished.code == 0
         rows = program.rows()
         assert_each_is_one_run(simulator, wanted, rows)
-        assert simulator.account.replays > 0, "the test means to lose answers"
+        assert simulator.statistics.replays > 0, "the test needs lost answers"
 
 
-async def test_a_second_process_leaves_a_state_directory_that_is_in_use_alone(
-    program: Program, simulator: Simulator
-) -> None:
+async def test_a_second_process_does_not_touch_a_state_directory_in_use(program: Program, simulator: Simulator) -> None:
     wanted = list(records(10))
     first = await program.start("run", *aim(simulator), "-")
     await first.write(to_lines(wanted[:4]))
-    await first.until(lambda: simulator.account.run_count == 4)
+    await first.until(lambda: simulator.statistics.run_count == 4)
 
     second = await program.ingest(*aim(simulator), stdin=to_lines(wanted))
 
     assert second.code == 75
     assert f"process {first.pid} " in second.stderr
     beside = await program.run("status")
-    assert (beside.code, simulator.account.requests) == (0, 4), "what is known can be read beside the work"
+    assert (beside.code, simulator.statistics.requests) == (0, 4), "the journal can be read beside its writer"
     assert (await first.end(to_lines(wanted[4:]))).code == 0
     assert_each_is_one_run(simulator, wanted, program.rows())
 
 
-SIGNALLED_WHILE_IT_IMPORTS = """
+SIGNALLED_DURING_IMPORTS = """
 import os, sys
 
 class Finder:
@@ -159,20 +159,20 @@ class Finder:
             os.kill(os.getpid(), int(sys.argv[2]))
 
 sys.meta_path.insert(0, Finder())
-from ingestor.cli import main
+from ingestor.cli.main import main
 sys.exit(main(sys.argv[3:]))
 """
 
 
 @pytest.mark.parametrize("command", ["run", "resume", "reconcile"])
 @pytest.mark.parametrize("number", [SIGINT, SIGTERM])
-@pytest.mark.parametrize("module", ["ingestor.commands", "ingestor.app"])
-async def test_a_signal_to_a_process_that_still_imports_ends_it_resumable(
+@pytest.mark.parametrize("module", ["ingestor.cli.commands", "ingestor.app"])
+async def test_a_signal_during_the_imports_ends_the_command_resumable(
     program: Program, simulator: Simulator, command: str, number: int, module: str
 ) -> None:
     source = [program.write("runs.jsonl", records(5))] if command == "run" else []
-    starting = (sys.executable, "-c", SIGNALLED_WHILE_IT_IMPORTS, module, str(int(number)))
-    ended = await program.run(command, *aim(simulator), *source, command=starting)
+    starting = (sys.executable, "-c", SIGNALLED_DURING_IMPORTS, module, str(int(number)))
+    ended = await program.spawn(command, *aim(simulator), *source, command=starting)
     assert (ended.code, ended.stdout) == (75, "")
     assert ended.stderr == "ingestor: stopped before anything was sent; run the same command again\n"
-    assert simulator.account.requests == 0
+    assert simulator.statistics.requests == 0

@@ -1,4 +1,4 @@
-"""`ingestor simulate` as a command: what it says when it is stopped."""
+"""`ingestor simulate` as a command: what it prints when it is stopped."""
 
 import signal
 
@@ -12,16 +12,16 @@ AIM = ("--auth", "none", "--platform-id", PLATFORM_ID, "--workspace", WORKSPACE_
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "summary"),
     [
-        ((), "30 requests, 0 answered with 429; 30 runs created, no two by one retry token\n"),
+        ((), "30 requests, 0 answered with 429; 30 runs created, no two with one retry token\n"),
         (
             ("--faults", "reset_after=0.2", "--no-retry-tokens"),
-            "31 requests, 0 answered with 429, 1 met a fault; 31 runs created, 1 retry token created more than one\n",
+            "31 requests, 0 answered with 429, 1 with a fault; 31 runs created, 1 retry token created more than one\n",
         ),
     ],
 )
-async def test_it_says_what_it_created(program: Program, options: tuple[str, ...], told: str) -> None:
+async def test_it_prints_what_it_created(program: Program, options: tuple[str, ...], summary: str) -> None:
     serving = await program.start("simulate", "--port", "0", *options)
     url = (await serving.next_line()).split()[-1]
     source = program.write("runs.jsonl", list(records(30)))
@@ -29,4 +29,4 @@ async def test_it_says_what_it_created(program: Program, options: tuple[str, ...
     serving.send(signal.SIGTERM)
     ended = await serving.end()
     assert ended.code == 0
-    assert ended.stderr.endswith(told)
+    assert ended.stderr.endswith(summary)

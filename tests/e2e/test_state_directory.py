@@ -1,4 +1,4 @@
-"""A state directory that can't be used stops the batch with a plain word, before anything is sent or forgotten."""
+"""A state directory that can't be used stops the batch before anything is sent or lost, and the message says why."""
 
 import shutil
 import sqlite3
@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from ingestor.journal.schema import VERSION
+from ingestor.journal.schema import OLDEST, VERSION
 from ingestor.simulator.sample import records
 from ingestor.simulator.server import Simulator
-from tests.e2e.accounts import assert_each_is_one_run, runs_of
 from tests.e2e.program import COMMAND, Program, aim, to_lines
+from tests.e2e.proof import assert_each_is_one_run, runs_of
 
 SMALL_FILES = ("sh", "-c", 'ulimit -f 300; exec "$@"', "sh", *COMMAND)
-"""Lets no file grow beyond 300 blocks (of 512 or 1,024 bytes), as a disk that is full does."""
+"""Files can't grow beyond 300 blocks (of 512 or 1,024 bytes), as on a full disk."""
 
 
 def corrupt(state: Path) -> None:
@@ -23,8 +23,16 @@ def corrupt(state: Path) -> None:
 
 
 def newer(state: Path) -> None:
+    set_version(state, VERSION + 1)
+
+
+def older(state: Path) -> None:
+    set_version(state, OLDEST - 1)
+
+
+def set_version(state: Path, version: int) -> None:
     with closing(sqlite3.connect(state / "journal.db")) as journal:
-        journal.execute(f"PRAGMA user_version = {VERSION + 1}")
+        journal.execute(f"PRAGMA user_version = {version}")
 
 
 def a_file_instead(state: Path) -> None:
@@ -33,17 +41,20 @@ def a_file_instead(state: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "spoil", "words"),
+    ("command", "spoil", "code", "words"),
     [
-        ("run", corrupt, "is damaged. Put a copy of it in its place"),
-        ("resume", corrupt, "is damaged. Put a copy of it in its place"),
-        ("reconcile", corrupt, "is damaged. Put a copy of it in its place"),
-        ("run", newer, "Use the newer ingestor that wrote it."),
-        ("run", a_file_instead, "can't be used: Not a directory. Make it writable, or give another with --state."),
+        ("run", corrupt, 4, "is damaged. Put a copy of it in its place"),
+        ("resume", corrupt, 4, "is damaged. Put a copy of it in its place"),
+        ("reconcile", corrupt, 4, "is damaged. Put a copy of it in its place"),
+        ("run", newer, 2, f"version {VERSION + 1}"),
+        ("run", older, 2, f"version {OLDEST - 1}"),
+        ("resume", older, 2, f"version {OLDEST - 1}"),
+        ("status", older, 2, f"version {OLDEST - 1}"),
+        ("run", a_file_instead, 4, "can't be used: Not a directory. Make it writable, or give another with --state."),
     ],
 )
 async def test_a_directory_that_cant_be_used_is_named_and_nothing_is_sent(
-    program: Program, simulator: Simulator, command: str, spoil: Callable[[Path], None], words: str
+    program: Program, simulator: Simulator, command: str, spoil: Callable[[Path], None], code: int, words: str
 ) -> None:
     source = program.write("runs.jsonl", records(5))
     assert (await program.run("run", *aim(simulator), source)).code == 0
@@ -51,24 +62,24 @@ async def test_a_directory_that_cant_be_used_is_named_and_nothing_is_sent(
 
     ended = await program.run(command, *aim(simulator), *([source] if command == "run" else []))
 
-    assert ended.code == 4
+    assert ended.code == code
     assert words in ended.stderr
-    assert simulator.account.requests == 5
+    assert simulator.statistics.requests == 5
 
 
 async def test_a_directory_that_vanishes_stops_the_batch_before_more_is_sent(
     program: Program, simulator: Simulator
 ) -> None:
     running = await program.start("run", *aim(simulator), "--rate", "200", program.write("runs.jsonl", records(2000)))
-    await running.until(lambda: simulator.account.run_count >= 50)
+    await running.until(lambda: simulator.statistics.run_count >= 50)
     shutil.rmtree(program.folder / ".ingestor")
-    made = simulator.account.run_count
+    made = simulator.statistics.run_count
 
     ended = await running.end()
 
     assert ended.code == 4
     assert "No such file or directory" in ended.stderr
-    assert simulator.account.requests < made + 2 * 256, "only what was in hand may still go"
+    assert simulator.statistics.requests < made + 2 * 256, "only what was admitted may still be sent"
 
 
 @pytest.mark.parametrize("source", ["runs.jsonl", "-"])
@@ -79,12 +90,12 @@ async def test_a_full_disk_stops_the_batch_and_nothing_is_sent_without_an_intent
     program.write("runs.jsonl", wanted)
     piped = to_lines(wanted) if source == "-" else b""
 
-    full = await program.run("run", *aim(simulator), source, stdin=piped, command=SMALL_FILES)
+    full = await program.spawn("run", *aim(simulator), source, stdin=piped, command=SMALL_FILES)
 
     assert full.code == 4
     assert "File too large" in full.stderr or "disk" in full.stderr
     known = {row["retry_token"] for row in program.rows()}
     assert {run["token"] for run in runs_of(simulator).values()} <= known
-    assert simulator.account.run_count < 3000
+    assert simulator.statistics.run_count < 3000
     assert (await program.run("run", *aim(simulator), source, stdin=piped)).code in (0, 3)
     assert_each_is_one_run(simulator, wanted, program.rows())

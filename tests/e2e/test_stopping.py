@@ -1,4 +1,4 @@
-"""In whatever state a batch is, a signal or its time budget ends it soon, and the same command finishes it."""
+"""In every state of a batch, a signal or its time budget ends it soon, and the same command finishes it."""
 
 import time
 from collections.abc import Callable
@@ -11,21 +11,21 @@ from ingestor.simulator.faults import InjectedFault
 from ingestor.simulator.options import RetryAfter, SimulatorOptions
 from ingestor.simulator.sample import records
 from ingestor.simulator.server import Simulator
-from tests.e2e.accounts import assert_each_is_one_run
 from tests.e2e.program import Program, aim, to_lines
+from tests.e2e.proof import assert_each_is_one_run
 
 WANTED = list(records(12))
 SOON = 10.0
-"""Seconds: far less than any of these states lasts, and more than a busy machine takes."""
+"""Seconds: far less than any of these states lasts, and more than a busy machine needs."""
 
 
 @dataclass(frozen=True)
 class State:
-    """What keeps a batch from going on, and how that is seen and mended."""
+    """What holds a batch up, how a test sees it, and how it ends."""
 
     service: SimulatorOptions
     is_reached: Callable[[Simulator, str], bool]
-    mend: Callable[[Simulator], None]
+    fix: Callable[[Simulator], None]
     options: tuple[str, ...] = ()
     open_end: bool = False
 
@@ -37,7 +37,7 @@ def leave_alone(simulator: Simulator) -> None:
 STATES = {
     "paused by the service": State(
         SimulatorOptions(rate=1 / 120, retry_after=RetryAfter.SECONDS),
-        lambda simulator, log: "batch.paused" in log and simulator.account.in_flight == 0,
+        lambda simulator, log: "batch.paused" in log and simulator.statistics.in_flight == 0,
         lambda simulator: simulator.set_rate(None),
     ),
     "waiting for a service that is down": State(
@@ -52,13 +52,13 @@ STATES = {
     ),
     "waiting for slow answers": State(
         SimulatorOptions(faults={InjectedFault.HANG: 1.0}),
-        lambda simulator, log: simulator.account.in_flight > 0,
+        lambda simulator, log: simulator.statistics.in_flight > 0,
         lambda simulator: simulator.clear_faults(),
         ("--timeout", "600", "--drain-timeout", "0.1"),
     ),
     "reading a silent standard input": State(
         SimulatorOptions(),
-        lambda simulator, log: simulator.account.run_count == len(WANTED) // 2,
+        lambda simulator, log: simulator.statistics.run_count == len(WANTED) // 2,
         leave_alone,
         open_end=True,
     ),
@@ -80,15 +80,15 @@ async def test_a_batch_is_stopped_and_finished(program: Program, state: State, h
         await running.until(lambda: log.exists() and state.is_reached(simulator, log.read_text()))
         if how == "a signal":
             running.send(SIGTERM)
-        asked = time.monotonic()
+        began = time.monotonic()
         stopped = await running.leave_input_open_and_end()
 
         assert (stopped.code, stopped.summary["exhausted"]) == (75, not state.open_end)
         assert stopped.summary["reason"] == ("asked to" if how == "a signal" else "the --time-budget is used up")
-        assert time.monotonic() - asked < SOON
+        assert time.monotonic() - began < SOON
         assert program.counts()["failed"] == program.counts()["unresolved"] == 0
 
-        state.mend(simulator)
+        state.fix(simulator)
         finished = await program.run(*command, stdin=to_lines(WANTED) if state.open_end else b"")
         assert finished.code == 0, finished.stdout
         assert_each_is_one_run(simulator, WANTED, program.rows())
@@ -105,11 +105,11 @@ async def test_two_signals_end_a_batch_at_once(program: Program, state: State) -
             await running.write(to_lines(WANTED[: len(WANTED) // 2]))
         await running.until(lambda: log.exists() and state.is_reached(simulator, log.read_text()))
         running.send(SIGTERM)
-        await running.until_it_says("stopping")
+        await running.until_it_prints("stopping")
         running.send(SIGTERM)
         assert (await running.leave_input_open_and_end()).code == 75
 
-        state.mend(simulator)
+        state.fix(simulator)
         finished = await program.run(*command, stdin=to_lines(WANTED) if state.open_end else b"")
         assert finished.code == 0, finished.stdout
         assert_each_is_one_run(simulator, WANTED, program.rows())

@@ -12,7 +12,7 @@ from urllib.request import urlopen
 
 import pytest
 
-_PATIENCE = 180.0
+_TIMEOUT = 180.0
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +39,7 @@ def _lean() -> dict[str, str]:
 
 
 def _await_health(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
-    give_up_at = time.monotonic() + _PATIENCE
+    give_up_at = time.monotonic() + _TIMEOUT
     while time.monotonic() < give_up_at and server.poll() is None:
         try:
             with urlopen(f"{url}/health", timeout=5):  # noqa: S310 - loopback, over http

@@ -47,16 +47,16 @@ def runs_by_token(tracking_uri: str, experiments: dict[str, str]) -> dict[str, o
     return {run.data.tags[STAMP]: run for run in found}
 
 
-def test_records_arrive_whole_and_once(tracking_uri: str, experiments: dict[str, str], tmp_path: Path) -> None:
+def test_records_arrive_complete_and_once(tracking_uri: str, experiments: dict[str, str], tmp_path: Path) -> None:
     expected = {str(record["job_id"]): record for record in sample(experiments)}
     lines = "".join(json.dumps(record) + "\n" for record in expected.values())
     (tmp_path / "runs.jsonl").write_text(lines, encoding="utf-8")
-    run = ("run", "runs.jsonl", "--tracking-uri", tracking_uri, "--concurrency", "8")
+    run = ("run", "--senders", "0", "runs.jsonl", "--tracking-uri", tracking_uri, "--concurrency", "8")
 
     first = ingestor(*run, cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     again = ingestor(*run, "--output", "json", cwd=tmp_path)
-    assert json.loads(again.stdout)["counts"]["duplicate"] == COUNT
+    assert json.loads(again.stdout)["already_done"] == COUNT
 
     runs = runs_by_token(tracking_uri, experiments)
     results = ingestor("results", cwd=tmp_path).stdout.splitlines()
@@ -74,18 +74,18 @@ def assert_same(run: object, record: dict[str, object]) -> None:
     assert info.start_time == record["start_time"]
     if "run_name" in record:
         assert info.run_name == record["run_name"]
-    made_up = {STAMP, "mlflow.runName"}  # the stamp, and the name that MLflow keeps as a tag too
-    assert {key: value for key, value in data.tags.items() if key not in made_up} == tags
+    added = {STAMP, "mlflow.runName"}  # the stamp, and the name that MLflow keeps as a tag too
+    assert {key: value for key, value in data.tags.items() if key not in added} == tags
 
 
-def test_what_the_server_refuses_fails_in_its_own_words(tracking_uri: str, tmp_path: Path) -> None:
+def test_a_refused_record_fails_with_the_message_of_the_server(tracking_uri: str, tmp_path: Path) -> None:
     """An unknown experiment, and a run name that contradicts the tag of the same meaning."""
     bad = [
         {"job_id": "nowhere", "experiment_id": "424242", "run_name": "a"},
         {"job_id": "two names", "experiment_id": "0", "run_name": "a", "tags": {"mlflow.runName": "b"}},
     ]
     (tmp_path / "bad.jsonl").write_text("".join(json.dumps(record) + "\n" for record in bad))
-    done = ingestor("run", "bad.jsonl", "--tracking-uri", tracking_uri, cwd=tmp_path)
+    done = ingestor("run", "--senders", "0", "bad.jsonl", "--tracking-uri", tracking_uri, cwd=tmp_path)
     assert done.returncode == 3, done.stderr
     rows = [json.loads(line) for line in ingestor("results", "--outcome", "failed", cwd=tmp_path).stdout.splitlines()]
     assert [(row["job_id"], row["http_status"], row["error_code"]) for row in rows] == [

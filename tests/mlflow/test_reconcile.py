@@ -64,9 +64,7 @@ def assert_each_is_one_run(program: Program, runs: dict[str, str]) -> None:
     assert {row["run_id"]: row["job_id"].replace("job", "run") for row in rows} == runs
 
 
-async def test_whatever_answers_are_lost_every_record_is_one_run(
-    program: Program, tracking_uri: str, experiment: str
-) -> None:
+async def test_with_lost_answers_every_record_is_one_run(program: Program, tracking_uri: str, experiment: str) -> None:
     source = program.write("runs.jsonl", sample(experiment))
     async with Proxy(tracking_uri, FirstOfMost()) as proxy:
         ended = await program.ingest("--tracking-uri", proxy.url, "--concurrency", "8", source)
@@ -75,7 +73,7 @@ async def test_whatever_answers_are_lost_every_record_is_one_run(
     assert_each_is_one_run(program, runs_there(tracking_uri, experiment))
 
 
-async def test_what_a_killed_run_left_is_reconciled_and_the_next_run_creates_the_rest(
+async def test_the_jobs_of_a_killed_run_are_reconciled_and_the_next_run_creates_the_rest(
     program: Program, tracking_uri: str, experiment: str
 ) -> None:
     source = program.write("runs.jsonl", sample(experiment))
@@ -97,7 +95,7 @@ async def test_what_a_killed_run_left_is_reconciled_and_the_next_run_creates_the
     assert_each_is_one_run(program, runs_there(tracking_uri, experiment))
 
 
-async def test_a_run_that_was_deleted_since_counts_as_created(
+async def test_a_run_that_was_deleted_later_counts_as_created(
     program: Program, tracking_uri: str, experiment: str
 ) -> None:
     (record, *_) = sample(experiment)

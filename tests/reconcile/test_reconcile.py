@@ -63,12 +63,12 @@ async def reconcile(program: Program, *words: str) -> Ended:
 
 
 def counts(ended: Ended) -> tuple[int, int, int]:
-    told = ended.summary["counts"]
-    return told["created"], told["not_created"], told["unresolved"]
+    found = ended.summary["counts"]
+    return found["created"], found["not_created"], found["unresolved"]
 
 
 def assert_each_is_one_run(program: Program, simulator: Simulator) -> None:
-    runs = {str(run["run_id"]): run["run_name"] for run in simulator.account.runs()}
+    runs = {str(run["run_id"]): run["run_name"] for run in simulator.statistics.runs()}
     assert Counter(runs.values()) == Counter(record["run_name"] for record in WANTED)
     rows = program.rows()
     assert {row["outcome"] for row in rows} == {"created"}
@@ -77,7 +77,7 @@ def assert_each_is_one_run(program: Program, simulator: Simulator) -> None:
     }
 
 
-async def test_what_was_created_is_found_and_the_rest_waits_for_the_next_run_while_tokens_live(
+async def test_created_runs_are_found_and_the_rest_waits_for_the_next_run_while_tokens_live(
     program: Program,
 ) -> None:
     source = program.write("runs.jsonl", WANTED)
@@ -93,7 +93,7 @@ async def test_what_was_created_is_found_and_the_rest_waits_for_the_next_run_whi
         }
         found = [event for event in program.events() if event["event"] == "run.created"][-10:]
         assert {event["job_id"].replace("job", "run") for event in found} == LOST_ANSWERS
-        assert {event["run_id"] for event in found} <= {run["run_id"] for run in simulator.account.runs()}
+        assert {event["run_id"] for event in found} <= {run["run_id"] for run in simulator.statistics.runs()}
 
         assert (await program.ingest(*at(simulator.url), source)).code == 0
         assert_each_is_one_run(program, simulator)
@@ -101,7 +101,7 @@ async def test_what_was_created_is_found_and_the_rest_waits_for_the_next_run_whi
         assert (ended.code, counts(ended), ended.summary["next"]) == (0, (0, 0, 0), ["Nothing was unresolved."])
 
 
-async def test_after_a_day_what_has_no_run_is_created_under_a_new_token(program: Program) -> None:
+async def test_after_a_day_a_job_without_a_run_is_created_under_a_new_token(program: Program) -> None:
     source = program.write("runs.jsonl", WANTED)
     async with Simulator(SimulatorOptions(token_life=0.0)) as simulator, Proxy(simulator.url, thirds) as proxy:
         await program.ingest(*at(proxy.url), *HASTY, source)
@@ -116,16 +116,16 @@ async def test_after_a_day_what_has_no_run_is_created_under_a_new_token(program:
         assert len(before) == 10
         assert (await program.ingest(*at(simulator.url), source)).code == 0
         assert_each_is_one_run(program, simulator)
-        assert before <= {str(run["token"]) for run in simulator.account.runs()}
+        assert before <= {str(run["token"]) for run in simulator.statistics.runs()}
 
 
-async def test_what_a_killed_run_left_is_settled(program: Program) -> None:
+async def test_the_jobs_of_a_killed_run_are_settled(program: Program) -> None:
     source = program.write("runs.jsonl", WANTED)
     async with Simulator(SimulatorOptions(latency=600.0)) as simulator:
         running = await program.start("run", *at(simulator.url), source)
-        await running.until(lambda: simulator.account.run_count >= 3)
+        await running.until(lambda: simulator.statistics.run_count >= 3)
         await running.die()
-        made = simulator.account.run_count
+        made = simulator.statistics.run_count
         assert program.counts()["created"] == 0
 
         simulator._options = SimulatorOptions()  # which answers at once
@@ -146,7 +146,7 @@ async def test_wrong_credentials_halt_it_and_change_nothing(program: Program) ->
         ended = await reconcile(program, *at(simulator.url))
     assert ended.code == 4
     assert "401 NotAuthenticated" in ended.summary["halted"]["reason"]
-    assert simulator.account.requests < 12
+    assert simulator.statistics.requests < 12
     assert program.rows() == before
 
 
@@ -165,7 +165,7 @@ async def test_every_batch_of_the_target_is_reconciled_or_the_one_that_is_named(
     assert (none.code, none.summary["batches"]) == (0, [])
 
 
-async def test_a_run_without_a_stamp_stays_unresolved_and_says_why(program: Program) -> None:
+async def test_a_job_without_a_stamp_stays_unresolved_and_the_message_says_why(program: Program) -> None:
     source = program.write("runs.jsonl", WANTED)
     async with Simulator() as simulator, Proxy(simulator.url, thirds) as proxy:
         await program.ingest(*at(proxy.url), *HASTY, "--no-stamp", source)
@@ -176,13 +176,13 @@ async def test_a_run_without_a_stamp_stays_unresolved_and_says_why(program: Prog
     assert all("--no-stamp" in row["error_message"] for row in rows)
 
 
-async def test_the_first_signal_ends_it_in_order_and_the_next_goes_on(program: Program) -> None:
+async def test_the_first_signal_ends_it_in_order_and_the_next_reconcile_continues(program: Program) -> None:
     source = program.write("runs.jsonl", WANTED)
     async with Simulator() as simulator, Proxy(simulator.url, thirds) as proxy:
         await program.ingest(*at(proxy.url), *HASTY, source)
-        asked = simulator.account.requests
+        before = simulator.statistics.requests
         running = await program.start("reconcile", *at(proxy.url), "--output", "json", "--rate", "3")
-        await running.until(lambda: simulator.account.requests > asked + 1)
+        await running.until(lambda: simulator.statistics.requests > before + 1)
         running.send(signal.SIGTERM)
         ended = await running.end()
         assert ended.code == 75
@@ -224,7 +224,7 @@ async def test_a_service_declared_to_have_no_tokens_gets_every_record_once(progr
 
 
 @pytest.mark.parametrize("then", ["run", "reconcile"])
-async def test_without_tokens_what_a_killed_run_left_is_looked_for_by_what_comes_next(
+async def test_without_tokens_the_jobs_of_a_killed_run_are_looked_up_by_the_next_command(
     program: Program, then: str
 ) -> None:
     source = program.write("runs.jsonl", WANTED)

@@ -2,8 +2,13 @@
 
 import pytest
 
-from ingestor.app.parts import scope_of
+from ingestor.cli.composition import target_of
+from ingestor.policy.identity import Scope
 from ingestor.settings.options import Settings
+
+
+def scope_of(url: str) -> Scope:
+    return target_of(Settings(tracking_uri=url)).scope("default")
 
 
 @pytest.mark.parametrize(
@@ -18,7 +23,7 @@ from ingestor.settings.options import Settings
     ],
 )
 def test_every_spelling_of_a_tracking_server_is_the_same_batch(spelling: str) -> None:
-    assert scope_of(Settings(tracking_uri=spelling)).platform == "http://127.0.0.1:5000"
+    assert scope_of(spelling).platform == "http://127.0.0.1:5000"
 
 
 @pytest.mark.parametrize(
@@ -29,7 +34,7 @@ def test_every_spelling_of_a_tracking_server_is_the_same_batch(spelling: str) ->
     ],
 )
 def test_a_default_port_and_a_last_slash_make_no_other_server(one: str, other: str) -> None:
-    assert scope_of(Settings(tracking_uri=one)) == scope_of(Settings(tracking_uri=other))
+    assert scope_of(one) == scope_of(other)
 
 
 @pytest.mark.parametrize(
@@ -37,4 +42,4 @@ def test_a_default_port_and_a_last_slash_make_no_other_server(one: str, other: s
     ["http://127.0.0.1:5001", "https://127.0.0.1:5000", "http://127.0.0.1:5000/base", "http://localhost.example"],
 )
 def test_another_server_is_another_batch(other: str) -> None:
-    assert scope_of(Settings(tracking_uri=other)) != scope_of(Settings(tracking_uri="http://127.0.0.1:5000"))
+    assert scope_of(other) != scope_of("http://127.0.0.1:5000")

@@ -45,7 +45,7 @@ def test_every_value_remembers_where_it_came_from(tmp_path: Path) -> None:
     }
 
 
-def test_a_long_path_of_the_file_is_told_whole(tmp_path: Path) -> None:
+def test_a_long_path_of_the_file_is_not_shortened(tmp_path: Path) -> None:
     folder = tmp_path / ("f" * 200)
     folder.mkdir()
     path = config(folder, "rate = -1\n")
@@ -90,7 +90,7 @@ def test_an_error_names_the_option_as_it_was_given(tmp_path: Path) -> None:
     assert refusal({}, path) == [f"{path}: rate: must be greater than 0, got -1"]
 
 
-def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
+def test_all_errors_are_reported_at_once(tmp_path: Path) -> None:
     path = config(tmp_path, "timeout = 0\nratte = 1\n")
     with environment(INGESTOR_CONCURRENCY="many"), pytest.raises(UsageError) as caught:
         load({"state": "", "output": "xml"}, path, sending=True)
@@ -100,7 +100,7 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
         "INGESTOR_CONCURRENCY: must be a whole number, got many",
         f"{path}: timeout: must be greater than 0, got 0",
         "--output: must be 'text' or 'json', got xml",
-        "where to send is missing: give --region or --endpoint (AIDP), or --tracking-uri (MLflow)",
+        "the target is missing: give --region or --endpoint (AIDP), or --tracking-uri (MLflow)",
     ]
 
 
@@ -152,6 +152,11 @@ def test_a_value_that_is_not_usable_is_refused_in_plain_words(name: str, value: 
         "https://[::1",
         "https://aidp.example.com/a b",
         "https://aidp.example.com\\@evil.example",
+        "https://aidp.example.com:port",
+        "https://hunter2@aidp.example.com",
+        "https:///path",
+        "file:/tmp/mlruns",
+        "databricks",
     ],
 )
 def test_an_address_that_is_not_plain_is_refused_without_repeating_it(address: str) -> None:
@@ -172,7 +177,7 @@ def test_a_hostile_value_reaches_no_terminal_raw() -> None:
     [
         ("platform-id = 'x'", "platform-id: no such option; did you mean platform_id?"),
         ("zzz = 1", "zzz: no such option"),
-        ("[speed]\nrate = 1", "[speed]: tables are not used: write every option at the top level"),
+        ("[speed]\nrate = 1", "[speed]: tables are not supported: write every option at the top level"),
         ("config = 'x'", "config: no such option; did you mean oci_config?"),
     ],
 )
@@ -204,7 +209,7 @@ def test_an_unknown_variable_is_a_warning_with_a_suggestion() -> None:
     ]
 
 
-def test_an_unknown_variable_is_told_where_something_else_is_wrong_too() -> None:
+def test_an_unknown_variable_is_reported_beside_other_errors() -> None:
     lines = refusal({"rate": "x"}, INGESTOR_WORKSPASE="x")
     assert lines[-1] == "INGESTOR_WORKSPASE is not a setting; did you mean INGESTOR_WORKSPACE?"
 
@@ -230,5 +235,5 @@ def test_authentication_is_an_api_key_for_aidp_and_none_for_a_tracking_server() 
     assert loaded({"tracking_uri": "http://h", "auth": "bearer"}).settings.auth == "bearer"
 
 
-def test_the_ways_to_authenticate_are_those_that_the_target_knows() -> None:
+def test_the_ways_to_authenticate_are_those_that_the_service_supports() -> None:
     assert [str(auth) for auth in Auth] == [str(kind) for kind in AuthKind]

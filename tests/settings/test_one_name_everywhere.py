@@ -8,10 +8,10 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestor.commands import parser_of
+from ingestor.cli.commands import parser_of
+from ingestor.cli.pages import COMMANDS
 from ingestor.settings.load import load
 from ingestor.settings.options import Settings, flag_of, option_of, variable_of
-from ingestor.settings.pages import COMMANDS
 from ingestor.settings.values import Auth, Output, Progress
 from tests.settings.environment import environment
 

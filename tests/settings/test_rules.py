@@ -2,8 +2,6 @@ import pytest
 
 from ingestor.model.errors import UsageError
 from ingestor.settings.load import load
-from ingestor.settings.options import Settings
-from ingestor.settings.rules import require_target
 from tests.settings.environment import environment
 
 AIDP = {"region": "us-ashburn-1", "platform_id": "ocid1.x", "workspace": "w"}
@@ -27,14 +25,14 @@ def problems(flags: dict[str, object], **variables: str) -> list[str]:
         {**AIDP, "auth": "bearer", "bearer_token_file": "token"},
     ],
 )
-def test_one_whole_target_is_enough(flags: dict[str, object]) -> None:
+def test_one_complete_target_is_enough(flags: dict[str, object]) -> None:
     assert problems({name: value for name, value in flags.items() if value}) == []
 
 
 def test_a_target_is_needed_only_where_something_is_sent() -> None:
     with environment():
         assert load({}).settings.region is None
-    assert problems({}) == ["where to send is missing: give --region or --endpoint (AIDP), or --tracking-uri (MLflow)"]
+    assert problems({}) == ["the target is missing: give --region or --endpoint (AIDP), or --tracking-uri (MLflow)"]
 
 
 def test_two_targets_are_refused_each_named_as_it_was_given() -> None:
@@ -52,8 +50,8 @@ def test_aidp_needs_platform_and_workspace() -> None:
 
 def test_a_tracking_server_has_no_platform_and_no_workspace() -> None:
     assert problems({"tracking_uri": "http://h", "workspace": "w"}, INGESTOR_PLATFORM_ID="p") == [
-        "INGESTOR_PLATFORM_ID: belongs to AIDP and not to --tracking-uri: take one of the two away",
-        "--workspace: belongs to AIDP and not to --tracking-uri: take one of the two away",
+        "INGESTOR_PLATFORM_ID: is for AIDP and not for --tracking-uri: remove one of the two",
+        "--workspace: is for AIDP and not for --tracking-uri: remove one of the two",
     ]
 
 
@@ -67,13 +65,4 @@ def test_bearer_needs_a_token_from_one_place() -> None:
 
 def test_a_token_that_is_not_used_is_a_warning() -> None:
     with environment(INGESTOR_BEARER_TOKEN="hunter2"):
-        assert load(dict(AIDP), sending=True).warnings == [
-            "INGESTOR_BEARER_TOKEN is not used: that takes --auth bearer"
-        ]
-
-
-def test_settings_made_in_a_program_are_held_to_the_same_rules() -> None:
-    with environment():
-        require_target(Settings(tracking_uri="http://h"))
-        with pytest.raises(UsageError, match="where to send is missing"):
-            require_target(Settings())
+        assert load(dict(AIDP), sending=True).warnings == ["INGESTOR_BEARER_TOKEN is not used: it needs --auth bearer"]

@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from ingestor.cli.show import MASK, show
 from ingestor.model.errors import UsageError
 from ingestor.settings.load import load
 from ingestor.settings.options import Settings
-from ingestor.settings.show import MASK, show
 from tests.settings.environment import environment
 
 SECRET = "hunter2"  # the same word wherever a test must not find it

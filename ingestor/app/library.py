@@ -1,0 +1,282 @@
+"""The library: what `import ingestor` gives to notebooks and other programs.
+
+It prints nothing, takes no signals, reads no INGESTOR_* variables, and keeps no copy of what iterables yield.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
+
+from ingestor.app.check import validated
+from ingestor.app.options import BatchOptions
+from ingestor.app.reading import from_the_start, objects, reserved_paths
+from ingestor.app.reconcile import batches_to_reconcile
+from ingestor.app.records import OBJECTS, AnyPath, Records, objects_of, paths_of
+from ingestor.app.session import Session, worst
+from ingestor.app.target import Target
+from ingestor.app.threads import run_in_thread
+from ingestor.journal import reader
+from ingestor.journal.reader import ResultRow
+from ingestor.journal.schema import State
+from ingestor.model.errors import ExitCode, UsageError
+from ingestor.model.events import BatchFinished, Event
+from ingestor.model.ports import Input
+from ingestor.model.record import Job, Reject
+from ingestor.policy.identity import Scope
+from ingestor.sources.locate import locate, source_of
+from ingestor.sources.reader import open_sources
+
+OnEvent = Callable[[Event], object]
+"""Gets every event of a batch (`ingestor.model.events`). It must return soon."""
+
+MOST_REJECTS = 1000
+"""How many invalid records a CheckReport keeps."""
+
+
+class Options(TypedDict, total=False):
+    """How a batch is done. `ingestor.app.options.BatchOptions` has meanings and defaults: those of the command line."""
+
+    log: AnyPath | None
+    rejects: AnyPath | None
+    stamp: bool
+    retry_tokens: bool | None
+    allow_network_state: bool
+    rate: float | None
+    concurrency: int
+    senders: int
+    timeout: float
+    max_attempts: int
+    max_retry_time: float
+    max_pause: float
+    give_up_after: float
+    wait_for_service: bool
+    time_budget: float | None
+    drain_timeout: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """How a batch, or a reconciliation, ended.
+
+    Attributes:
+        counts: records per outcome, by its name, and `already_done`: those whose runs an earlier execution completed.
+            After a reconciliation, `created` counts the runs that were found. `failed` counts the jobs that have no
+            run: the next `ingest` sends them again.
+        left: records that were read and have no outcome yet.
+        exit_code: as the command line ends; OK means that every record is a complete run.
+        duration: seconds.
+        reason: why it ended early, if it did.
+        advice: what to check, if something is wrong for every record.
+    """
+
+    counts: Mapping[str, int]
+    left: int
+    exit_code: ExitCode
+    duration: float
+    reason: str | None = None
+    advice: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """How many records are valid and invalid. `rejects` has the first MOST_REJECTS invalid ones, with reasons."""
+
+    valid: int
+    invalid: int
+    rejects: Sequence[Reject]
+
+
+async def ingest(
+    records: Records,
+    target: Target,
+    *,
+    batch: str = "default",
+    state: AnyPath = ".ingestor",
+    on_event: OnEvent | None = None,
+    **options: Unpack[Options],
+) -> Report:
+    """Create one run for each record, exactly once, and return how the batch ended.
+
+    Records whose runs exist are not sent again, so the same call may be repeated at any time. Cancelling it loses
+    nothing.
+
+    Args:
+        records: what to read.
+        target: where runs go (`aidp`, `mlflow`).
+        batch: the name of the set in which a record becomes one run only.
+        state: the state directory, which holds the memory of what was done. It is made if it does not exist.
+        on_event: gets every event. If it raises, the batch ends early, and the error is raised here.
+        **options: how the batch is done (`Options`).
+
+    Raises:
+        UsageError: an option, a path or the target can't be used.
+        StateInUseError: another process or call uses the state directory.
+        JournalError: the journal can't be read or written; JournalVersionError if another version wrote it.
+        CredentialsError: the credentials can't be loaded or renewed.
+        IngestorError: log or rejects can't be written. It is the base of all errors above.
+    """
+    call = _Call(target, _options(batch, state, options), on_event)
+    return await call.ingest(records)
+
+
+def ingest_sync(
+    records: Records,
+    target: Target,
+    *,
+    batch: str = "default",
+    state: AnyPath = ".ingestor",
+    on_event: OnEvent | None = None,
+    **options: Unpack[Options],
+) -> Report:
+    """Do what `ingest` does, and return at its end. It works inside a running event loop too, as in a notebook.
+
+    The batch runs in a thread of its own, which also calls `on_event`. KeyboardInterrupt ends the batch in order.
+    """
+    call = _Call(target, _options(batch, state, options), on_event)
+    return run_in_thread(partial(call.ingest, records), call.stop)
+
+
+async def reconcile(
+    target: Target,
+    *,
+    batch: str | None = None,
+    state: AnyPath = ".ingestor",
+    on_event: OnEvent | None = None,
+    **options: Unpack[Options],
+) -> Report:
+    """Look for the run of every job whose outcome is not known; creates no runs.
+
+    Args:
+        target: where the runs were sent.
+        batch: the batch; None is every batch of the target.
+        state: the state directory.
+        on_event: as in `ingest`.
+        **options: as in `ingest`.
+
+    Raises:
+        IngestorError: as in `ingest`; UsageError also if there is no journal.
+    """
+    call = _Call(target, _options(batch or "default", state, options), on_event)
+    return await call.reconcile(batch)
+
+
+def reconcile_sync(
+    target: Target,
+    *,
+    batch: str | None = None,
+    state: AnyPath = ".ingestor",
+    on_event: OnEvent | None = None,
+    **options: Unpack[Options],
+) -> Report:
+    """Do what `reconcile` does, and return at its end (see `ingest_sync`)."""
+    call = _Call(target, _options(batch or "default", state, options), on_event)
+    return run_in_thread(partial(call.reconcile, batch), call.stop)
+
+
+def check(records: Records) -> CheckReport:
+    """Validate records and send nothing.
+
+    Raises:
+        UsageError: a path can't be read.
+    """
+    scope, paths = Scope("", "", "default"), paths_of(records)
+    source: Input = objects_of(records, scope) if paths is None else open_sources(paths, scope)
+    return run_in_thread(partial(_check, source), source.stop)
+
+
+def results(
+    state: AnyPath = ".ingestor", *, outcome: str | None = None, batch: str | None = None
+) -> Iterator[ResultRow]:
+    """Return what the journal knows of every job, in the order in which they were first sent.
+
+    Args:
+        state: the state directory.
+        outcome: only jobs in this state: "created", "partial", "failed", "unresolved" or "pending".
+        batch: only jobs of this batch.
+
+    Raises:
+        UsageError: there is no journal, or no such outcome.
+        JournalError: the journal can't be read.
+    """
+    if outcome is not None and outcome not in set(State):
+        raise UsageError(f"outcome: must be one of {', '.join(State)}")
+    return reader.results(Path(state), batch=batch, outcome=None if outcome is None else State(outcome))
+
+
+class _Call:
+    """One call of the library: a session, and the callback of its user."""
+
+    def __init__(self, target: Target, options: BatchOptions, on_event: OnEvent | None) -> None:
+        self._on_event = on_event
+        self._error: Exception | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._session = Session(target, options, views=() if on_event is None else (self,))
+
+    def emit(self, event: Event) -> None:
+        """Call the callback. Its first error ends the batch."""
+        if self._on_event is None or self._error is not None:
+            return
+        try:
+            self._on_event(event)
+        except Exception as error:  # noqa: BLE001 - it is raised where the call ends
+            self._error = error
+            self._session.stop("on_event raised an error")
+
+    def stop(self) -> None:
+        """End in order; for another thread."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._session.stop, "interrupted")
+
+    async def ingest(self, records: Records) -> Report:
+        self._loop = asyncio.get_running_loop()
+        options = self._session.options
+        scope, paths = self._session.target.scope(options.batch), paths_of(records)
+        if paths is None:
+            reading = objects(objects_of(records, scope), OBJECTS, scope)
+        else:
+            sources = [source_of(path) for path in locate(paths, reserved_paths(options))]
+            reading = from_the_start(sources, scope, spool=None)
+        return self._report([await self._session.ingest(reading, paths or [OBJECTS])])
+
+    async def reconcile(self, batch: str | None) -> Report:
+        self._loop = asyncio.get_running_loop()
+        names = batches_to_reconcile(self._session.target, self._session.options, batch)
+        return self._report(await self._session.reconcile(names))
+
+    def _report(self, ends: Sequence[BatchFinished]) -> Report:
+        """Sum up how batches ended. Raises the error that ended the last one."""
+        for error in (self._error, self._session.error):
+            if error is not None:
+                raise error
+        metrics = self._session.metrics
+        counts = {str(outcome): count for outcome, count in metrics.counts.items()}
+        return Report(
+            counts=counts | {"already_done": metrics.already_done},
+            left=sum(end.left for end in ends),
+            exit_code=worst(ends),
+            duration=sum(end.duration for end in ends),
+            reason=next((end.reason for end in ends if end.reason is not None), None),
+            advice=None if metrics.halt is None else metrics.halt.advice,
+        )
+
+
+def _options(batch: str, state: AnyPath, options: Options) -> BatchOptions:
+    given: dict[str, Any] = {**options, "batch": batch, "state": state}
+    for name in ("state", "log", "rejects"):
+        if given.get(name) is not None:
+            given[name] = Path(given[name]).expanduser()
+    return BatchOptions(**given)
+
+
+async def _check(source: Input) -> CheckReport:
+    valid, rejects, invalid = 0, list[Reject](), 0
+    async for record in validated(source):
+        if isinstance(record, Job):
+            valid += 1
+        else:
+            invalid += 1
+            rejects += [record] if invalid <= MOST_REJECTS else []
+    return CheckReport(valid, invalid, rejects)

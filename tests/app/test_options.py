@@ -1,0 +1,57 @@
+"""Batch options, and the settings that become them."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from ingestor.app.machine import cores
+from ingestor.app.options import BatchOptions
+from ingestor.cli.composition import options_of, target_of
+from ingestor.settings.options import Settings
+from tests.settings.environment import environment
+
+
+def test_settings_without_values_are_the_default_options() -> None:
+    with environment():
+        settings = Settings(tracking_uri="http://h")
+    options = options_of(settings)
+    defaults = BatchOptions()
+    resolved = {"log", "rejects", "retry_tokens"}
+    for name in {field.name for field in fields(BatchOptions)} - resolved:
+        assert getattr(options, name) == getattr(defaults, name), name
+    assert (options.log_path, options.rejects_path) == (defaults.log_path, defaults.rejects_path)
+    assert options.retry_tokens is target_of(settings).honours_tokens
+
+
+def test_every_setting_of_a_batch_reaches_its_option() -> None:
+    given: dict[str, object] = {
+        "batch": "b",
+        "state": Path("s"),
+        "log": Path("l"),
+        "rejects": Path("r"),
+        "stamp": False,
+        "retry_tokens": False,
+        "allow_network_state": True,
+        "rate": 1.5,
+        "concurrency": 2,
+        "senders": 3,
+        "timeout": 4.5,
+        "max_attempts": 5,
+        "max_retry_time": 6.5,
+        "max_pause": 7.5,
+        "give_up_after": 8.5,
+        "time_budget": 9.5,
+        "drain_timeout": 10.5,
+    }
+    with environment():
+        options = options_of(Settings.model_validate(given | {"follow": True}))
+    assert {field.name for field in fields(BatchOptions)} == given.keys() | {"wait_for_service"}
+    assert {name: getattr(options, name) for name in given} == given
+    assert options.wait_for_service
+
+
+@pytest.mark.parametrize(("quota", "most"), [("150000 100000", 1), ("50000 100000", 1), ("max 100000", 2**31)])
+def test_a_container_has_as_many_cores_as_its_quota(tmp_path: Path, quota: str, most: int) -> None:
+    (tmp_path / "cpu.max").write_text(quota)
+    assert 1 <= cores(tmp_path / "cpu.max") <= most
