@@ -1,26 +1,45 @@
-# make run    the first run: a simulator on this machine, and some thousand records brought into it
-# make test   everything that CI runs
-# make soak   the long proofs: 1,000 kills, 100,000 simulated lives, a million records; takes an hour or two
-# make bench  what it costs here, beside other clients, written into README.md: about a quarter of an hour
-#             BENCH="--quick contest" asks for less; python -m tests.bench.speed --help tells what there is
-# make bench-rate  how near to a hidden limit it stays: a table and a picture; takes about seven minutes
-# make clean  remove what the others made
+# make run         the first run: a simulated service on this machine, and 4,000 records ingested into it
+# make test        everything that CI runs; installs what it needs; about six minutes on two cores
+# make check       lint, types and the unit tests: about a minute
+# make coverage    unit and end-to-end tests, and the lines that they do not run; fails where these become many
+# make soak        the long proofs: 1,000 kills, 100,000 simulated lives, a million records; one to two hours
+# make bench       the cost of a record here, beside other clients, written into docs/performance.md; 15 minutes
+#                  BENCH="--quick contest" measures less; python -m tests.bench.speed --help lists the words
+# make bench-rate  how near to a hidden limit it stays: a table and a picture; seven minutes
+# make clean       remove what the other targets made
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 3
 
-.PHONY: run test soak bench bench-rate lint types clean
+# Unit tests are all that do not lie in these directories, which start programs and services. Coverage is measured of
+# unit tests and of those in IN_PROCESS.
+IN_PROCESS := e2e reconcile
+SYSTEM := bench crash docs mlflow simulation
+UNIT_TESTS := tests $(IN_PROCESS:%=--ignore=tests/%) $(SYSTEM:%=--ignore=tests/%)
+COVERED_TESTS := tests $(SYSTEM:%=--ignore=tests/%)
+SYSTEM_TESTS := $(wildcard $(SYSTEM:%=tests/%))
+# Unit tests that simulate hours of sending: coverage would triple their time, so they run without it.
+LONG_UNIT_TESTS := $(wildcard tests/policy/test_rate*.py tests/pipeline/test_pacer.py)
+
+.PHONY: run test check coverage soak bench bench-rate lint types clean
 
 run: $(VENV)/.run
 	@PATH="$(abspath $(BIN)):$$PATH" sh deploy/first-run.sh
 
-test: lint types
-	$(BIN)/pytest -q -n $(WORKERS)
+test: lint types coverage $(VENV)/.nginx
+	$(BIN)/pytest -q -n $(WORKERS) $(SYSTEM_TESTS) $(LONG_UNIT_TESTS)
+
+check: lint types $(VENV)/.test
+	$(BIN)/pytest -q -n $(WORKERS) $(UNIT_TESTS)
+
+coverage: $(VENV)/.test
+	$(BIN)/pytest -q -n $(WORKERS) --cov=ingestor $(COVERED_TESTS) $(LONG_UNIT_TESTS:%=--ignore=%)
 
 soak: $(VENV)/.test
-	$(BIN)/pytest -q tests/crash tests/simulation --kills 1000 --lives 100000
+	for turn in 1 2 3 4; do $(BIN)/pytest -q tests/crash --kills 250 || exit 1; done
+	$(BIN)/pytest -q tests/simulation --lives 100000
 	$(BIN)/python -m tests.soak.million
 
 bench: $(VENV)/.bench
@@ -40,19 +59,25 @@ types: $(VENV)/.test
 INSTALL = $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --disable-pip-version-check -e
 
 $(VENV)/.run: pyproject.toml
+	@PYTHON="$(PYTHON)" sh .ci/require python3-venv
 	@echo "installing into $(VENV): about a minute"
 	@$(INSTALL) .
 	@touch $@
 
-# Nothing is compiled ahead: most of what comes with the SDKs is never imported.
+# --no-compile: most modules of the SDKs are never imported.
 $(VENV)/.test: pyproject.toml
+	@PYTHON="$(PYTHON)" sh .ci/require python3-venv
 	@echo "installing into $(VENV): about a minute"
 	@$(INSTALL) '.[dev]' --no-compile
 	@touch $(VENV)/.run $@
 
-$(VENV)/.bench: $(VENV)/.run
+$(VENV)/.bench: $(VENV)/.run $(VENV)/.nginx
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	@touch $@
 
+$(VENV)/.nginx: | $(VENV)/.run
+	@sh .ci/require nginx-light
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .demo .bench-* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .demo .bench-* .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,6 +1,6 @@
-"""The bare loop: what aiohttp and cryptography can do on one core where nothing is kept, checked or told.
+"""The bare loop: aiohttp and cryptography on one core, without a journal, checks or a log.
 
-It signs and sends bodies that were made before, with everything tuned. It is the most that one sender could reach.
+It signs and sends bodies that were built before, with everything tuned: the most that one sender could reach.
 """
 
 import asyncio
@@ -17,11 +17,12 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from yarl import URL
 
-from ingestor.api.endpoint import aidp
+from ingestor.api.options import aidp
+from ingestor.model.request import Operation
 from ingestor.simulator.options import PLATFORM_ID, WORKSPACE_KEY
 from tests.bench.credentials import profile
-from tests.bench.records import Request, requests
-from tests.bench.task import Task, given, timed
+from tests.bench.process import Task, given_task, timed
+from tests.bench.records import Sent, sent_requests
 
 Sign = Callable[[bytes], dict[str, str]]
 
@@ -35,7 +36,7 @@ _HEADERS = {
 
 
 def signing(oci_config: Path, url: URL) -> Sign:
-    """Return what signs a body for a URL, with every constant part made before."""
+    """Return a function that signs a body for a URL, with every constant part built before."""
     settings = profile(oci_config)
     key = load_pem_private_key(Path(settings["key_file"]).read_bytes(), password=None)
     assert isinstance(key, RSAPrivateKey)
@@ -68,8 +69,8 @@ def unsigned(_: bytes) -> dict[str, str]:
     return {}
 
 
-async def send_all(url: URL, waiting: Iterator[Request], sign: Sign, workers: int) -> None:
-    """Send every request, `workers` at once. Raises SystemExit for an answer that is not 200."""
+async def send_all(url: URL, waiting: Iterator[Sent], sign: Sign, workers: int) -> None:
+    """Send every request, `workers` at once. Raises SystemExit for a response that is not 200."""
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=workers),
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -81,10 +82,10 @@ async def send_all(url: URL, waiting: Iterator[Request], sign: Sign, workers: in
             for request in waiting:
                 fresh = {"opc-request-id": request.token[:32].upper(), "opc-retry-token": request.token}
                 headers = _HEADERS | fresh | sign(request.body)
-                async with session.post(url, data=request.body, headers=headers, allow_redirects=False) as answer:
-                    await answer.read()
-                    if answer.status != 200:
-                        raise SystemExit(f"answered with {answer.status}")
+                async with session.post(url, data=request.body, headers=headers, allow_redirects=False) as response:
+                    await response.read()
+                    if response.status != 200:
+                        raise SystemExit(f"the service answered with {response.status}")
 
         async with asyncio.TaskGroup() as group:
             for _ in range(workers):
@@ -92,12 +93,12 @@ async def send_all(url: URL, waiting: Iterator[Request], sign: Sign, workers: in
 
 
 def main(task: Task) -> None:
-    """Carry out a task."""
-    url = aidp(platform_id=PLATFORM_ID, workspace=WORKSPACE_KEY, endpoint=task.url).create_url
+    """Carry out a task, and print what it took."""
+    url = aidp(platform_id=PLATFORM_ID, workspace=WORKSPACE_KEY, endpoint=task.url).url(Operation.CREATE_RUN)
     sign = unsigned if task.oci_config is None else signing(Path(task.oci_config), url)
-    waiting = iter(requests(Path(task.records), task.count))
+    waiting = iter(sent_requests(Path(task.records), task.count))
     timed(lambda: asyncio.run(send_all(url, waiting, sign, task.workers)))
 
 
 if __name__ == "__main__":
-    main(given())
+    main(given_task())

@@ -1,4 +1,4 @@
-"""OCI API-key credentials, made for one benchmark: an RSA-2048 key and the configuration file that names it."""
+"""OCI API-key credentials for one benchmark: an RSA-2048 key and the configuration file that names it."""
 
 import configparser
 from pathlib import Path
@@ -10,7 +10,7 @@ KEY_BITS = 2048
 
 
 def write(folder: Path) -> Path:
-    """Write a new key and its configuration file into a folder that is there, and return the latter's path."""
+    """Write a new key and its configuration file into an existing folder; return the path of the configuration."""
     key = generate_private_key(public_exponent=65537, key_size=KEY_BITS)
     key_file = folder / "key.pem"
     key_file.touch(mode=0o600)

@@ -1,4 +1,4 @@
-"""The official client, `aidp-python-client`, each thread with one of its own."""
+"""The official client, `aidp-python-client`: one for each thread."""
 
 import json
 from pathlib import Path
@@ -8,13 +8,13 @@ from aidp_python_client.aidataplatform_dp.models import CreateExperimentRunDetai
 
 from ingestor.simulator.options import PLATFORM_ID, WORKSPACE_KEY
 from tests.bench.credentials import profile
-from tests.bench.records import Request, requests
-from tests.bench.task import Task, given, timed_in_threads
+from tests.bench.process import Task, given_task, timed_in_threads
+from tests.bench.records import Sent, sent_requests
 
 Call = tuple[str, CreateExperimentRunDetails]
 
 
-def call_of(request: Request) -> Call:
+def call_of(request: Sent) -> Call:
     """Return the retry token and the details of a request."""
     body = json.loads(request.body)
     body["tags"] = [ExperimentRunTag(**tag) for tag in body["tags"]]
@@ -22,19 +22,19 @@ def call_of(request: Request) -> Call:
 
 
 def main(task: Task) -> None:
-    """Carry out a task."""
+    """Carry out a task, and print what it took."""
     assert task.oci_config is not None, "this client always signs"
     config = profile(Path(task.oci_config))
     clients = [MLOpsClient(config, service_endpoint=task.url) for _ in range(task.workers)]
-    calls = iter([call_of(request) for request in requests(Path(task.records), task.count)])
+    calls = iter([call_of(request) for request in sent_requests(Path(task.records), task.count)])
 
     def work(client: MLOpsClient) -> None:
         for token, details in calls:
-            answer = client.create_experiment_run(PLATFORM_ID, WORKSPACE_KEY, details, opc_retry_token=token)
-            assert answer.data.run.info.run_id
+            response = client.create_experiment_run(PLATFORM_ID, WORKSPACE_KEY, details, opc_retry_token=token)
+            assert response.data.run.info.run_id
 
     timed_in_threads(work, clients)
 
 
 if __name__ == "__main__":
-    main(given())
+    main(given_task())

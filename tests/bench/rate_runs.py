@@ -1,4 +1,4 @@
-"""One scenario: the real program against the real simulator over sockets, watched from the service's side."""
+"""One scenario: the program against the simulator over sockets, measured at the service."""
 
 import asyncio
 import json
@@ -17,19 +17,19 @@ from ingestor.simulator.server import Simulator
 from tests.bench.rate_scenarios import Scenario
 
 SLICE = 0.5
-"""Seconds that are counted together."""
+"""Seconds of one count."""
 
-_LOOK = 0.05
-_BUSY = 0.004
-_PATIENCE = 20.0
+_POLL_SECONDS = 0.05
+_BUSY = 0.004  # timers that are later than this, in seconds, show a busy machine
+_TIMEOUT = 20.0
 _NGINX_PORT = 18_429
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What the service saw, a slice at a time from the first request on, and what it cost.
+    """What the service counted, a slice at a time from the first request on, and what it cost.
 
-    `sender_cpu` and `service_cpu` are shares of a core, `late` is by how many seconds the service's timers were late.
+    `sender_cpu` and `service_cpu` are shares of a core. `late` is by how many seconds the service's timers were late.
     """
 
     scenario: Scenario
@@ -41,18 +41,18 @@ class Measured:
     late: float
 
     def goodput(self, start: float, end: float) -> float | None:
-        """Return which share of the limit was used between two seconds."""
+        """Return the used share of the limit between two seconds."""
         allowed = self.scenario.allowed(start, end)
         return None if allowed is None else _sum(self.accepted, start, end) / allowed
 
     def refused_share(self, start: float, end: float) -> float:
-        """Return which share of the requests between two seconds got a 429."""
+        """Return the share of requests that got a 429 between two seconds."""
         refused = _sum(self.refused, start, end)
         return refused / max(1, refused + _sum(self.accepted, start, end))
 
     @property
     def is_bound_by_cpu(self) -> bool:
-        """Whether the machine, and not the limit, may have been what bound: both need a core when they need it."""
+        """Whether the machine may have been slower than the limit."""
         return (
             self.late > _BUSY
             or max(self.sender_cpu, self.service_cpu) > 0.85
@@ -65,7 +65,7 @@ def _sum(slices: Sequence[int], start: float, end: float) -> int:
 
 
 def nginx_is_there() -> bool:
-    """Whether the scenario with nginx can be run."""
+    """Whether nginx is installed."""
     return shutil.which("nginx") is not None
 
 
@@ -87,7 +87,7 @@ async def measure(scenario: Scenario, records: Path, scratch: Path) -> Measured:
         )
         service_cpu = (_cpu()[0] - before[0]) / (time.monotonic() - begun)
         for sender in senders:
-            await asyncio.wait_for(sender.wait(), _PATIENCE)
+            await asyncio.wait_for(sender.wait(), _TIMEOUT)
         sender_cpu = (_cpu()[1] - before[1]) / scenario.seconds / scenario.processes
     shares = [_created(scratch / f"{n}.json") for n in range(scenario.processes)]
     return Measured(scenario, accepted, refused, shares, sender_cpu, service_cpu, late)
@@ -109,24 +109,24 @@ async def _start(scenario: Scenario, url: str, records: Path, scratch: Path, num
 async def _watch(
     scenario: Scenario, simulator: Simulator, refusals: "_Tail | None"
 ) -> tuple[list[int], list[int], float]:
-    """Count answers from the first on, and change the limit when it is time to; tell how late timers were."""
-    statuses = simulator.account.statuses
-    deadline = time.monotonic() + _PATIENCE
-    while not statuses[200] and time.monotonic() < deadline:  # noqa: ASYNC110 - it is watched, not told
-        await asyncio.sleep(_LOOK / 5)
+    """Count responses from the first on, change the limit when it is due, and return how late timers were."""
+    statuses = simulator.statistics.statuses
+    deadline = time.monotonic() + _TIMEOUT
+    while not statuses[200] and time.monotonic() < deadline:  # noqa: ASYNC110 - the simulator has no event for it
+        await asyncio.sleep(_POLL_SECONDS / 5)
     begun, accepted, refused = time.monotonic(), [0], [0]
-    late, looks = 0.0, 0
+    late, polls = 0.0, 0
     changes = [change for change in scenario.limits if change[1] > 0]
     for number in range(1, round(scenario.seconds / SLICE) + 1):
         while (left := begun + number * SLICE - time.monotonic()) > 0:
-            due = time.monotonic() + min(left, _LOOK)
-            await asyncio.sleep(min(left, _LOOK))
-            late, looks = late + time.monotonic() - due, looks + 1
+            due = time.monotonic() + min(left, _POLL_SECONDS)
+            await asyncio.sleep(min(left, _POLL_SECONDS))
+            late, polls = late + time.monotonic() - due, polls + 1
             if changes and time.monotonic() - begun >= changes[0][1]:
                 simulator.set_rate(changes.pop(0)[0])
         accepted.append(statuses[200])
         refused.append(statuses[429] if refusals is None else refusals.count())
-    return _differences(accepted), _differences(refused), late / max(1, looks)
+    return _differences(accepted), _differences(refused), late / max(1, polls)
 
 
 def _differences(totals: Sequence[int]) -> list[int]:
@@ -164,7 +164,7 @@ def _refusals_of_nginx(scratch: Path) -> _Tail:
 
 @asynccontextmanager
 async def _nginx(scenario: Scenario, upstream: str, scratch: Path) -> AsyncIterator[str]:
-    """Put nginx before the service, with a `limit_req` zone of its own; yields its address."""
+    """Run nginx before the service, with a `limit_req` zone of its own; yield its address."""
     limit = scenario.limits[0][0] or 1.0
     burst = max(1, round(limit * scenario.burst))
     (scratch / "nginx.conf").write_text(

@@ -1,4 +1,4 @@
-"""What the rate benchmark puts the program through."""
+"""The scenarios of the rate benchmark."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,23 +7,23 @@ from itertools import pairwise
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """A service with a limit, and processes that bring records into it.
+    """A service with a limit, and processes that ingest records into it.
 
     Attributes:
-        name: what the table and the picture call it.
-        limits: (limit in requests a second, None for none; from which second on).
+        name: in the table and the picture.
+        limits: pairs: requests a second (None: no limit), and the second from which that is so.
         seconds: how long it lasts.
-        settled: the second from which on goodput and refusals are told as settled.
+        settled: the second from which the goodput and refusals count as settled.
         burst: how many seconds' worth of unused limit may be spent at once.
-        latency: seconds every answer takes.
-        in_flight: how many requests the service takes at once; None is no limit.
+        latency: seconds that every response takes.
+        in_flight: how many requests the service accepts at once; None is no limit.
         processes: how many run at once.
         concurrency: `--concurrency` of each.
         rate: `--rate` of each.
         nginx: the limit is nginx's `limit_req`, in front of the service.
-        since: figures are told of what came after this second.
-        most_refused: the target for the share of 429s since then, and once settled.
-        goodput: the target for the share of the limit that was used since then, and once settled.
+        since: the first pair of results starts at this second.
+        most_refused: the targets for the share of 429s: from `since` on, and from `settled` on.
+        goodput: the targets for the used share of the limit, from the same two seconds on.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Scenario:
     goodput: tuple[float, float] = (0.93, 0.97)
 
     def limit_at(self, second: float) -> float | None:
-        """Return the limit that holds at a second."""
+        """Return the limit at a second."""
         return [limit for limit, start in self.limits if start <= second][-1]
 
     def allowed(self, start: float, end: float) -> float | None:

@@ -1,4 +1,4 @@
-"""Records of the size and shape that real tracking servers hold, and the requests that they become."""
+"""Records of the size and shape that real tracking servers have, and the requests that they become."""
 
 import json
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ _FIRST_START = 1_572_566_400_000  # 2019-11-01
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What is sent for a record: the body as `ingestor` would send it, stamped, and its retry token."""
+class Sent:
+    """What is sent for a record: the stamped body and the retry token, as `ingestor` sends them."""
 
     body: bytes
     token: str
 
 
 def write(path: Path, count: int) -> Path:
-    """Write `count` records, all different; the same number of them is always the same file."""
+    """Write `count` records, all different. The same count always gives the same file."""
     draw = Random(1)
     with path.open("w", encoding="utf-8") as file:
         file.writelines(f"{json.dumps(_record(number, draw), ensure_ascii=False)}\n" for number in range(count))
@@ -54,14 +54,14 @@ def _record(number: int, draw: Random) -> dict[str, object]:
     }
 
 
-def requests(path: Path, count: int) -> list[Request]:
+def sent_requests(path: Path, count: int) -> list[Sent]:
     """Return the requests of the first `count` records of a file."""
     with path.open(encoding="utf-8") as lines:
         return [_request(json.loads(line)) for line in islice(lines, count)]
 
 
-def _request(record: dict[str, Any]) -> Request:
+def _request(record: dict[str, Any]) -> Sent:
     tags = tuple((tag["key"], tag["value"]) for tag in record["tags"])
     details = RunDetails(record["experiment_id"], record["run_name"], record["start_time"], tags)
     token = retry_token(_SCOPE, record["job_id"])
-    return Request(stamped_body(canonical_body(details), token), token)
+    return Sent(stamped_body(canonical_body(details), token), token)

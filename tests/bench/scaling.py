@@ -1,4 +1,4 @@
-"""Whether a record costs the same among a thousand and among a million: time and memory, first and second pass."""
+"""Whether a record costs the same among a thousand and among a million: time and memory, first and second run."""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -8,23 +8,25 @@ from pathlib import Path
 from statistics import median
 
 from tests.bench import records
-from tests.bench.figures import Check
 from tests.bench.program import Program
-from tests.bench.table import Table
+from tests.bench.table import Check, Table
 
 FEW = 10_000
-"""The number of records whose peak memory larger numbers are held against."""
+"""The number of records that the largest is compared with."""
 
-_NOTE = "The wall-clock time of a first pass holds the search for the rate that the service allows: most for few."
+_NOTE = (
+    "The wall-clock time of the first run contains the search for the rate that the service allows, which weighs most "
+    "where records are few."
+)
 
 _MIB = 1024 * 1024
-_SHORT = 20_000  # up to so many records, a run is repeated: what it takes is little beside the noise
+_SHORT = 20_000  # up to this number of records, a run is repeated: it takes so little that noise matters
 _REPEATS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a pass over some records took: microseconds a record, and bytes."""
+    """What an execution took: microseconds a record of wall-clock and processor time, and bytes of memory."""
 
     wall: float
     cpu: float
@@ -33,7 +35,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A number of records: the pass that creates their runs, and the one that finds them all done."""
+    """A number of records: the execution that creates their runs, and the next, which finds them all done."""
 
     count: int
     first: Cost
@@ -41,7 +43,7 @@ class Size:
 
     @property
     def row(self) -> tuple[str, ...]:
-        """What came of it."""
+        """The results as a row."""
         cells = [f"{self.count:,}"]
         for cost in (self.first, self.second):
             cells += [f"{cost.wall:,.0f}", f"{cost.cpu:,.0f}", f"{cost.peak / _MIB:,.0f}"]
@@ -51,37 +53,37 @@ class Size:
 _COLUMNS = ("records", "wall, µs", "processor, µs", "peak, MiB", "again: wall, µs", "processor, µs", "peak, MiB")
 
 
-def scaling(url: str, folder: Path, counts: Sequence[int], say: Callable[[str], None]) -> tuple[Table, list[Check]]:
-    """Bring in each number of records, unsigned, twice; return what came out."""
+def scaling(url: str, folder: Path, counts: Sequence[int], report: Callable[[str], None]) -> tuple[Table, list[Check]]:
+    """Ingest each number of records, unsigned, twice; return the results."""
     program = Program(url, folder)
     idle = measure(program, folder, 1, (0.0, 0.0))
     still = (idle.first.cpu / 1e6, idle.second.cpu / 1e6)
     sizes = []
     for count in counts:
         sizes.append(measure(program, folder, count, still))
-        say(f"scaling: {' | '.join(sizes[-1].row)}")
-    title = "What a record costs, unsigned: first pass (creates the runs), and again (all are duplicates)"
+        report(f"scaling: {' | '.join(sizes[-1].row)}")
+    title = "What a record costs, unsigned: first run (creates the runs), and again (all are done already)"
     return Table(title, _COLUMNS, [size.row for size in sizes], _NOTE), checks(sizes)
 
 
 def measure(program: Program, folder: Path, count: int, idle: tuple[float, float]) -> Size:
-    """Bring in `count` records, and again, each into a new state directory; small numbers several times.
+    """Ingest `count` records twice, in a new state directory; repeat that for small numbers.
 
-    `idle` are the seconds of processor time that the passes take over a single record: they are left out.
+    `idle` are the seconds of processor time that the two executions take for a single record: they do not count.
     """
     file = records.write(folder / "scaling.jsonl", count)
     repeats = _REPEATS if count <= _SHORT else 1
-    passes = [_both(program, folder, file, count, idle) for _ in range(repeats)]
+    measured = [_both(program, folder, file, count, idle) for _ in range(repeats)]
     file.unlink()
-    first, second = (tuple(one) for one in zip(*passes, strict=True))
+    first, second = (tuple(one) for one in zip(*measured, strict=True))
     return Size(count, _middle(first), _middle(second))
 
 
 def _both(program: Program, folder: Path, file: Path, count: int, idle: tuple[float, float]) -> tuple[Cost, Cost]:
     state = folder / "scaling"
     try:
-        first = program.bring_in(file, count, state)
-        second = program.bring_in(file, count, state, again=True)
+        first = program.ingest(file, count, state)
+        second = program.ingest(file, count, state, again=True)
     finally:
         shutil.rmtree(state, ignore_errors=True)
     return (
@@ -101,13 +103,13 @@ def _middle(costs: Sequence[Cost]) -> Cost:
 
 
 def checks(sizes: Sequence[Size]) -> list[Check]:
-    """Hold the largest number of records against a small one."""
+    """Compare the largest number of records with FEW."""
     most = sizes[-1]
     few = next(size for size in sizes if size.count == FEW)
     growth = partial(Check, target=1.10, at_least=False)
     against = f"{most.count:,} records to {few.count:,}"
     rate = Check(
-        f"again, {most.count:,} records", 1e6 / most.second.wall, 50_000, unit="/s", steady=1e6 / most.second.cpu
+        f"again, {most.count:,} records", 1e6 / most.second.wall, 50_000, unit="/s", by_cpu=1e6 / most.second.cpu
     )
     return [
         growth(f"peak memory, {against}", most.first.peak / few.first.peak),

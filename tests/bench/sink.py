@@ -1,4 +1,4 @@
-"""A service that costs next to nothing: nginx on loopback, which answers every request with a new run."""
+"""A service that costs almost nothing: nginx on loopback, which answers every request with a new run."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_PATIENCE = 10.0  # seconds that nginx gets to start
+_START_TIMEOUT = 10.0  # seconds that nginx gets to start
 
 _RUN = (
     '{"run":{"info":{"run_id":"$request_id","run_uuid":"$request_id","experiment_id":"1","run_name":"baseline",'
@@ -49,20 +49,23 @@ http {{
 
 @contextmanager
 def sink(folder: Path) -> Iterator[str]:
-    """Run the service, with its files in `folder`, and yield its address. Raises SystemExit where there is no nginx."""
+    """Run the service with its files in `folder`; yield its address. Raises SystemExit where nginx is missing."""
     program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
     if program is None:
         raise SystemExit(
-            "nginx is not installed; it plays the service here: apt-get install nginx-light (or brew install nginx)"
+            "the benchmark needs nginx as its service: apt-get install nginx-light (or brew install nginx)"
         )
     folder.mkdir()
     port = _free_port()
     configuration = folder / "nginx.conf"
     configuration.write_text(_CONFIGURATION.replace("PORT", str(port)))
     command = (program, "-p", str(folder), "-c", str(configuration), "-e", str(folder / "error.log"))
-    with (folder / "said").open("wb") as said, subprocess.Popen(command, stdout=said, stderr=said) as process:
+    with (
+        (folder / "printed").open("wb") as printed,
+        subprocess.Popen(command, stdout=printed, stderr=printed) as process,
+    ):
         try:
-            _await(port, process, folder)
+            _wait_for(port, process, folder)
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
@@ -74,8 +77,8 @@ def _free_port() -> int:
         return port
 
 
-def _await(port: int, process: "subprocess.Popen[bytes]", folder: Path) -> None:
-    give_up_at = time.monotonic() + _PATIENCE
+def _wait_for(port: int, process: "subprocess.Popen[bytes]", folder: Path) -> None:
+    give_up_at = time.monotonic() + _START_TIMEOUT
     while process.poll() is None and time.monotonic() < give_up_at:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -83,4 +86,4 @@ def _await(port: int, process: "subprocess.Popen[bytes]", folder: Path) -> None:
             time.sleep(0.02)
         else:
             return
-    raise SystemExit(f"nginx did not start: {(folder / 'said').read_text()[-2000:]}")
+    raise SystemExit(f"nginx did not start: {(folder / 'printed').read_text()[-2000:]}")

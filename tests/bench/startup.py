@@ -1,4 +1,4 @@
-"""How long one waits before anything happens, beside what importing aiohttp and pydantic alone takes."""
+"""Seconds from the start to --help and to the first request, beside the time to import aiohttp and pydantic."""
 
 import shutil
 import sys
@@ -7,16 +7,15 @@ from pathlib import Path
 from statistics import median
 
 from tests.bench import records
-from tests.bench.figures import Check, median_ratio
 from tests.bench.process import run
 from tests.bench.program import COMMAND, Program
-from tests.bench.table import Table
+from tests.bench.table import Check, Table, median_ratio
 
 _IMPORTS = (sys.executable, "-c", "import aiohttp, pydantic_settings")
 
 
-def startup(url: str, folder: Path, rounds: int, say: Callable[[str], None]) -> tuple[Table, list[Check]]:
-    """Measure start-ups round after round; return what came out."""
+def startup(url: str, folder: Path, rounds: int, report: Callable[[str], None]) -> tuple[Table, list[Check]]:
+    """Measure start-ups round after round; return the results."""
     one = records.write(folder / "one.jsonl", 1)
     program = Program(url, folder)
     tried: dict[str, list[float]] = {
@@ -29,7 +28,7 @@ def startup(url: str, folder: Path, rounds: int, say: Callable[[str], None]) -> 
         imports.append(run(_IMPORTS, folder, longest=60).seconds)
         helps.append(run((*COMMAND, "--help"), folder, longest=60).seconds)
         firsts.append(_first_request(program, one, folder / "startup"))
-    say(f"startup: {rounds} rounds done")
+    report(f"startup: {rounds} rounds done")
     rows = [
         (name, f"{median(seconds):.2f}", f"{median_ratio(seconds, imports):.2f}") for name, seconds in tried.items()
     ]
@@ -42,7 +41,7 @@ def startup(url: str, folder: Path, rounds: int, say: Callable[[str], None]) -> 
 
 def _first_request(program: Program, one: Path, state: Path) -> float:
     try:
-        made = program.bring_in(one, 1, state)
+        execution = program.ingest(one, 1, state)
     finally:
         shutil.rmtree(state, ignore_errors=True)
-    return made.first_request - made.ended.began
+    return execution.first_request - execution.ended.began

@@ -9,7 +9,7 @@ from tests.bench import credentials
 from tests.bench.bare import _HEADERS, signing
 
 
-def test_the_bare_loop_signs_as_the_tool_does(tmp_path: Path) -> None:
+def test_the_bare_loop_signs_as_the_program_does(tmp_path: Path) -> None:
     config = credentials.write(tmp_path)
     profile = credentials.profile(config)
     key = load_pem_private_key(Path(profile["key_file"]).read_bytes(), password=None)

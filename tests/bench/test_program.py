@@ -24,23 +24,23 @@ def written(path: Path, *events: Event) -> Path:
     return path
 
 
-def test_the_first_request_is_the_one_that_was_sent_first_not_the_one_told_first(tmp_path: Path) -> None:
+def test_the_first_request_is_the_one_sent_first_not_the_one_logged_first(tmp_path: Path) -> None:
     log = written(tmp_path / "log", created(3, 500), created(4, 2_000), created(30, 10))
 
-    made = read_log(log, ENDED)
+    execution = read_log(log, ENDED)
 
-    assert (made.first_request, made.requesting, made.working) == (2.0, 28.0, 39.0)
+    assert (execution.first_request, execution.requesting, execution.working) == (2.0, 28.0, 39.0)
 
 
 def test_a_long_log_is_read_at_its_two_ends(tmp_path: Path) -> None:
     log = written(tmp_path / "log", *(created(2 + number / 1000, 1) for number in range(20_000)))
 
-    made = read_log(log, ENDED)
+    execution = read_log(log, ENDED)
 
-    assert made.first_request == pytest.approx(1.999)
-    assert made.requesting == pytest.approx(20.0)
+    assert execution.first_request == pytest.approx(1.999)
+    assert execution.requesting == pytest.approx(20.0)
 
 
 def test_where_nothing_was_sent_there_is_no_first_request(tmp_path: Path) -> None:
-    made = read_log(written(tmp_path / "log", {"event": "run.duplicate", "timestamp": at(2)}), ENDED)
-    assert (made.first_request, made.requesting, made.working) == (0.0, 0.0, 39.0)
+    execution = read_log(written(tmp_path / "log", {"event": "run.duplicate", "timestamp": at(2)}), ENDED)
+    assert (execution.first_request, execution.requesting, execution.working) == (0.0, 0.0, 39.0)

@@ -4,20 +4,20 @@ from pathlib import Path
 from ingestor.model.record import Job, Line, Origin
 from ingestor.policy.identity import Scope, stamped_body
 from ingestor.simulator.options import PLATFORM_ID, WORKSPACE_KEY
-from ingestor.sources.record import parse_line
+from ingestor.sources.parse import parse_record
 from tests.bench import records
 
 
-def test_all_clients_send_the_bodies_that_the_tool_sends(tmp_path: Path) -> None:
+def test_all_clients_send_the_bodies_that_the_program_sends(tmp_path: Path) -> None:
     file = records.write(tmp_path / "records.jsonl", 50)
     scope = Scope(PLATFORM_ID, WORKSPACE_KEY, "default")
     lines = file.read_bytes().splitlines()
 
-    jobs = [parse_line(Line(Origin("records.jsonl", 1), line), scope) for line in lines]
+    jobs = [parse_record(Line(Origin("records.jsonl", 1), line), scope) for line in lines]
 
-    wanted = [(stamped_body(job.body, job.token), job.token) for job in jobs if isinstance(job, Job)]
-    assert [(request.body, request.token) for request in records.requests(file, 50)] == wanted
-    assert len(wanted) == len(set(wanted)) == 50
+    expected = [(stamped_body(job.body, job.token), job.token) for job in jobs if isinstance(job, Job)]
+    assert [(request.body, request.token) for request in records.sent_requests(file, 50)] == expected
+    assert len(expected) == len(set(expected)) == 50
 
 
 def test_records_are_like_real_ones_and_always_the_same(tmp_path: Path) -> None:

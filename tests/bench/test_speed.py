@@ -4,7 +4,7 @@ from tests.bench.speed import PARTS, parse
 
 
 @pytest.mark.parametrize("words", [["--quick"], ["contest"], ["--only", "bare"], ["--rounds", "1"], ["--records", "9"]])
-def test_the_readme_gets_nothing_but_a_full_run(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_page_gets_only_a_full_run(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         parse(["--write", *words])
     assert ended.value.code == 2
@@ -20,7 +20,7 @@ def test_the_readme_gets_nothing_but_a_full_run(words: list[str], capsys: pytest
         (["--rounds", "0"], "at least 1"),
     ],
 )
-def test_what_there_is_not_is_refused(words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_argument_is_refused(words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         parse(words)
     assert ended.value.code == 2

@@ -2,9 +2,9 @@
 
     python -m tests.soak.million [RECORDS]
 
-Brings in 10,000 records, then RECORDS (a million), each into a state directory of its own, and holds what the program
-kept of them against what the service has. Prints its figures; ends with 1 where a promise is broken. The service is
-the simulator on loopback, in a process of its own.
+Ingests 10,000 records, then RECORDS (a million), each into a state directory of its own, and compares the journal and
+the log with the service. Prints its figures; ends with 1 where a promise is broken. The service is the simulator on
+loopback, in a process of its own.
 """
 
 import json
@@ -30,7 +30,7 @@ MANY = 1_000_000
 GROWTH = 1.10
 """How much more memory MANY may take than FEW."""
 SLOWEST = 100
-"""Records a second below which a run is given up."""
+"""Records a second below which the run is stopped."""
 
 PROGRAM = (sys.executable, "-m", "ingestor")
 FAULTS = ",".join(f"{fault}=0.001" for fault in InjectedFault)
@@ -42,26 +42,31 @@ class Figures:
     seconds: float
     peak_kib: int
     summary: dict[str, Any]
-    account: dict[str, Any]
-    disagreements: int
+    statistics: dict[str, Any]
+    differences: int
     logged: int
 
     @property
-    def faithful(self) -> bool:
+    def is_exact(self) -> bool:
         """Whether every record is one run, and journal, log and service agree on it."""
         return bool(
             self.summary["exit_code"] == 0
-            and self.account["runs"] == self.account["tokens"] == self.logged == self.count
-            and self.account["tokens_with_several_runs"] == self.account["token_conflicts"] == self.disagreements == 0
+            and self.statistics["runs"] == self.statistics["tokens"] == self.logged == self.count
+            and self.statistics["tokens_with_several_runs"]
+            == self.statistics["token_conflicts"]
+            == self.differences
+            == 0
         )
 
 
 def main(many: int) -> int:
     few, lot = measure(FEW), measure(many)
     growth = lot.peak_kib / few.peak_kib
-    say(f"peak memory: {few.peak_kib:,} KiB for {FEW:,} records, {lot.peak_kib:,} KiB for {many:,}: {growth:.2f} times")
-    kept = few.faithful and lot.faithful and growth <= GROWTH
-    say("all promises kept" if kept else "A PROMISE IS BROKEN")
+    report(
+        f"peak memory: {few.peak_kib:,} KiB for {FEW:,} records, {lot.peak_kib:,} KiB for {many:,}: {growth:.2f} times"
+    )
+    kept = few.is_exact and lot.is_exact and growth <= GROWTH
+    report("all promises kept" if kept else "A PROMISE IS BROKEN")
     return 0 if kept else 1
 
 
@@ -73,14 +78,14 @@ def measure(count: int) -> Figures:
         began = time.monotonic()
         summary, peak = ingest(folder, url, longest=60 + count / SLOWEST)
         seconds = time.monotonic() - began
-        with urlopen(f"{url}/account") as answer:  # noqa: S310 - loopback
-            account = json.load(answer)
-        figures = Figures(count, seconds, peak, summary, account, *compare(folder / "state", url))
-    say(
+        with urlopen(f"{url}/statistics") as response:  # noqa: S310 - loopback
+            statistics = json.load(response)
+        figures = Figures(count, seconds, peak, summary, statistics, *compare(folder / "state", url))
+    report(
         f"{count:,} records: {seconds:,.0f} s, {count / seconds:,.0f}/s, exit code {summary['exit_code']}, "
-        f"attempts {summary['attempts']:,}, retries {summary['retries']:,}, runs {account['runs']:,}, "
-        f"tokens with several runs {account['tokens_with_several_runs']}, replays {account['replays']:,}, "
-        f"outcomes that disagree {figures.disagreements}, logged {figures.logged:,}, peak {peak:,} KiB"
+        f"attempts {summary['attempts']:,}, retries {summary['retries']:,}, runs {statistics['runs']:,}, "
+        f"tokens with several runs {statistics['tokens_with_several_runs']}, replays {statistics['replays']:,}, "
+        f"outcomes that differ {figures.differences}, logged {figures.logged:,}, peak {peak:,} KiB"
     )
     return figures
 
@@ -98,10 +103,10 @@ def ingest(folder: Path, url: str, longest: float) -> tuple[dict[str, Any], int]
             process.kill()
         output.seek(0)
         errors.seek(0)
-        said = output.read().splitlines()
-        if not said:
+        printed = output.read().splitlines()
+        if not printed:
             raise SystemExit(f"ended without a summary: {errors.read()[-2000:]}")
-        return json.loads(said[-1]), peak
+        return json.loads(printed[-1]), peak
 
 
 def memory_of(pid: int) -> int:
@@ -114,18 +119,18 @@ def memory_of(pid: int) -> int:
 
 
 def compare(state: Path, url: str) -> tuple[int, int]:
-    """Count the outcomes that disagree with the service, and the jobs that the log says were created, rightly."""
-    with urlopen(f"{url}/account?runs=1") as answer:  # noqa: S310 - loopback
-        runs = {run["token"]: run["run_id"] for run in map(json.loads, answer)}
-    disagreements = sum(runs.get(row.retry_token) != row.run_id for row in results(state))
+    """Count the outcomes that differ from the service, and the jobs that the log says were created."""
+    with urlopen(f"{url}/statistics?runs=1") as response:  # noqa: S310 - loopback
+        runs = {run["token"]: run["run_id"] for run in map(json.loads, response)}
+    differences = sum(runs.get(row.retry_token) != row.run_id for row in results(state))
     logged = set()
     with (state / "log.jsonl").open() as lines:
         for line in lines:
             if '"run.created"' in line:
                 event = json.loads(line)
-                disagreements += runs.get(event["retry_token"]) != event["run_id"]
+                differences += runs.get(event["retry_token"]) != event["run_id"]
                 logged.add(event["retry_token"])
-    return disagreements, len(logged)
+    return differences, len(logged)
 
 
 @contextmanager
@@ -140,7 +145,7 @@ def simulator() -> Iterator[str]:
             process.terminate()
 
 
-def say(line: str) -> None:
+def report(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
