@@ -1,6 +1,6 @@
 #!/bin/sh
-# The first run: a simulated AIDP with a hidden rate limit, and 4,000 records brought into it.
-# All files are in .demo, which is made anew each time. `ingestor` is taken from PATH.
+# The first run: a simulated AIDP with a hidden rate limit, and 4,000 records that are imported into it.
+# All files are in .demo, which is created again each time. `ingestor` is found in PATH.
 set -eu
 
 records=4000
@@ -24,6 +24,6 @@ echo
 ingestor "$@"
 
 echo
-echo "The same command again creates nothing: each record is one run already. Look at the results:"
+echo "The same command again creates nothing: each record already has its run. Look at the results:"
 echo "  $(command -v ingestor) status --state $demo/state"
 echo "  $(command -v ingestor) results --state $demo/state | head"

@@ -1,4 +1,4 @@
-"""Brings the history of ML experiments into Oracle AI Data Platform: every record becomes exactly one run.
+"""Imports the history of ML experiments into Oracle AI Data Platform: every record becomes exactly one run.
 
     import ingestor
 

@@ -16,9 +16,8 @@
 `MemoryService` implements the port `Service` without a network, for tests of parts of a pipeline.
 """
 
-from ingestor.simulator.faults import InjectedFault
 from ingestor.simulator.memory_service import MemoryService
-from ingestor.simulator.options import PLATFORM_ID, WORKSPACE_KEY, RetryAfter, SimulatorOptions
+from ingestor.simulator.options import PLATFORM_ID, WORKSPACE_KEY, InjectedFault, RetryAfter, SimulatorOptions
 from ingestor.simulator.sample import records
 from ingestor.simulator.server import Simulator
 from ingestor.simulator.statistics import Statistics

@@ -1,4 +1,4 @@
-"""Credentials: the signer for a user's choice, bearer tokens, and what OCI gives to a machine, a service or a pod."""
+"""Credentials: the signer for each kind, bearer tokens, and the identities of a machine, a service or a pod in OCI."""
 
 import time
 from collections.abc import Callable
@@ -6,9 +6,10 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
-from ingestor.api.options import AuthKind, AuthOptions
+from ingestor.api.options import AuthOptions
 from ingestor.api.profile import load_api_key, load_session_token, token_expiry
 from ingestor.api.signing import RENEWAL_INTERVAL, Anonymous, BearerSigner, Identity, Lease, RequestSigner, Signer
+from ingestor.api.values import AuthKind
 from ingestor.model.errors import CredentialsError
 from ingestor.model.text import one_line
 
@@ -41,7 +42,7 @@ def load_bearer(auth: AuthOptions, now: Callable[[], float] = time.time) -> Leas
 
 
 def _checked(token: str, where: str) -> str:
-    """Return a token that a header can hold. Raises CredentialsError, without the token."""
+    """Return a token that is valid in a header. Raises CredentialsError, without the token."""
     token = token.strip()
     if not token:
         raise CredentialsError(
@@ -49,7 +50,7 @@ def _checked(token: str, where: str) -> str:
         )
     if not (token.isascii() and token.isprintable()) or " " in token:
         raise CredentialsError(
-            f"{where}: this is not a bearer token: it holds white space, or characters that no header can hold."
+            f"{where}: this is not a bearer token: it contains white space, or characters that a header can't contain."
         )
     return token
 
@@ -115,7 +116,7 @@ def _sdk_signer(kind: AuthKind) -> Any:
 
 
 def _few_retries() -> object:
-    """Return a strategy that gives up within 30 seconds: the SDK's own retry for minutes where nothing answers."""
+    """Return a strategy that gives up within 30 seconds: the SDK's own one retries for minutes if nothing answers."""
     from oci.retry import RetryStrategyBuilder  # noqa: PLC0415 -- takes a second
 
     return RetryStrategyBuilder(
@@ -128,7 +129,7 @@ def _few_retries() -> object:
 
 
 def _reason(error: Exception) -> str:
-    """Describe an SDK error without its text where that may quote certificates and keys."""
+    """Describe an SDK error without its text, which may contain certificates and keys."""
     from oci.exceptions import ServiceError  # noqa: PLC0415 -- takes a second
 
     if isinstance(error, ServiceError):

@@ -1,13 +1,11 @@
-"""The settings of a service, as plain values: cheap to import, and fit to be sent to another process.
+"""The settings of a service, as plain values: fast to import, and can be sent to another process.
 
 Paths and hosts are those of the API page and the quick start (`https://aidp.{region}.oci.{second-level domain}`).
-The second-level domain depends on the realm, which the SDK's region table knows.
+The second-level domain depends on the realm, which is in the SDK's region table.
 """
 
-import ipaddress
 import urllib.request
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
@@ -15,6 +13,7 @@ from urllib.parse import quote
 from pydantic import SecretStr
 from yarl import URL
 
+from ingestor.api.values import AuthKind, address, is_loopback
 from ingestor.model.errors import UsageError
 
 _VERSION = "/20260430"
@@ -55,18 +54,6 @@ def aidp(*, platform_id: str, workspace: str, region: str | None = None, endpoin
 def mlflow(tracking_uri: str) -> Endpoint:
     """Return the endpoint of an MLflow-compatible tracking server."""
     return Endpoint(_base(tracking_uri))
-
-
-class AuthKind(StrEnum):
-    """The kinds of credentials, as `--auth` names them."""
-
-    API_KEY = "api-key"
-    SESSION_TOKEN = "session-token"  # noqa: S105 -- a name, not a token
-    INSTANCE_PRINCIPAL = "instance-principal"
-    RESOURCE_PRINCIPAL = "resource-principal"
-    WORKLOAD_IDENTITY = "workload-identity"
-    BEARER = "bearer"
-    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,14 +97,14 @@ class TargetOptions:
 
 
 def check(options: TargetOptions) -> None:
-    """Raise UsageError for what can be seen to be wrong before anything is opened.
+    """Raise UsageError for errors that can be detected before anything is opened.
 
-    These are a user principal that no header can hold, a malformed proxy in the environment, and credentials that
+    These are a user principal that a header can't contain, a malformed proxy in the environment, and credentials that
     would go to another machine unencrypted.
     """
     principal = options.user_principal or ""
     if not (principal.isascii() and principal.isprintable()):
-        raise UsageError("The user principal (dh-user-principal) holds characters that no header can hold.")
+        raise UsageError("The user principal (dh-user-principal) contains characters that a header can't contain.")
     endpoint = options.endpoint
     is_clear_text = endpoint.display.startswith("http:") and not endpoint.is_on_this_machine
     if is_clear_text and options.auth.kind is not AuthKind.NONE:
@@ -128,16 +115,8 @@ def check(options: TargetOptions) -> None:
     proxy_for(endpoint.url(""))
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine: localhost, 127.0.0.0/8 or ::1."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def proxy_for(url: URL) -> URL | None:
-    """Return the proxy that the environment names for an address, None where there is none.
+    """Return the proxy that the environment names for an address, None if there is none.
 
     HTTPS_PROXY, HTTP_PROXY and NO_PROXY are read as other tools read them; this machine's own addresses need no proxy.
     Raises UsageError for a proxy that is not an http address.
@@ -161,12 +140,12 @@ def _url(base: str, path: str) -> URL:
     return URL(f"{base}{_MLFLOW}/{path}", encoded=True)
 
 
-def _base(address: str) -> str:
-    """Return an address without a trailing slash. No message repeats it: it may hold a password."""
+def _base(text: str) -> str:
+    """Return an address in its canonical spelling."""
     try:
-        return str(URL(address)).rstrip("/")
-    except ValueError:
-        raise UsageError("The address must look like https://host or https://host/path.") from None
+        return address(text)
+    except ValueError as error:
+        raise UsageError(f"The address {error}.") from None
 
 
 def _domain(region: str) -> str:
@@ -179,7 +158,7 @@ def _domain(region: str) -> str:
     name: str = regions.get_region_from_short_name(region.strip())
     if not regions.is_region(name):
         raise UsageError(
-            f"--region {region!r} is not a region that the OCI SDK knows. Check its name, describe it in "
+            f"--region {region!r} is not in the region table of the OCI SDK. Check its name, describe it in "
             "OCI_REGION_METADATA, or name the host with --endpoint."
         )
     return f"{name}.oci.{regions.REALMS[regions.get_realm_from_region(name)]}"

@@ -19,7 +19,7 @@ from ingestor.api.signing import RENEWAL_INTERVAL, Identity, Lease
 from ingestor.model.errors import CredentialsError
 
 _WRITERS = {"security_token_file": "oci session authenticate"}
-"""The command that writes a field, where it is not `oci setup config`."""
+"""The command that writes a field, if it is not `oci setup config`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +67,12 @@ class Profile:
         return key
 
     def error(self, key: str, problem: str) -> CredentialsError:
-        """Return an error that says what is wrong with a field."""
+        """Return an error about a field."""
         return CredentialsError(f"{self.file}, profile [{self.name}]: {key} {problem}.")
 
 
 def read_profile(file: Path | None, name: str) -> Profile:
-    """Read a profile as the SDK does: where `file` is None, from ~/.oci/config, else from OCI_CONFIG_FILE.
+    """Read a profile as the SDK does: if `file` is None, from ~/.oci/config, else from OCI_CONFIG_FILE.
 
     Raises CredentialsError.
     """

@@ -1,7 +1,7 @@
 """The bodies of the service's answers, as the API page describes them.
 
 The API is in preview. What it adds is ignored; what it leaves out, sends as null or sends in another type reads as
-None. So an answer that names its run is always understood, whatever else it holds. An int64 comes as a number or a
+None. So an answer that names its run is always understood, with any other content. An int64 comes as a number or a
 string.
 """
 
@@ -129,7 +129,7 @@ class StampedRun(BaseModel):
 
 
 class RunPage(BaseModel):
-    """A page of runs/search. MLflow answers `{}` where there is no match."""
+    """A page of runs/search. MLflow answers `{}` if there is no match."""
 
     runs: list[StampedRun] = []
     next_page_token: str | None = None
@@ -174,9 +174,9 @@ _decode_created = msgspec.json.Decoder(_Created).decode
 
 
 def created_run(body: bytes) -> tuple[str | None, str | None]:
-    """Return the ids of the run and of its experiment from the answer to a create, None where it has none.
+    """Return the ids of the run and of its experiment from the answer to a create, None if it has none.
 
-    Decodes these members alone where they have the expected types: that costs a tenth of reading the whole answer.
+    Decodes only these members if they have the expected types: this costs a tenth of reading the complete answer.
     Raises ValueError as `read`.
     """
     try:
@@ -205,7 +205,7 @@ def read(model: type[M], body: bytes) -> M:
 
 
 def read_page(model: type[M], body: bytes) -> M:
-    """Read a page of a search strictly: a run that is overlooked would count as absent.
+    """Read a page of a search strictly: an unread run would count as absent.
 
     Raises ValueError for anything but a page; an empty object is one.
     """

@@ -17,7 +17,7 @@ from ingestor.model.reply import Finding, Presence, Reply
 from ingestor.model.request import Operation, Request
 from ingestor.policy.identity import STAMP
 
-_RUNS = 10  # in a page: more than ever carry one token, and few enough for a short answer
+_RUNS = 10  # in a page: more runs than can have one token, and few enough for a short answer
 _EXPERIMENTS = 1000
 _MAX_REQUESTS = 100
 
@@ -28,7 +28,7 @@ P = TypeVar("P", bound=BaseModel)
 
 
 def _search(operation: Operation, members: Mapping[str, object]) -> Request:
-    return Request(operation, operation.value, json.dumps(members).encode(), is_repeatable=True)
+    return Request(operation, json.dumps(members).encode(), is_repeatable=True)
 
 
 PROBE = _search(Operation.SEARCH_EXPERIMENTS, {"max_results": 1})
@@ -36,7 +36,7 @@ PROBE = _search(Operation.SEARCH_EXPERIMENTS, {"max_results": 1})
 
 
 class _UndecidedError(Exception):
-    """Why nothing is proven."""
+    """Why the look-up is undecided."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__(reply.message)
@@ -44,7 +44,7 @@ class _UndecidedError(Exception):
 
 
 class Search:
-    """One look-up. `pace` is awaited before each request but the first."""
+    """One look-up. `pace` is awaited before each request except the first."""
 
     def __init__(self, exchange: Exchange, pace: Pace) -> None:
         self._exchange = exchange
@@ -88,7 +88,7 @@ class Search:
         while True:
             page = await self._request(Operation.SEARCH_RUNS, members, RunPage)
             if not all(run.carries(STAMP, token) for run in page.runs):
-                raise self._undecided("The search returned runs without the tag that it was asked for.")
+                raise self._undecided("The search returned runs without the requested tag.")
             if page.runs or not page.next_page_token:
                 return page.runs
             members["page_token"] = page.next_page_token
@@ -114,6 +114,6 @@ class Search:
         """Return the last reply with the first run, and the other runs in its message."""
         first, *others = (run.info.run_id or run.info.run_uuid for run in runs)
         if first is None:
-            raise self._undecided("The search found the run, and its answer does not name it.")
+            raise self._undecided("The search found the run, but its answer does not name it.")
         message = f"Other runs carry its token too: {', '.join(map(str, others))}" if others else ""
         return replace(self._reply, run_id=first, experiment_id=runs[0].info.experiment_id, message=message)

@@ -36,18 +36,17 @@ class Attempt(NamedTuple):
 
     request_id: str
     operation: str
-    path: str
     body: bytes
     token: str | None
 
     @classmethod
     def of(cls, request_id: str, request: Request) -> Self:
         """Pack a request."""
-        return cls(request_id, request.operation.value, request.path, request.body, request.token)
+        return cls(request_id, request.operation.value, request.body, request.token)
 
     def request(self) -> Request:
-        """Unpack the request, but for `is_repeatable`, which only the coordinator uses."""
-        return Request(Operation(self.operation), self.path, self.body, self.token)
+        """Unpack the request, without `is_repeatable`, which only the coordinator uses."""
+        return Request(Operation(self.operation), self.body, self.token)
 
 
 class Replied(NamedTuple):
@@ -87,7 +86,7 @@ class Channel(asyncio.Protocol):
         return channel
 
     def send(self, message: Message) -> None:
-        """Send a message; it is lost without an error where the other end is gone."""
+        """Send a message; it is lost without an error if the other end is gone."""
         self._unsent.append(message)
         if len(self._unsent) == 1:
             asyncio.get_running_loop().call_soon(self._flush)

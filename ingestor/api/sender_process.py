@@ -1,4 +1,4 @@
-"""The sender process: python -m ingestor.api.sender_process DESCRIPTOR. It makes the attempts that it is sent.
+"""The sender process: python -m ingestor.api.sender_process DESCRIPTOR. It makes the attempts that it receives.
 
 It has one event loop, one session and one signer. It ends with its coordinator: once that is gone, nothing more is
 sent.
@@ -53,7 +53,7 @@ class SenderProcess:
         return Replied.of(reply, body if request.operation in SEARCHES else b"")
 
     async def _open(self, options: TargetOptions) -> bool | IngestorError:
-        """Open the service, which stays open until the process ends; return why where it can't be."""
+        """Open the service, which stays open until the process ends; return the reason if that is not possible."""
         try:
             self._service = await HttpService(options).__aenter__()
         except IngestorError as error:
@@ -62,13 +62,13 @@ class SenderProcess:
 
 
 async def serve(end: socket.socket) -> None:
-    """Be the sender of the process that has the other end."""
+    """Run as the sender of the process at the other end of the socket."""
     async with asyncio.TaskGroup() as group:
         await SenderProcess(group).run(end)
 
 
 if __name__ == "__main__":
-    for number in (signal.SIGINT, signal.SIGTERM):  # a signal for the whole group is for the coordinator, which drains
+    for number in (signal.SIGINT, signal.SIGTERM):  # the coordinator handles signals to the process group
         signal.signal(number, signal.SIG_IGN)
     collect_rarely()
     asyncio.run(serve(socket.socket(fileno=int(sys.argv[1]))))

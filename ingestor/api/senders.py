@@ -1,4 +1,4 @@
-"""Several sender processes as one service: the port `Service` on as many cores as there are."""
+"""Several sender processes as one service: the port `Service` on several cores."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ from ingestor.model.request import Request
 PING_TIMEOUT = 30.0
 """Seconds after which a sender that does not answer a ping is replaced."""
 
-_MAX_FAILURES = 5  # processes in a row that can't be started, or die of the attempts that they make, before any reply
+_MAX_FAILURES = 5  # processes in a row that can't be started, or that crash while they make attempts, before any reply
 _FIRST_PAUSE = 0.25  # seconds before the next start; twice as long each time
 _EXIT_TIMEOUT = 1.0  # seconds for a process to end by itself; then it is killed
 _MODULE = "ingestor.api.sender_process"
@@ -37,7 +37,7 @@ class SenderPool:
     """Makes attempts in `count` processes. Use it as an async context manager.
 
     A process that dies, or does not answer a ping for `ping_timeout` seconds, is replaced; its attempts end with the
-    fault LOST. Raises UsageError for options that are wrong. Entering raises IngestorError, and so does an attempt once
+    fault LOST. Raises UsageError for options that are wrong. Entering raises IngestorError; so does an attempt, if
     no process can be kept running.
     """
 
@@ -50,11 +50,6 @@ class SenderPool:
         self._failure: Exception | None = None
         self._changed = asyncio.Condition()
         self._opened = AsyncExitStack()
-
-    @property
-    def pids(self) -> list[int]:
-        """The processes that make attempts now."""
-        return [sender.pid for sender in self._alive if sender.pid is not None]
 
     @property
     def _alive(self) -> list["Sender"]:
@@ -89,7 +84,7 @@ class SenderPool:
         return any(await asyncio.gather(*(sender.renew() for sender in self._senders)))
 
     async def _exchange(self, request: Request) -> tuple[Reply, bytes]:
-        """Send a search; send it again where its sender died, because it changes nothing."""
+        """Send a search; send it again if its sender died, because it changes nothing."""
         while True:
             sender = await self._sender()
             reply, body = await sender.exchange(request)
@@ -97,23 +92,23 @@ class SenderPool:
                 return reply, body
 
     async def _sender(self) -> "Sender":
-        """Return the sender with the fewest attempts, once there is one. Raises why there can be none."""
+        """Return the sender with the fewest attempts, once there is one. Raises the reason why there is none."""
         while not (alive := self._alive):
             await self._wait_for_senders(1)
         return min(alive, key=attrgetter("in_flight"))
 
     async def _wait_for_senders(self, count: int) -> None:
-        """Wait until there are `count` senders. Raises why there can't be."""
+        """Wait until there are `count` senders. Raises the reason why that is not possible."""
         async with self._changed:
             await self._changed.wait_for(lambda: self._failure is not None or len(self._alive) >= count)
         if len(self._alive) < count and self._failure is not None:
             raise self._failure
 
     async def _keep(self) -> None:
-        """Keep one sender running; where that fails, let those see it who wait for a sender."""
+        """Keep one sender running; if that fails, those who wait for a sender get the error."""
         try:
             await self._replace_forever()
-        except Exception as error:  # noqa: BLE001 - whatever it is
+        except Exception as error:  # noqa: BLE001 - any error
             self._failure = error
             await self._notify()
 
@@ -131,7 +126,7 @@ class SenderPool:
                 await asyncio.sleep(_FIRST_PAUSE * 2 ** (failures - 1))
 
     async def _run_one(self) -> None:
-        """Start a sender, let it make attempts until it dies, and close it. Raises SenderError where it was no use."""
+        """Run a sender until it dies, and close it. Raises SenderError if too many made attempts without any reply."""
         sender = Sender(self._options)
         try:
             await sender.start()
@@ -143,7 +138,9 @@ class SenderPool:
                 self._senders.remove(sender)
             await sender.close()
         if sender.was_fruitless:
-            raise SenderError(f"{_MAX_FAILURES} sender processes in a row died of the attempts that they made.")
+            raise SenderError(
+                f"{_MAX_FAILURES} sender processes in a row crashed before they returned an answer. Try --senders 0."
+            )
 
     async def _notify(self) -> None:
         async with self._changed:
@@ -151,10 +148,10 @@ class SenderPool:
 
 
 class Sender:
-    """A process that makes attempts. `start` comes first, and `close` last, whatever happened between.
+    """A process that makes attempts. Call `start` first, and `close` last, also after an error.
 
     Attributes:
-        in_flight: how many attempts it is making. Where the process dies, they end with the fault LOST.
+        in_flight: how many attempts it is making. If the process dies, they end with the fault LOST.
         was_fruitless: whether it died while it made attempts, and before any had a reply.
     """
 
@@ -180,7 +177,7 @@ class Sender:
         return self._gone.is_set()
 
     async def start(self) -> None:
-        """Start the process and wait until it is ready. Raises IngestorError where it can't be."""
+        """Start the process and wait until it is ready. Raises IngestorError if it can't be."""
         ours, theirs = socket.socketpair()
         self._channel = await Channel.open(ours, self._receive, self._end)
         with theirs:
@@ -205,7 +202,7 @@ class Sender:
         return answer.reply(), answer.body
 
     async def renew(self) -> bool:
-        """Renew its credentials; False where there are no newer ones, or the process is gone."""
+        """Renew its credentials; False if there are no newer ones, or the process is gone."""
         return await self._carry_out(Order.RENEW) is True
 
     async def wait_until_dead(self, ping_timeout: float) -> None:
@@ -223,7 +220,7 @@ class Sender:
     async def close(self) -> None:
         """End the process and wait for its end. The service may still carry out its attempts.
 
-        Where this is cancelled, the process is killed at once, so that none is ever left behind.
+        If this is cancelled, the process is killed at once, so that no process remains.
         """
         if self._channel is not None:
             self._channel.close()
@@ -238,7 +235,7 @@ class Sender:
                     await self._process.wait()
 
     async def _carry_out(self, order: object) -> object:
-        """Return the answer to an order, None where the process is gone."""
+        """Return the answer to an order, None if the process is gone."""
         if self._channel is None or self._gone.is_set():
             return None
         number, answer = next(self._numbers), asyncio.get_running_loop().create_future()

@@ -30,7 +30,8 @@ class HttpService:
         url = options.endpoint.url("")
         self._endpoint = options.endpoint
         self._signer = signer or make_signer(options.auth)
-        self._transport = Transport(url, connections=options.connections, timeout=options.timeout)
+        # One more than attempts in flight, so that a probe need not wait for slow ones to end.
+        self._transport = Transport(url, connections=options.connections + 1, timeout=options.timeout)
         self._headers = _constant_headers(options.user_principal)
         self._opened = AsyncExitStack()
 
@@ -62,7 +63,7 @@ class HttpService:
         return await self._signer.renew()
 
     async def exchange(self, request: Request, request_id: str | None = None) -> tuple[Reply, bytes]:
-        """Send one attempt, under a new opc-request-id where none is given.
+        """Send one attempt, under a new opc-request-id if none is given.
 
         Returns the reply and the body of the answer, which is empty where no answer came.
         """
@@ -75,7 +76,7 @@ class HttpService:
         return reply_to(request, result, request_id, time.time()), body
 
     async def _post(self, request: Request, headers: dict[str, str]) -> HttpResponse | TransportFailure:
-        url = self._endpoint.url(request.path)
+        url = self._endpoint.url(request.operation.value)
         try:
             headers |= await self._signer.headers("POST", url, request.body)
         except CredentialsError as error:

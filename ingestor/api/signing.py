@@ -33,10 +33,10 @@ _PADDING = PKCS1v15()
 _HASH = SHA256()
 
 RENEWAL_INTERVAL = 10.0
-"""Seconds from one renewal to the next, at least, where age or a watched file is the reason."""
+"""Seconds from one renewal to the next, at least, if age or a watched file is the reason."""
 
-_REPEAT_INTERVAL = 5.0  # seconds; after a 401, a renewal that ended later than this ago counts as done
-_RECENT = 60.0  # seconds; an attempt may have used a credential that was replaced later than this ago
+_REPEAT_INTERVAL = 5.0  # seconds; after a 401, a renewal that ended less than this long ago is not repeated
+_RECENT = 60.0  # seconds; an attempt may have used a credential that was replaced less than this long ago
 _LOAD_TIMEOUT = 60.0  # seconds to wait for a renewal
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ class CredentialCache(Generic[T]):
 
     `load` may block (it runs in its own thread) and raises CredentialsError. A credential past its `renew_at` is
     renewed in the background and used meanwhile; only past its `expires_at` do callers wait. There is one renewal at
-    a time, however many callers there are, and it replaces the credential as a whole.
+    a time, for any number of callers, and it replaces the complete credential.
     """
 
     def __init__(self, load: Callable[[], Lease[T]], now: Callable[[], float] = time.time) -> None:
@@ -73,7 +73,7 @@ class CredentialCache(Generic[T]):
         await self.current()
 
     async def current(self) -> T:
-        """Return a credential to use now. Raises CredentialsError where none is valid."""
+        """Return a credential to use now. Raises CredentialsError if none is valid."""
         lease = self._lease
         if lease is not None and self._now() < lease.renew_at:
             return lease.value
@@ -132,7 +132,7 @@ class CredentialCache(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What signs: the key's id (it may hold a token, so it is never shown) and the key."""
+    """What signs: the key's id and the key. The id may contain a token, so it is never shown."""
 
     key_id: str = field(repr=False)
     private_key: RSAPrivateKey = field(repr=False, compare=False)
@@ -179,9 +179,9 @@ Signer = RequestSigner | BearerSigner | Anonymous
 def signed_headers(identity: Identity, method: str, url: URL, body: bytes, date: str) -> dict[str, str]:
     """Return the headers that sign a request with a body.
 
-    `date` is an HTTP date, and `url` must be exactly what goes over the wire. Signing takes about 0.3 ms of one core
+    `date` is an HTTP date, and `url` must be exactly what is sent. Signing takes about 0.3 ms of one core
     and stays on the event loop: two signing threads gave 0.97 times the requests on one core, and 0.66 times on two
-    cores that the server shared. More sender processes do help.
+    cores that the server shared. More sender processes help.
     """
     host, length = url.raw_authority, str(len(body))
     content = base64.b64encode(hashlib.sha256(body).digest()).decode()
@@ -214,7 +214,7 @@ def _in_thread(work: Callable[[], T]) -> asyncio.Future[T]:
     def run() -> None:
         try:
             result.set_result(work())
-        except BaseException as error:  # noqa: BLE001 -- the caller must see it, whatever it is
+        except BaseException as error:  # noqa: BLE001 -- the caller must get every error
             result.set_exception(error)
 
     threading.Thread(target=run, name="credentials", daemon=True).start()

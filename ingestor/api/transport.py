@@ -18,7 +18,7 @@ from ingestor.model.reply import Fault
 from ingestor.model.text import one_line
 
 CONNECT_TIMEOUT = 10.0
-"""Seconds to make a connection, TLS included; half of the attempt's time where that is less."""
+"""Seconds to make a connection, TLS included; half of the attempt's time if that is less."""
 
 _AUTOMATIC = frozenset({"User-Agent", "Accept", "Accept-Encoding", "Content-Type"})
 
@@ -31,7 +31,7 @@ class Transport:
 
     Args:
         url: an address of the service; all requests go to its host.
-        connections: the most that are open at once: the number of attempts in flight.
+        connections: the most that are open at once: one for each attempt in flight, and one to spare for probes.
         timeout: seconds for one attempt, from connecting to the last byte of the answer.
 
     Raises UsageError for a malformed proxy in the environment.
@@ -61,7 +61,7 @@ class Transport:
         await self._session.close()
 
     async def post(self, url: URL, headers: Mapping[str, str], body: bytes) -> HttpResponse | TransportFailure:
-        """Send one request and return its answer, or why there is none. Only cancellation is raised."""
+        """Send one request and return its answer, or the reason why there is none. Raises only cancellation."""
         begun, limit = time.perf_counter(), response_limit(body)
         try:
             async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as response:
@@ -103,7 +103,7 @@ async def _read(stream: aiohttp.StreamReader, limit: int) -> bytes:
 
 def _detail(error: Exception) -> str:
     if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
-        return "No whole answer came in time."
+        return "No complete answer came in time."
     if isinstance(error, aiohttp.ClientResponseError):
         return one_line(error.message)
     return one_line(str(error)) or type(error).__name__

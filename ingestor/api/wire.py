@@ -17,7 +17,7 @@ from ingestor.model.text import one_line
 from ingestor.model.value import value
 
 BODY_LIMIT = 1024 * 1024
-"""Bytes that are kept of an answer, besides what it may repeat of its request."""
+"""Bytes that are kept of an answer, in addition to what it may repeat of its request."""
 
 _ESCAPED = 6  # bytes that JSON may need for one: a run's tags come back, perhaps as \uXXXX
 

@@ -1,1 +1,1 @@
-"""Where the parts are put together: one session for all that send, a module a command, and the library."""
+"""Composes the parts: one session for all commands that send, one module for each command, and the library."""

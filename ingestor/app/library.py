@@ -1,43 +1,51 @@
 """The library: what `import ingestor` gives to notebooks and other programs.
 
-It prints nothing, takes no signals, reads no INGESTOR_* variables, and keeps no copy of what iterables yield.
+It prints nothing, installs no signal handlers, reads no INGESTOR_* variables, and keeps no copy of what iterables
+yield.
 """
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
-from ingestor.app.check import validated
-from ingestor.app.options import BatchOptions
-from ingestor.app.reading import from_the_start, objects, reserved_paths
-from ingestor.app.reconcile import batches_to_reconcile
-from ingestor.app.records import OBJECTS, AnyPath, Records, objects_of, paths_of
+from ingestor.app.inspect import validated
+from ingestor.app.options import BatchOptions, checked, options_of, to_path
+from ingestor.app.reading import (
+    OBJECTS,
+    AnyPath,
+    Records,
+    from_the_start,
+    objects,
+    objects_of,
+    paths_of,
+    reserved_paths,
+)
+from ingestor.app.run import batches_to_reconcile
 from ingestor.app.session import Session, worst
 from ingestor.app.target import Target
 from ingestor.app.threads import run_in_thread
 from ingestor.journal import reader
 from ingestor.journal.reader import ResultRow
-from ingestor.journal.schema import State
 from ingestor.model.errors import ExitCode, UsageError
 from ingestor.model.events import BatchFinished, Event
 from ingestor.model.ports import Input
-from ingestor.model.record import Job, Reject
+from ingestor.model.record import Job, Reject, State
 from ingestor.policy.identity import Scope
 from ingestor.sources.locate import locate, source_of
 from ingestor.sources.reader import open_sources
+from ingestor.sources.thread_channel import ProducerExit
 
 OnEvent = Callable[[Event], object]
-"""Gets every event of a batch (`ingestor.model.events`). It must return soon."""
+"""Receives every event of a batch (`ingestor.model.events`). It must return soon."""
 
 MOST_REJECTS = 1000
 """How many invalid records a CheckReport keeps."""
 
 
 class Options(TypedDict, total=False):
-    """How a batch is done. `ingestor.app.options.BatchOptions` has meanings and defaults: those of the command line."""
+    """How a batch is processed. `ingestor.app.options.BatchOptions` has the meanings and the defaults."""
 
     log: AnyPath | None
     rejects: AnyPath | None
@@ -66,7 +74,7 @@ class Report:
             After a reconciliation, `created` counts the runs that were found. `failed` counts the jobs that have no
             run: the next `ingest` sends them again.
         left: records that were read and have no outcome yet.
-        exit_code: as the command line ends; OK means that every record is a complete run.
+        exit_code: the exit code that the command line would return; OK: every record is a complete run.
         duration: seconds.
         reason: why it ended early, if it did.
         advice: what to check, if something is wrong for every record.
@@ -100,16 +108,16 @@ async def ingest(
 ) -> Report:
     """Create one run for each record, exactly once, and return how the batch ended.
 
-    Records whose runs exist are not sent again, so the same call may be repeated at any time. Cancelling it loses
-    nothing.
+    Records whose runs exist are not sent again, so you can repeat the same call at any time. If it is cancelled,
+    nothing is lost.
 
     Args:
         records: what to read.
-        target: where runs go (`aidp`, `mlflow`).
+        target: where the runs are created (`aidp`, `mlflow`).
         batch: the name of the set in which a record becomes one run only.
-        state: the state directory, which holds the memory of what was done. It is made if it does not exist.
-        on_event: gets every event. If it raises, the batch ends early, and the error is raised here.
-        **options: how the batch is done (`Options`).
+        state: the state directory, which records what was done. It is created if it does not exist.
+        on_event: receives every event. If it raises, the batch ends early, and the error is raised here.
+        **options: how the batch is processed (`Options`).
 
     Raises:
         UsageError: an option, a path or the target can't be used.
@@ -118,7 +126,7 @@ async def ingest(
         CredentialsError: the credentials can't be loaded or renewed.
         IngestorError: log or rejects can't be written. It is the base of all errors above.
     """
-    call = _Call(target, _options(batch, state, options), on_event)
+    call = _Call(target, options_of(batch, state, options), on_event)
     return await call.ingest(records)
 
 
@@ -131,11 +139,11 @@ def ingest_sync(
     on_event: OnEvent | None = None,
     **options: Unpack[Options],
 ) -> Report:
-    """Do what `ingest` does, and return at its end. It works inside a running event loop too, as in a notebook.
+    """Like `ingest`, but blocks until the batch ends. It also works inside a running event loop, as in a notebook.
 
-    The batch runs in a thread of its own, which also calls `on_event`. KeyboardInterrupt ends the batch in order.
+    The batch runs in a thread of its own, which also calls `on_event`. KeyboardInterrupt stops the batch.
     """
-    call = _Call(target, _options(batch, state, options), on_event)
+    call = _Call(target, options_of(batch, state, options), on_event)
     return run_in_thread(partial(call.ingest, records), call.stop)
 
 
@@ -159,7 +167,7 @@ async def reconcile(
     Raises:
         IngestorError: as in `ingest`; UsageError also if there is no journal.
     """
-    call = _Call(target, _options(batch or "default", state, options), on_event)
+    call = _Call(target, options_of("default" if batch is None else batch, state, options), on_event)
     return await call.reconcile(batch)
 
 
@@ -171,8 +179,8 @@ def reconcile_sync(
     on_event: OnEvent | None = None,
     **options: Unpack[Options],
 ) -> Report:
-    """Do what `reconcile` does, and return at its end (see `ingest_sync`)."""
-    call = _Call(target, _options(batch or "default", state, options), on_event)
+    """Like `reconcile`, but blocks until its end (see `ingest_sync`)."""
+    call = _Call(target, options_of("default" if batch is None else batch, state, options), on_event)
     return run_in_thread(partial(call.reconcile, batch), call.stop)
 
 
@@ -190,7 +198,7 @@ def check(records: Records) -> CheckReport:
 def results(
     state: AnyPath = ".ingestor", *, outcome: str | None = None, batch: str | None = None
 ) -> Iterator[ResultRow]:
-    """Return what the journal knows of every job, in the order in which they were first sent.
+    """Return what is in the journal about every job, in the order in which they were first sent.
 
     Args:
         state: the state directory.
@@ -201,9 +209,10 @@ def results(
         UsageError: there is no journal, or no such outcome.
         JournalError: the journal can't be read.
     """
-    if outcome is not None and outcome not in set(State):
+    if outcome is not None and outcome not in list(State):
         raise UsageError(f"outcome: must be one of {', '.join(State)}")
-    return reader.results(Path(state), batch=batch, outcome=None if outcome is None else State(outcome))
+    path = checked("state", to_path, state)
+    return reader.results(path, batch=batch, outcome=None if outcome is None else State(outcome))
 
 
 class _Call:
@@ -213,6 +222,10 @@ class _Call:
         self._on_event = on_event
         self._error: Exception | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        if not isinstance(target, Target):
+            raise UsageError(f"target: must be made by aidp or mlflow, not {type(target).__name__}")
+        if on_event is not None and not callable(on_event):
+            raise UsageError(f"on_event: must be callable, not {type(on_event).__name__}")
         self._session = Session(target, options, views=() if on_event is None else (self,))
 
     def emit(self, event: Event) -> None:
@@ -226,8 +239,10 @@ class _Call:
             self._session.stop("on_event raised an error")
 
     def stop(self) -> None:
-        """End in order; for another thread."""
-        if self._loop is not None and not self._loop.is_closed():
+        """Stop; to be called from another thread."""
+        if self._loop is None:
+            self._session.stop("interrupted")  # before the loop runs: the work stops when it begins
+        elif not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._session.stop, "interrupted")
 
     async def ingest(self, records: Records) -> Report:
@@ -239,7 +254,10 @@ class _Call:
         else:
             sources = [source_of(path) for path in locate(paths, reserved_paths(options))]
             reading = from_the_start(sources, scope, spool=None)
-        return self._report([await self._session.ingest(reading, paths or [OBJECTS])])
+        try:
+            return self._report([await self._session.ingest(reading, paths or [OBJECTS])])
+        except ProducerExit as error:
+            raise error.reason from None
 
     async def reconcile(self, batch: str | None) -> Report:
         self._loop = asyncio.get_running_loop()
@@ -263,20 +281,15 @@ class _Call:
         )
 
 
-def _options(batch: str, state: AnyPath, options: Options) -> BatchOptions:
-    given: dict[str, Any] = {**options, "batch": batch, "state": state}
-    for name in ("state", "log", "rejects"):
-        if given.get(name) is not None:
-            given[name] = Path(given[name]).expanduser()
-    return BatchOptions(**given)
-
-
 async def _check(source: Input) -> CheckReport:
     valid, rejects, invalid = 0, list[Reject](), 0
-    async for record in validated(source):
-        if isinstance(record, Job):
-            valid += 1
-        else:
-            invalid += 1
-            rejects += [record] if invalid <= MOST_REJECTS else []
+    try:
+        async for record in validated(source):
+            if isinstance(record, Job):
+                valid += 1
+            else:
+                invalid += 1
+                rejects += [record] if invalid <= MOST_REJECTS else []
+    except ProducerExit as error:
+        raise error.reason from None
     return CheckReport(valid, invalid, rejects)

@@ -1,14 +1,20 @@
-"""What the machine gives this process."""
+"""What this machine gives a process: cores and clocks."""
 
 import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+
+from ingestor.model.admission import JournalTime
+from ingestor.policy.expiry import moved_on, resumed
 
 CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 """The quota of a container's cgroup (version 2), in microseconds a period; missing where there is none."""
 
 
 def cores(cpu_max: Path = CPU_MAX) -> int:
-    """Return how many cores this process may keep busy, at least 1: by its affinity, and by its container's quota."""
+    """Return how many cores this process may use, at least 1: by its affinity, and by its container's quota."""
     return max(1, min(_affinity(), _quota(cpu_max)))
 
 
@@ -24,3 +30,43 @@ def _quota(cpu_max: Path) -> int:
         return int(quota) // int(period)
     except (OSError, ValueError):  # "max" is no limit
         return 2**31
+
+
+_STEP = 1.0
+"""Seconds that wall and monotonic clock may differ before that counts as a step of the wall clock."""
+
+
+class SystemClock:
+    """The port Clock."""
+
+    def now(self) -> float:
+        """Return seconds since the epoch."""
+        return time.time()
+
+
+class SteadyClock:
+    """The port Timekeeper, over a wall clock (seconds since the epoch) and a monotonic one."""
+
+    def __init__(self, wall: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._wall = wall
+        self._monotonic = monotonic
+        self._known: JournalTime | None = None
+        self._known_at = 0.0
+
+    def now(self) -> JournalTime:
+        """Return what is known about the time."""
+        wall, now = self._wall(), self._monotonic()
+        if self._known is None:
+            return self._keep(JournalTime(wall, wall), now)
+        elapsed = now - self._known_at
+        if abs(wall - self._known.wall - elapsed) > _STEP:
+            return self._keep(moved_on(self._known, wall, elapsed), now)
+        return replace(self._known, time=self._known.time + elapsed, wall=wall)
+
+    def resume(self, last: JournalTime) -> None:
+        """Continue from the last time that the journal has recorded."""
+        self._keep(resumed(last, self._wall()), self._monotonic())
+
+    def _keep(self, known: JournalTime, now: float) -> JournalTime:
+        self._known, self._known_at = known, now
+        return known

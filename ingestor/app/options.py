@@ -1,50 +1,76 @@
-"""How a batch is done, as plain values: the one place of all defaults.
+"""How a batch is processed, as plain values: the one place of all defaults.
 
-The command line's settings take their defaults from here; the library takes these options themselves.
+The command line's settings get their defaults from here; the library accepts these options.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
+from os import PathLike, fspath
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any, TypeVar
 
 from ingestor.app.machine import cores
-from ingestor.app.values import batch_name
 from ingestor.model.errors import UsageError
 
 STDOUT = Path("-")
-"""The log that goes to standard output."""
+"""The log on standard output."""
+
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+LONGEST_BATCH_NAME = 100
+"""Characters."""
+
+
+def to_path(given: object) -> Path:
+    """Return a path, with `~` expanded."""
+    text = fspath(given) if isinstance(given, str | PathLike) else None
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise ValueError("must be a path")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ValueError("must not begin with ~: there is no such home directory") from None
+
+
+def batch_name(text: str) -> str:
+    """Return a batch's name."""
+    if not 1 <= len(text) <= LONGEST_BATCH_NAME or not text.isprintable():
+        raise ValueError(f"must be 1 to {LONGEST_BATCH_NAME} printable characters")
+    return text
 
 
 def one_for_each_core() -> int:
-    """Return how many sender processes keep all cores busy; none where this process has the only one."""
+    """Return how many sender processes use all cores; 0 if there is only one core."""
     return cores() if cores() > 1 else 0
 
 
 def default_senders() -> int:
-    """Return how many sender processes there are where nobody says."""
+    """Return the default number of sender processes."""
     return min(1, one_for_each_core())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchOptions:
-    """How a batch is done. Times are seconds. Raises UsageError for a value out of range.
+    """How a batch is processed. Times are seconds. Raises UsageError for a value out of range.
 
     Attributes:
         batch: the name of the set in which a record becomes one run only.
-        state: the state directory, where the journal lives.
+        state: the state directory, which contains the journal.
         log: the structured log; None is `log.jsonl` in the state directory, `-` is standard output.
         rejects: the file of rejected records; None is `rejects.jsonl` in the state directory.
         stamp: whether every run gets the tag `ingestor.token`, by which it can be found.
-        retry_tokens: whether the service honours retry tokens; None: what its kind does.
+        retry_tokens: whether the service honours retry tokens; None: the default for its kind.
         allow_network_state: whether the state directory may be on a network file system.
         rate: the most requests a second; None is no ceiling.
         concurrency: the most requests in flight, 1 to 10,000.
-        senders: the processes that sign and send, 0 to 256; 0: this process does.
+        senders: the processes that sign and send, 0 to 256; 0: this process signs and sends.
         timeout: how long one request may take.
-        max_attempts: the requests that one record may cost; a 429 does not count.
-        max_retry_time: how long after its first request a record is tried again.
+        max_attempts: the requests that one record may use; a 429 does not count.
+        max_retry_time: how long a record is retried, counted from its first request.
         max_pause: the longest wait that the service may ask for.
         give_up_after: how long a service that went down is waited for.
         wait_for_service: whether a service that never answered is waited for as well.
@@ -75,7 +101,7 @@ class BatchOptions:
         for name, check in _CHECKS.items():
             value = getattr(self, name)
             try:
-                if value is not None:
+                if value is not None or name not in _OPTIONAL:
                     check(value)
             except ValueError as error:
                 raise UsageError(f"{name}: {error}") from None
@@ -96,27 +122,76 @@ class BatchOptions:
         return self.state / "rejects.jsonl" if self.rejects is None else self.rejects
 
 
-def _positive(value: float) -> None:
-    if not isfinite(value) or value <= 0:
+def options_of(batch: object, state: object, given: Mapping[str, Any]) -> BatchOptions:
+    """Return the options that a program gives. Raises UsageError, also for an option that does not exist."""
+    values: dict[str, Any] = {**given, "batch": batch, "state": checked("state", to_path, state)}
+    for name in ("log", "rejects"):
+        if values.get(name) is not None:
+            values[name] = checked(name, to_path, values[name])
+    if unknown := sorted(values.keys() - _CHECKS.keys()):
+        raise UsageError(f"{unknown[0]}: there is no such option")
+    return BatchOptions(**values)
+
+
+def checked(name: str, check: Callable[[T], U], value: T) -> U:
+    """Return a value as its check returns it. Raises UsageError."""
+    try:
+        return check(value)
+    except ValueError as error:
+        raise UsageError(f"{name}: {error}") from None
+
+
+def _text(value: object) -> None:
+    if not isinstance(value, str):
+        raise ValueError(f"must be text, got {value!r}")  # noqa: TRY004 - one kind of error for all wrong values
+    batch_name(value)
+
+
+def _path(value: object) -> None:
+    if not isinstance(value, Path):
+        raise ValueError(f"must be a path, got {value!r}")  # noqa: TRY004 - as above
+
+
+def _switch(value: object) -> None:
+    if not isinstance(value, bool):
+        raise ValueError(f"must be True or False, got {value!r}")  # noqa: TRY004 - as above
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"must be a number, got {value!r}")  # noqa: TRY004 - as above
+    return value
+
+
+def _positive(value: object) -> None:
+    if not isfinite(_number(value)) or _number(value) <= 0:
         raise ValueError(f"must be greater than 0, got {value}")
 
 
-def _not_negative(value: float) -> None:
-    if not isfinite(value) or value < 0:
+def _not_negative(value: object) -> None:
+    if not isfinite(_number(value)) or _number(value) < 0:
         raise ValueError(f"must be at least 0, got {value}")
 
 
-def _between(least: int, most: int) -> Callable[[int], None]:
-    def check(value: int) -> None:
-        if not least <= value <= most:
+def _between(least: int, most: int) -> Callable[[object], None]:
+    def check(value: object) -> None:
+        if not isinstance(_number(value), int):
+            raise ValueError(f"must be a whole number, got {value!r}")  # noqa: TRY004 - as above
+        if not least <= _number(value) <= most:
             raise ValueError(f"must be {least} to {most}, got {value}")
 
     return check
 
 
-_CHECKS: Mapping[str, Callable[..., object]] = MappingProxyType(
+_CHECKS: Mapping[str, Callable[[object], None]] = MappingProxyType(
     {
-        "batch": batch_name,
+        "batch": _text,
+        "state": _path,
+        "log": _path,
+        "rejects": _path,
+        "stamp": _switch,
+        "retry_tokens": _switch,
+        "allow_network_state": _switch,
         "rate": _positive,
         "concurrency": _between(1, 10_000),
         "senders": _between(0, 256),
@@ -125,7 +200,9 @@ _CHECKS: Mapping[str, Callable[..., object]] = MappingProxyType(
         "max_retry_time": _positive,
         "max_pause": _positive,
         "give_up_after": _not_negative,
+        "wait_for_service": _switch,
         "time_budget": _positive,
         "drain_timeout": _not_negative,
     }
 )
+_OPTIONAL = frozenset({"log", "rejects", "retry_tokens", "rate", "time_budget"})

@@ -1,4 +1,4 @@
-"""Every outcome reaches the log at least once, whenever the process dies."""
+"""Every outcome reaches the log at least once, even if the process dies at any point."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,13 +10,13 @@ from ingestor.model.ports import Changes
 from ingestor.report.appender import ReportError
 from ingestor.report.log import StructuredLog
 
-_INTERVAL = 1.0  # seconds; after a crash, the outcomes of the last ones are logged twice
+_INTERVAL = 1.0  # seconds; after a crash, outcomes of this time may be logged twice
 
 
 class OutboxRelay:
     """An event sink that acknowledges, in the journal's outbox, the outcomes that the log has on disk.
 
-    It gets every event after the log, and outcomes in the order of their outbox numbers.
+    It receives every event after the log, and outcomes in the order of their outbox numbers.
     """
 
     def __init__(self, journal: SqliteJournal, log: StructuredLog) -> None:
@@ -30,7 +30,7 @@ class OutboxRelay:
             self._sequence = event.sequence
 
     async def catch_up(self) -> None:
-        """Log the outcomes of earlier processes that the log may lack. Raises JournalError, ReportError."""
+        """Log the outcomes of earlier executions that the log may lack. Raises JournalError, ReportError."""
         missing = await self._journal.unacknowledged()
         if missing:
             event = RunsEnded([result for _, result in missing], missing[-1][0])

@@ -1,4 +1,4 @@
-"""What stands between a session and its work: the ports of the work, and the work itself."""
+"""What a session passes to its work: the ports of the work, and the work itself."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Protocol
 from ingestor.journal.journal import SqliteJournal
 from ingestor.model.ports import EventLog, Input, Journal, Service, UnsettledJobs
 from ingestor.model.sources import Checkpoint
-from ingestor.pipeline.pipeline import PipelineResult
+from ingestor.pipeline.options import PipelineResult
 
 
 class JobStore(Journal, UnsettledJobs, Protocol):
@@ -16,7 +16,7 @@ class JobStore(Journal, UnsettledJobs, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What the work meets the world through. A reconciliation reads no `source`."""
+    """The ports of the work. A reconciliation reads no `source`."""
 
     journal: JobStore
     service: Service
@@ -25,11 +25,11 @@ class Ports:
 
 
 Wrap = Callable[[Ports], Ports]
-"""Puts something between the work and its ports: to watch, or to disturb."""
+"""Wraps the ports, for tests: to observe or to inject faults."""
 
 
 def unwrapped(ports: Ports) -> Ports:
-    """Put nothing between."""
+    """Return the ports unchanged."""
     return ports
 
 
@@ -39,7 +39,7 @@ class Reading:
 
     Attributes:
         source: all of its records.
-        starts: the sources among it that a later `resume` can go on with, and where reading begins in each.
+        starts: those of its sources with which a later `resume` can continue, and where reading begins in each.
     """
 
     source: Input
@@ -63,5 +63,5 @@ class Work(Protocol):
         ...
 
     def stop(self, reason: str) -> None:
-        """Start nothing new, and return from `run` in order. The first reason counts."""
+        """Stop: start nothing new, and return from `run`. The first reason counts."""
         ...

@@ -1,16 +1,19 @@
 """What a batch reads, and in which order: kept records whose tokens still protect, its sources, failed records."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from os import PathLike, fspath
+from typing import TypeGuard
 
 from ingestor.app.options import STDOUT, BatchOptions
 from ingestor.app.ports import OpenReading, Reading
 from ingestor.journal.journal import SqliteJournal
+from ingestor.model.errors import UsageError
 from ingestor.model.ports import Input
 from ingestor.model.record import Outcome
-from ingestor.model.sources import Checkpoint, Source
+from ingestor.model.sources import Checkpoint, Source, SourceEnd
 from ingestor.policy.identity import Scope
-from ingestor.sources.inputs import Chained, KeptRecords
+from ingestor.sources.inputs import Chained, IterableInput, KeptRecords
 from ingestor.sources.locate import ReservedPaths
 from ingestor.sources.reader import read_sources
 from ingestor.sources.spool import Spool
@@ -18,13 +21,13 @@ from ingestor.sources.streams import STANDARD_INPUT
 
 
 def reserved_paths(options: BatchOptions) -> ReservedPaths:
-    """Return what the program writes itself, so that it is not read as records."""
+    """Return the files that the program writes itself, so that they are not read as records."""
     log = "" if options.log_path == STDOUT else str(options.log_path)
     return ReservedPaths(log=log, rejects=str(options.rejects_path), state=str(options.state))
 
 
 def from_the_start(sources: Sequence[Source], scope: Scope, spool: Spool | None) -> OpenReading:
-    """Read all of `sources`, and of the standard input that the spool keeps, what is behind its checkpoint."""
+    """Read all of `sources`, and the standard input in the spool after its checkpoint."""
 
     async def open_reading(journal: SqliteJournal) -> Reading:
         known = {it.source: it for it in await journal.checkpoints()}
@@ -37,11 +40,12 @@ def from_the_start(sources: Sequence[Source], scope: Scope, spool: Spool | None)
 
 
 def from_checkpoints(sources: Sequence[Source], scope: Scope, spool: Spool) -> OpenReading:
-    """Read what is behind the checkpoints of `sources`, and of the standard input that the spool keeps."""
+    """Read `sources`, and the standard input in the spool, after their checkpoints."""
 
     async def open_reading(journal: SqliteJournal) -> Reading:
         known = {it.source: it for it in await journal.checkpoints()}
-        starts = {source: known.get(source, Checkpoint(source)) for source in sources}
+        starts = {it.source: it for it in known.values() if has_unreported_rejects(it)}
+        starts |= {source: known.get(source, Checkpoint(source)) for source in sources}
         if not spool.is_empty:
             starts[STANDARD_INPUT] = _reopened(known.get(STANDARD_INPUT))
         return _reading(journal, scope, sources, spool, starts)
@@ -50,7 +54,7 @@ def from_checkpoints(sources: Sequence[Source], scope: Scope, spool: Spool) -> O
 
 
 def objects(source: Input, name: str, scope: Scope) -> OpenReading:
-    """Read the objects of a program, which nobody else can read again."""
+    """Read the objects of a program, which no other process can read again."""
 
     async def open_reading(journal: SqliteJournal) -> Reading:
         return Reading(_with_kept_records(journal, scope, source), [Checkpoint(Source(name, None))])
@@ -71,13 +75,56 @@ def _reading(
 
 
 def _with_kept_records(journal: SqliteJournal, scope: Scope, source: Input) -> Input:
-    """Put the kept records around a source: unresolved ones first, because their tokens age."""
+    """Put the kept records around a source: unresolved ones first, because their tokens age.
+
+    A record may be kept and in the source too; it is sent and counted once. An unresolved one is sent from its kept
+    text, and its line is left out (`Intake`). A failed one is sent as its line is read: what this execution has tried
+    is not read from the journal.
+    """
     unresolved, failed = (KeptRecords(journal, outcome, scope) for outcome in (Outcome.UNRESOLVED, Outcome.FAILED))
     return Chained([unresolved, source, failed])
 
 
+def has_unreported_rejects(source: Checkpoint) -> bool:
+    """Whether a source was read to its end by an execution that was killed before its exit code reported the rejects.
+
+    The next `resume` continues its row, so that the rejects are reported once.
+    """
+    return source.end is SourceEnd.COMPLETE and source.rejected > 0
+
+
 def _reopened(known: Checkpoint | None) -> Checkpoint:
-    """Return where standard input goes on. The rejects of one that was read to its end are not counted again."""
-    if known is None:
-        return Checkpoint(STANDARD_INPUT)
-    return replace(known, end=None, rejected=0 if known.end is not None else known.rejected)
+    """Return where standard input continues."""
+    return Checkpoint(STANDARD_INPUT) if known is None else replace(known, end=None)
+
+
+AnyPath = str | PathLike[str]
+Records = AnyPath | Iterable[object] | AsyncIterable[object]
+"""Records to read.
+
+A path, or a list or tuple of paths: files, globs and directories, as on the command line. A dictionary: one record.
+Any other iterable or async iterable: each item is a record, as a dictionary or as its JSON (str or bytes).
+"""
+
+OBJECTS = "records"
+"""The name of the source of records that are objects of a program."""
+
+
+def paths_of(records: Records) -> list[str] | None:
+    """Return the paths that records are read from; None if `records` are the records themselves."""
+    given = records if isinstance(records, list | tuple) else [records]
+    paths = [fspath(item) for item in given if _is_path(item)]
+    return paths if paths and len(paths) == len(given) else None
+
+
+def _is_path(item: object) -> TypeGuard[AnyPath]:
+    """Return whether an item is a path, and not the JSON text of a record."""
+    return isinstance(item, PathLike) or (isinstance(item, str) and not item.lstrip().startswith("{"))
+
+
+def objects_of(records: Records, scope: Scope) -> IterableInput:
+    """Return the input that reads the objects of a program."""
+    given = [records] if isinstance(records, Mapping | bytes | str | PathLike) else records
+    if not isinstance(given, Iterable | AsyncIterable):
+        raise UsageError(f"records: must be a path, a record or an iterable of records, not {type(given).__name__}")
+    return IterableInput(given, scope, OBJECTS)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ingestor.app.options import BatchOptions
 from ingestor.app.ports import Wrap, unwrapped
-from ingestor.app.reading import from_checkpoints
-from ingestor.app.run import ingest
+from ingestor.app.reading import OBJECTS, from_checkpoints, has_unreported_rejects
+from ingestor.app.run import batches_to_reconcile, ingest, warn_of_kept_input
 from ingestor.app.session import Session
 from ingestor.app.target import Target
 from ingestor.app.terminal import Terminal, complain
@@ -18,24 +18,24 @@ from ingestor.model.errors import ExitCode, UsageError
 from ingestor.model.sources import Checkpoint, Source, SourceEnd
 from ingestor.model.text import printable
 from ingestor.policy.identity import Scope
-from ingestor.sources.locate import STDIN, require_file
+from ingestor.sources.locate import STDIN, is_descriptor, require_file
 from ingestor.sources.spool import Spool
 from ingestor.sources.streams import STANDARD_INPUT
 
 _CUT = (
-    "the run that kept standard input did not see its end: what is kept is finished, and if there was more, the same "
-    "`ingestor run` command reads the rest"
+    "the run that kept standard input stopped before the input ended: what is kept is finished now; if there was more, "
+    "run the same `ingestor run` command to read the rest"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Remainder:
-    """What is left of a batch, as journal and spool know it.
+    """What is left of a batch, from journal and spool.
 
     Attributes:
         known: the checkpoints of all known sources.
         spool: the kept standard input.
-        has_kept_records: whether a failed or unresolved record is there that may be sent again.
+        has_kept_records: whether there is a failed or unresolved record that may be sent again.
     """
 
     known: Sequence[Checkpoint]
@@ -50,7 +50,7 @@ class Remainder:
 
     @property
     def files(self) -> list[Source]:
-        """The files that were not read to their end, or not done to there."""
+        """The files that were not read to their end, or that have records without an outcome."""
         return [it.source for it in self.known if it.end is None and it.source.path is not None]
 
     @property
@@ -72,56 +72,62 @@ class Remainder:
 
     @property
     def is_readable(self) -> bool:
-        """Whether there is something to read."""
-        return bool(self.files) or not self.spool.is_empty or self.has_kept_records
+        """Whether an execution has something to do: to read, or to report rejects once."""
+        has_unread = bool(self.files) or not self.spool.is_empty or self.has_kept_records
+        return has_unread or any(map(has_unreported_rejects, self.known))
 
 
-def resume(target: Target, options: BatchOptions, terminal: Terminal, *, wrap: Wrap = unwrapped) -> ExitCode:
-    """Read what is left of the batch, from the checkpoints on: files, kept standard input, and kept records.
+def resume(
+    target: Target, options: BatchOptions, terminal: Terminal, *, is_named: bool = False, wrap: Wrap = unwrapped
+) -> ExitCode:
+    """Read what is left of the batch, after the checkpoints: files, kept standard input, and kept records.
 
-    Finished records are not sent again, nor is a job whose token no longer protects (see `reconcile`). Where only `run`
-    can read the rest, a message says so, and the exit code is STOPPED instead of OK. It is INCOMPLETE where a job can
-    only be reconciled, a source is damaged, or an earlier execution rejected records.
-    Raises IngestorError, also where a file is no longer there.
+    Finished records are not sent again, nor is a job whose token no longer protects (see `reconcile`). If only another
+    command or program can read the rest, a message says so, and the exit code is STOPPED instead of OK. It is
+    INCOMPLETE if a job can only be reconciled, a source is damaged, or an earlier execution rejected records.
+    Raises IngestorError, also if a file is no longer there, or if the batch is not known although it `is_named`.
     """
     scope = target.scope(options.batch)
     left = Remainder.of(options.state, scope)
+    warn_of_kept_input(options.state, scope)
     if not left.is_readable:
-        return _nothing_to_read(options.state, scope, left)
+        if is_named and options.journal_path.exists():
+            batches_to_reconcile(target, options, options.batch)
+        return _nothing_to_read(options, scope, left)
     _require(left.files)
     if left.spool.is_cut:
         complain(_CUT)
     names = list(dict.fromkeys([*([] if left.spool.is_empty else [STDIN]), *(it.name for it in left.files)]))
     reading = from_checkpoints(left.files, scope, left.spool)
-    code = ingest(Session(target, options, wrap=wrap), reading, names, terminal)
-    if code is ExitCode.OK and (unfinished := _unfinished(options.state, scope, left)):
+    code = ingest(Session(target, options, wrap=wrap), reading, names, terminal, continues=True)
+    if code is ExitCode.OK and (unfinished := _unfinished(options, scope, left)):
         code, message = unfinished
         complain(message)
+    elif code is ExitCode.INCOMPLETE and left.has_rejects:
+        complain(_rejected_earlier(options))
     return code
 
 
 def _require(files: Sequence[Source]) -> None:
-    """Raise UsageError where one of the files is not there."""
+    """Raise UsageError if one of the files is not there."""
     try:
         for source in files:
             require_file(source.path or source.name)
     except UsageError as error:
         raise UsageError(
-            f"{error} An earlier run did not finish it: put it back, or put an empty file there to give it up."
+            f"{error} An earlier run did not finish it: put it back, or put an empty file there to drop it."
         ) from error
 
 
-def _unfinished(state: Path, scope: Scope, before: Remainder) -> tuple[ExitCode, str] | None:
-    """Return the exit code and the message where something is not done; None where everything is.
+def _unfinished(options: BatchOptions, scope: Scope, before: Remainder) -> tuple[ExitCode, str] | None:
+    """Return the exit code and the message if something is not done; None if everything is.
 
     `before` is what was left when this execution began.
     """
+    state = options.state
     batch, after = printable(scope.batch), Remainder.of(state, scope)
     if after.lost:
-        return ExitCode.STOPPED, (
-            f"A run of batch {batch} did not come to the end of {_listed(after.lost)}, and the rest is not kept: the "
-            "same `ingestor run` command reads the rest, or gives it up if nothing comes."
-        )
+        return ExitCode.STOPPED, _who_can_read(batch, after.lost)
     if unresolved := sources_of_unresolved(state, scope):
         return ExitCode.INCOMPLETE, (
             f"Records of batch {batch} from {_listed(unresolved)} have no known outcome, and can't be sent again "
@@ -133,18 +139,47 @@ def _unfinished(state: Path, scope: Scope, before: Remainder) -> tuple[ExitCode,
             "`ingestor run` command again."
         )
     if before.has_rejects:
-        return ExitCode.INCOMPLETE, f"Earlier runs of batch {batch} rejected records: see rejects.jsonl."
+        return ExitCode.INCOMPLETE, _rejected_earlier(options)
     return None
+
+
+def _rejected_earlier(options: BatchOptions) -> str:
+    path = options.rejects_path
+    files = f"{printable(path.name)} and {printable(path.stem)}-<time>{printable(path.suffix)}"
+    return f"Earlier runs of batch {printable(options.batch)} rejected records: see {files} in {_folder(path)}."
+
+
+def _folder(path: Path) -> str:
+    return printable(str(path.parent))
+
+
+def _who_can_read(batch: str, names: Sequence[str]) -> str:
+    """Say of sources that no other process can read what must be done to read their rest."""
+    if OBJECTS in names:
+        return (
+            f"A program did not pass all its records of batch {batch} to the end: it must pass the same records again, "
+            "by the same call of the library."
+        )
+    if any(is_descriptor(name) for name in names):
+        return (
+            f"A run of batch {batch} did not reach the end of {_listed(names)}, which the shell created for that run "
+            "only: run the same command again, with the same process substitution or redirection."
+        )
+    return (
+        f"A run of batch {batch} did not reach the end of {_listed(names)}, and the rest is not kept: the "
+        "same `ingestor run` command reads the rest, or drops it if no input comes."
+    )
 
 
 def _listed(sources: Sequence[str]) -> str:
     return printable(", ".join("standard input" if name == STDIN else name for name in sources))
 
 
-def _nothing_to_read(state: Path, scope: Scope, left: Remainder) -> ExitCode:
-    """Print what else may be meant, and return the exit code."""
+def _nothing_to_read(options: BatchOptions, scope: Scope, left: Remainder) -> ExitCode:
+    """Print what else can be resumed, and return the exit code."""
+    state = options.state
     batch, code = printable(scope.batch), ExitCode.OK
-    if unfinished := _unfinished(state, scope, left):
+    if unfinished := _unfinished(options, scope, left):
         code, message = unfinished
         print(message)
     else:

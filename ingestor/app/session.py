@@ -4,53 +4,47 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import (
-    AbstractAsyncContextManager,
     AbstractContextManager,
     AsyncExitStack,
     asynccontextmanager,
     contextmanager,
 )
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
 
-from ingestor.api.options import TargetOptions
-from ingestor.api.senders import SenderPool
-from ingestor.app.clock import SteadyClock, SystemClock
+from ingestor.app.machine import SteadyClock, SystemClock
 from ingestor.app.options import BatchOptions
 from ingestor.app.outbox_relay import OutboxRelay
 from ingestor.app.ports import OpenReading, Ports, Reading, Work, Wrap, unwrapped
+from ingestor.app.service import OpenService, open_service, refuse_a_mixed_batch
 from ingestor.app.target import Target
 from ingestor.journal.journal import SqliteJournal
 from ingestor.journal.lock import StateDirectory
-from ingestor.journal.reader import is_rehearsal
-from ingestor.model.errors import ExitCode, IngestorError, JournalError, UsageError
+from ingestor.model.errors import ExitCode, IngestorError, JournalError
 from ingestor.model.events import BatchFinished, BatchHalted, BatchStarted
-from ingestor.model.ports import Changes, EventLog, EventSink, Input, Service, Timekeeper
+from ingestor.model.ports import Changes, EventLog, EventSink, Input, Timekeeper
 from ingestor.model.record import Outcome
+from ingestor.pipeline.options import PipelineOptions, PipelineResult
 from ingestor.pipeline.pacer import Pacer
-from ingestor.pipeline.pipeline import Pipeline, PipelineOptions, PipelineResult
+from ingestor.pipeline.pipeline import Pipeline
 from ingestor.pipeline.reconciliation import Reconciliation
 from ingestor.policy.health import Halt
 from ingestor.policy.lookup import crash_quiescence
 from ingestor.policy.retry import RetryBudget
+from ingestor.report.appender import ReportError
 from ingestor.report.log import Reporter, StructuredLog
 from ingestor.report.metrics import Metrics
 from ingestor.report.rejects import RejectsFile
 
-_OVER_BUDGET = "the --time-budget is used up"
-"""Why a batch ends whose time is over."""
+_OVER_BUDGET = "the time budget is used up"
+"""Why a batch ends when its time budget is used up."""
 
 _UNFINISHED = (Outcome.REJECTED, Outcome.FAILED, Outcome.UNRESOLVED, Outcome.PARTIAL)
 
 
-class OpenService(Service, AbstractAsyncContextManager[object], Protocol):
-    """A service that can be used inside its context."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """What is open while a batch is worked on, and what was counted before it."""
+    """What is open while a batch is processed, and what was counted before it."""
 
     name: str
     journal: SqliteJournal
@@ -74,16 +68,16 @@ class Session:
     """The work of one command or of one call of the library, with everything that it opens. Belongs to one task.
 
     Attributes:
-        target: where runs go.
-        options: how the batch is done.
+        target: where the runs are created.
+        options: how the batch is processed.
         metrics: the counts so far.
-        error: the error that ended the work, if one did. It is a halt in everything that is reported.
+        error: the error that ended the work, if one did. Reports show it as a halt.
     """
 
     def __init__(
         self, target: Target, options: BatchOptions, *, views: Sequence[EventSink] = (), wrap: Wrap = unwrapped
     ) -> None:
-        """Take where to send, and how. `views` get every event."""
+        """`target` and `options` say where and how to send. `views` receive every event."""
         self.target = target
         self.options = options
         self.metrics = Metrics(time.monotonic)
@@ -94,29 +88,34 @@ class Session:
         self.error: IngestorError | None = None
 
     def stop(self, reason: str = "asked to") -> None:
-        """End in order: read no more, let requests in flight end, write everything. The first reason counts."""
+        """Stop: read no more, let requests in flight end, write everything. The first reason counts."""
         self._stop_reason = self._stop_reason or reason
         if self._work is not None:
             self._work.stop(self._stop_reason)
 
-    async def ingest(self, open_reading: OpenReading, names: Sequence[str]) -> BatchFinished:
+    async def ingest(
+        self, open_reading: OpenReading, names: Sequence[str], *, continues: bool = False
+    ) -> BatchFinished:
         """Create a run for every record, and return how the batch ended. The log calls the sources `names`.
 
-        Raises IngestorError where the batch can't begin (a setting, the state directory, its journal), and where its
-        log or journal can't be finished. Any other error halts the batch.
+        Where it `continues` earlier executions, it adds to their rejects instead of setting these aside.
+        Raises IngestorError if the batch can't begin (a setting, the state directory, its journal), and where its
+        log or journal can't be finished, and what a program's iterable raised. Any other error halts the batch.
         """
-        service = self._make_service(self.options.senders)
+        service = open_service(self.target, self.options, self.options.senders)
         with self._time_budget(), self._open_state() as state:
-            self._refuse_a_mixed_batch()
-            async with self._open_batch(state, self.options.batch, with_rejects=True) as batch:
+            refuse_a_mixed_batch(self.target, self.options)
+            rejects = RejectsFile(self.options.rejects_path, append=continues)
+            async with self._open_batch(state, self.options.batch, rejects) as batch:
                 reading = await open_reading(batch.journal)
-                self._emit_start(batch, names)
                 is_rehearsal = self.target.endpoint.is_on_this_machine
                 await batch.journal.start_execution(rehearsal=is_rehearsal, checkpoints=reading.starts)
+                self._emit_start(batch, names)
                 await batch.relay.catch_up()
                 result = await self._do(batch, service, partial(self._pipeline, batch.clock, reading), reading.source)
-                finished = self._summarise(batch, result, _UNFINISHED)
-                await self._close(batch, finished)
+                finished = await self._close(batch, self._summarise(batch, result, _UNFINISHED))
+                if result.error is not None:
+                    raise result.error
                 return finished
 
     async def reconcile(self, batches: Sequence[str]) -> list[BatchFinished]:
@@ -127,13 +126,12 @@ class Session:
         ends: list[BatchFinished] = []
         with self._time_budget(), self._open_state() as state:
             for name in batches:
-                async with self._open_batch(state, name, with_rejects=False) as batch:
+                async with self._open_batch(state, name, None) as batch:
                     self._emit_start(batch, ())
                     await batch.relay.catch_up()
-                    service = self._make_service(senders=0)
+                    service = open_service(self.target, self.options, senders=0)
                     result = await self._do(batch, service, partial(self._reconciliation, batch.clock), None)
-                    ends.append(self._summarise(batch, result, (Outcome.UNRESOLVED,)))
-                    await self._close(batch, ends[-1])
+                    ends.append(await self._close(batch, self._summarise(batch, result, (Outcome.UNRESOLVED,))))
                 if ends[-1].exit_code in (ExitCode.HALTED, ExitCode.STOPPED):
                     break
         return ends
@@ -143,7 +141,7 @@ class Session:
 
     @contextmanager
     def _time_budget(self) -> Iterator[None]:
-        """Stop the work inside the block where it lasts longer than it may."""
+        """Stop the work inside the block if its time budget is used up."""
         budget, timer = self.options.time_budget, None
         if budget is not None:
             timer = asyncio.get_running_loop().call_later(budget, self.stop, _OVER_BUDGET)
@@ -153,46 +151,14 @@ class Session:
             if timer is not None:
                 timer.cancel()
 
-    def _make_service(self, senders: int) -> OpenService:
-        """Return the service, not opened yet. Without senders, this process sends itself. Raises UsageError."""
-        options = TargetOptions(
-            endpoint=self.target.endpoint,
-            auth=self.target.auth,
-            connections=self.options.concurrency,
-            timeout=self.options.timeout,
-            user_principal=self.target.user_principal,
-        )
-        if senders:
-            return SenderPool(options, senders)
-        from ingestor.api.service import HttpService  # noqa: PLC0415 - only a process that sends needs an HTTP client
-
-        return HttpService(options)
-
-    def _refuse_a_mixed_batch(self) -> None:
-        """Raise UsageError where a batch that went to a server on this machine would go on elsewhere, or the reverse.
-
-        Its records would count as done, and the real service would never get them.
-        """
-        batch, state, endpoint = self.options.batch, self.options.state, self.target.endpoint
-        before, now = is_rehearsal(state, self.target.scope(batch)), endpoint.is_on_this_machine
-        if before is None or before == now:
-            return
-        places = ("another machine", "this machine")
-        raise UsageError(
-            f"The runs of batch {batch} in {state} were created on {places[before]}, and {endpoint.display} is on "
-            f"{places[now]}: its records would count as done. Give this one a --batch or a --state of its own."
-        )
-
     @asynccontextmanager
-    async def _open_batch(self, state: StateDirectory, name: str, *, with_rejects: bool) -> AsyncIterator[_Batch]:
-        """Open journal, log and rejects, and close them whatever happens. Raises IngestorError."""
+    async def _open_batch(self, state: StateDirectory, name: str, rejects: RejectsFile | None) -> AsyncIterator[_Batch]:
+        """Open journal and log; close them and the rejects in any case. Raises IngestorError."""
         began_at, clock = time.monotonic(), SteadyClock()
         async with AsyncExitStack() as opened:
-            journal = await opened.enter_async_context(SqliteJournal.open(state, self.target.scope(name), clock))
-            rejects = None
-            if with_rejects:
-                rejects = RejectsFile(self.options.rejects_path)
+            if rejects is not None:
                 opened.push_async_callback(rejects.close, completed=False)
+            journal = await opened.enter_async_context(SqliteJournal.open(state, self.target.scope(name), clock))
             log = StructuredLog(str(self.options.log_path), SystemClock())
             opened.push_async_callback(log.close)
             relay = OutboxRelay(journal, log)
@@ -215,12 +181,16 @@ class Session:
                     self._work.stop(self._stop_reason)
                 return await self._work.run()
         except IngestorError as error:
-            self.error, halt = error, Halt(str(error), advice="")
-            batch.reporter.emit(BatchHalted(halt.reason, halt.advice))
+            halt = self._halt(batch, error)
             left = 0 if self._work is None else self._work.left
             return PipelineResult(halt=halt, stopped=True, left=left, reason=halt.reason)
         finally:
             self._work = None
+
+    def _halt(self, batch: _Batch, error: IngestorError) -> Halt:
+        self.error, halt = error, Halt(str(error), advice="")
+        batch.reporter.emit(BatchHalted(halt.reason, halt.advice))
+        return halt
 
     def _pipeline(self, clock: Timekeeper, reading: Reading, ports: Ports) -> Work:
         return Pipeline(
@@ -276,11 +246,19 @@ class Session:
             exhausted=result.exhausted,
         )
 
-    async def _close(self, batch: _Batch, finished: BatchFinished) -> None:
-        """Log the end, and write what is known into the journal. A journal that broke has halted the batch already."""
-        batch.reporter.emit(finished)
+    async def _close(self, batch: _Batch, finished: BatchFinished) -> BatchFinished:
+        """Log the end, write it into the journal, and return it: a halt if the rejects can't be finished.
+
+        A journal that broke has halted the batch already.
+        """
         if batch.rejects is not None:
-            await batch.rejects.close(completed=finished.exit_code in (ExitCode.OK, ExitCode.INCOMPLETE))
+            try:
+                await batch.rejects.close(completed=finished.exit_code in (ExitCode.OK, ExitCode.INCOMPLETE))
+            except ReportError as error:
+                if finished.exit_code != ExitCode.HALTED:
+                    halt = self._halt(batch, error)
+                    finished = replace(finished, exit_code=ExitCode.HALTED, reason=halt.reason)
+        batch.reporter.emit(finished)
         try:
             await batch.relay.confirm()
             if batch.rejects is None:
@@ -295,3 +273,4 @@ class Session:
         except JournalError:
             if finished.exit_code != ExitCode.HALTED:
                 raise
+        return finished

@@ -1,4 +1,4 @@
-"""Where runs go, and as whom: a workspace of AI Data Platform, or an MLflow-compatible server."""
+"""Where the runs are created, and with which credentials: a workspace of AIDP, or an MLflow-compatible server."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,15 +9,12 @@ from typing import Literal, TypedDict, Unpack
 from pydantic import SecretStr
 
 from ingestor.api import options as api
-from ingestor.api.options import AuthKind, AuthOptions, Endpoint
-from ingestor.app import values
+from ingestor.api import values
+from ingestor.api.options import AuthOptions, Endpoint
+from ingestor.api.values import AuthKind
+from ingestor.app.options import checked, to_path
 from ingestor.model.errors import UsageError
 from ingestor.policy.identity import Scope
-
-Auth = Literal[
-    "api-key", "session-token", "instance-principal", "resource-principal", "workload-identity", "bearer", "none"
-]
-"""How requests are authenticated, as `--auth` names it."""
 
 
 class Credentials(TypedDict, total=False):
@@ -29,11 +26,11 @@ class Credentials(TypedDict, total=False):
         oci_profile: the profile in that file; by default DEFAULT.
         oci_passphrase: the passphrase of an encrypted API key.
         bearer_token: the token for "bearer"; exactly one of it and `bearer_token_file` is given.
-        bearer_token_file: a file that holds the token.
+        bearer_token_file: a file that contains the token.
         user_principal: sent as it is in the header dh-user-principal.
     """
 
-    auth: Auth
+    auth: AuthKind | str
     oci_config: str | PathLike[str] | None
     oci_profile: str
     oci_passphrase: str | None
@@ -44,7 +41,7 @@ class Credentials(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A service that runs are created in; `aidp` and `mlflow` make one.
+    """A service in which runs are created; `aidp` and `mlflow` return one.
 
     Attributes:
         endpoint: its address.
@@ -103,7 +100,7 @@ def aidp(
         platform=platform_id,
         workspace=workspace,
         honours_tokens=True,
-        user_principal=credentials.get("user_principal"),
+        user_principal=_user_principal(credentials),
     )
 
 
@@ -124,37 +121,46 @@ def mlflow(url: str, **credentials: Unpack[Credentials]) -> Target:
         platform=values.server_name(url),
         workspace="",
         honours_tokens=False,
-        user_principal=credentials.get("user_principal"),
+        user_principal=_user_principal(credentials),
     )
 
 
 def _auth(default: AuthKind, given: Credentials) -> AuthOptions:
+    for name in given:
+        if name not in Credentials.__annotations__:
+            raise UsageError(f"{name}: there is no such option of a target")
     kind = given.get("auth", default)
     token, token_file = given.get("bearer_token"), given.get("bearer_token_file")
-    if kind not in set(AuthKind):
+    if kind not in list(AuthKind):
         raise UsageError(f"auth: must be one of {', '.join(AuthKind)}")
     if kind == AuthKind.BEARER and (token is None) == (token_file is None):
         raise UsageError("auth: bearer needs either bearer_token or bearer_token_file")
     return AuthOptions(
         kind=AuthKind(kind),
-        oci_config=_path(given.get("oci_config")),
-        oci_profile=given.get("oci_profile", "DEFAULT"),
-        passphrase=_secret(given.get("oci_passphrase")),
-        bearer_token=_secret(None if token is None else _checked("bearer_token", values.token, token)),
-        bearer_token_file=_path(token_file),
+        oci_config=_path(given, "oci_config"),
+        oci_profile=_checked("oci_profile", str, given.get("oci_profile", "DEFAULT")),
+        passphrase=_secret("oci_passphrase", str, given.get("oci_passphrase")),
+        bearer_token=_secret("bearer_token", values.token, token),
+        bearer_token_file=_path(given, "bearer_token_file"),
     )
 
 
-def _path(given: str | PathLike[str] | None) -> Path | None:
-    return None if given is None else Path(given).expanduser()
+def _user_principal(given: Credentials) -> str | None:
+    principal = given.get("user_principal")
+    return None if principal is None else _checked("user_principal", str, principal)
 
 
-def _secret(text: str | None) -> SecretStr | None:
-    return None if text is None else SecretStr(text)
+def _path(given: Credentials, name: Literal["oci_config", "bearer_token_file"]) -> Path | None:
+    path = given.get(name)
+    return None if path is None else checked(name, to_path, path)
 
 
-def _checked(name: str, check: Callable[[str], str], text: str) -> str:
-    try:
-        return check(text)
-    except ValueError as error:
-        raise UsageError(f"{name}: {error}") from None
+def _secret(name: str, check: Callable[[str], str], text: str | None) -> SecretStr | None:
+    return None if text is None else SecretStr(_checked(name, check, text))
+
+
+def _checked(name: str, check: Callable[[str], str], text: object) -> str:
+    """Check a text of the user. No message shows it: it may be a secret."""
+    if not isinstance(text, str):
+        raise UsageError(f"{name}: must be text, not {type(text).__name__}")
+    return checked(name, check, text)

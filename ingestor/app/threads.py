@@ -12,7 +12,7 @@ T = TypeVar("T")
 def run_in_thread(work: Callable[[], Coroutine[Any, Any, T]], stop: Callable[[], None]) -> T:
     """Run a coroutine in a new thread, and return its result or raise its error.
 
-    On KeyboardInterrupt, `stop` is called: the coroutine ends in order, and KeyboardInterrupt is raised.
+    On KeyboardInterrupt, `stop` is called; when the coroutine has ended, KeyboardInterrupt is raised.
     """
     done = Future[T]()
 
@@ -22,10 +22,12 @@ def run_in_thread(work: Callable[[], Coroutine[Any, Any, T]], stop: Callable[[],
         except BaseException as error:  # noqa: BLE001 - it is raised in the calling thread
             done.set_exception(error)
 
-    threading.Thread(target=run, name="ingestor", daemon=True).start()
+    thread = threading.Thread(target=run, name="ingestor", daemon=True)
     try:
+        thread.start()
         return done.result()
     except KeyboardInterrupt:
         stop()
-        done.exception()  # waits; a second KeyboardInterrupt ends the waiting
+        if thread.ident is not None:
+            done.exception()  # waits; a second KeyboardInterrupt ends the waiting
         raise

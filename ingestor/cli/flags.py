@@ -1,4 +1,4 @@
-"""The options of a model as flags: an argparse parser with help. It returns the texts that were given."""
+"""The options of a model as flags: an argparse parser with help. It returns the given texts."""
 
 import argparse
 from collections.abc import Collection, Mapping, Sequence
@@ -35,7 +35,7 @@ class Parser(argparse.ArgumentParser):
     """The parser of one command. Options may come before and after arguments."""
 
     def __init__(self, name: str, arguments: str, description: str, epilog: str) -> None:
-        """Take the name of the command, its arguments as usage shows them, and the texts around the options."""
+        """`arguments` is how usage shows them; `description` and `epilog` are the texts around the options."""
         super().__init__(
             prog=f"ingestor {name}",
             usage=" ".join(filter(None, [f"ingestor {name}", arguments, "[OPTIONS]"])),
@@ -68,7 +68,7 @@ class Parser(argparse.ArgumentParser):
         group.add_argument("-h", "--help", action="store_true", default=argparse.SUPPRESS, help="Show this page.")
 
     def read(self, argv: Sequence[str]) -> CommandLine:
-        """Parse a command line. Everything behind `--` is an argument.
+        """Parse a command line. Everything after `--` is an argument.
 
         Raises UsageError. The message names an unknown flag without its value, which may be a secret.
         """
@@ -92,7 +92,7 @@ class Parser(argparse.ArgumentParser):
         if not flag:
             return f"unexpected argument {shown(words[0])}"
         if flag in _SECRETS:
-            return f"{flag}: a secret never comes by flag: set {_SECRETS[flag]} instead"
+            return f"{flag}: a secret can't be given as a flag: set {_SECRETS[flag]} instead"
         return f"{shown(flag)}: no such option{did_you_mean(flag, self._option_string_actions)}"
 
 
@@ -140,4 +140,4 @@ def _secrets_among(options: dict[str, FieldInfo], names: Collection[str]) -> str
         for name, field in options.items()
         if option_of(field).secret and name in names
     ]
-    return f"Secrets never come by flag:{''.join(lines)}" if lines else None
+    return f"Secrets can't be given as flags:{''.join(lines)}" if lines else None

@@ -1,4 +1,4 @@
-"""The entry point: which command, its exit code, and the message where it can't be done.
+"""The entry point: it selects the command, returns its exit code, and prints its error.
 
 It imports little, so that a stop signal that arrives early finds a handler.
 """
@@ -26,7 +26,7 @@ LONGEST_LINE = 1000
 INTERRUPTED = 130
 """Exit code after Ctrl-C outside a batch, as in shells (128 + SIGINT)."""
 PIPE_CLOSED = 141
-"""Exit code where the reader of standard output closed it too early (128 + SIGPIPE)."""
+"""Exit code if the reader of standard output closed it too early (128 + SIGPIPE)."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a character that it can't show must end no batch
+            stream.reconfigure(errors="backslashreplace")  # a character that it can't show must not end a batch
     try:
         code = _perform(argv)
         sys.stdout.flush()
@@ -53,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         code = INTERRUPTED
     finally:
+        signal.alarm(0)
         for number, handler in before.items():
             signal.signal(number, handler)
     return int(code)
@@ -90,10 +91,10 @@ def _perform(argv: Sequence[str]) -> int:
 
 
 def _stop_on_early_signals() -> dict[signal.Signals, Handler]:
-    """End in order on a stop signal that arrives before the batch begins, because imports take long.
+    """Exit with STOPPED on a stop signal that arrives before the batch begins, because imports take long.
 
-    Return the handlers that were there before. An ignored signal (nohup, a shell's background) stays ignored. Only the
-    main thread can take signals.
+    Return the handlers from before. An ignored signal (nohup, a shell's background) stays ignored. Only the main thread
+    can handle signals.
     """
     if threading.current_thread() is not threading.main_thread():
         return {}
@@ -116,7 +117,7 @@ def _unknown_command(word: str) -> str:
     if not word:
         return f"name a command: {', '.join(COMMANDS)} (see ingestor --help)"
     if word.startswith("-"):
-        return f"{shown(word.partition('=')[0])}: options follow the command: ingestor COMMAND [OPTIONS]"
+        return f"{shown(word.partition('=')[0])}: put options after the command: ingestor COMMAND [OPTIONS]"
     return f"{shown(word)}: no such command{did_you_mean(word, COMMANDS)} (see ingestor --help)"
 
 

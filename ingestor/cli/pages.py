@@ -38,7 +38,7 @@ _RUN_CODES = {
 }
 _RESUME_CODES = {
     **_RUN_CODES,
-    3: f"{_RUN_CODES[3]}; or only `ingestor reconcile` can find out",
+    3: f"{_RUN_CODES[3]}; or some outcomes are unknown: run `ingestor reconcile`",
     75: "stopped early; or the rest of a pipe was not kept: run the command that read it again",
 }
 _RECONCILE_CODES = {
@@ -67,7 +67,7 @@ COMMANDS = {
             name="run",
             purpose="read records, create runs",
             text="Read records and create one run for each, exactly once. Finished records are not sent again,\n"
-            f"so you can run the same command as often as you like.\n\n{_SOURCES}",
+            f"so you can repeat the same command at any time.\n\n{_SOURCES}",
             arguments="[SOURCE ...]",
             examples=(
                 (
@@ -94,8 +94,8 @@ COMMANDS = {
         ),
         Command(
             name="status",
-            purpose="what the journal knows: jobs per outcome, oldest unresolved, last batch",
-            text="Print what the journal in the state directory knows. Nothing is sent.",
+            purpose="what is in the journal: jobs per outcome, oldest unresolved, last run",
+            text="Print what is in the journal of the state directory. Nothing is sent.",
             settings=("state", "output"),
             examples=(("ingestor status --output json", "for a script"),),
             exit_codes=_JOURNAL_CODES,
@@ -117,7 +117,7 @@ COMMANDS = {
             purpose="settle what is unresolved",
             text="Search the service for the run of every job whose outcome is not known, by the tag ingestor.token:\n"
             "in all batches of this target, or in the one that is named. A job whose run is found is created. A job\n"
-            "that has no run for certain is sent again by the next run. Creates no runs. Takes the options of run.",
+            "that certainly has no run is sent again by the next run. Creates no runs. Accepts the options of `run`.",
             examples=(("ingestor reconcile --config migration.toml", "after a run that ended with exit code 3"),),
             exit_codes=_RECONCILE_CODES,
         ),
@@ -125,7 +125,7 @@ COMMANDS = {
             name="resume",
             purpose="finish what a stopped batch left",
             text="Finish what a stopped or killed run left: the rest of its files and of the standard input that was\n"
-            "kept, each from where all records before are done, and records that failed or are unresolved. Finished\n"
+            "kept, each from its checkpoint, and records that failed or are unresolved. Finished\n"
             "records are not sent again.",
             examples=(
                 ("ingestor resume --config sidecar.toml", "after the pod was killed"),
@@ -147,7 +147,7 @@ COMMANDS = {
         Command(
             name="config",
             purpose="the effective settings and where each came from, secrets masked",
-            text="Print every setting with its value and its origin. Takes the options of run.",
+            text="Print every setting with its value and its origin. Accepts the options of `run`.",
             examples=(("ingestor config --config migration.toml --rate 50", "the settings that run would use"),),
             exit_codes=_PLAIN_CODES,
         ),
@@ -162,14 +162,14 @@ def front_page() -> str:
     return f"""\
 usage: ingestor COMMAND [SOURCE ...] [OPTIONS]
 
-Brings the history of ML experiments into Oracle AI Data Platform: every record becomes exactly one run.
+Imports the history of ML experiments into Oracle AI Data Platform: every record becomes exactly one run.
 
 Commands:
 {commands}
 
 ingestor COMMAND --help explains one command; ingestor --version prints the version.
 
-A first try, on this machine only. In one terminal
+Try it on this machine. In one terminal
   ingestor simulate
 and in another
   echo '{{"experiment_id": "1", "run_name": "my first run"}}' > runs.jsonl
@@ -177,8 +177,8 @@ and in another
   ingestor results
 
 Settings: every option has one name everywhere. --platform-id is INGESTOR_PLATFORM_ID in the environment and
-platform_id in the TOML file that --config or INGESTOR_CONFIG names. Flags beat the environment, which beats
-the file. Secrets never come by flag.
+platform_id in the TOML file that --config or INGESTOR_CONFIG names. Flags override environment variables, which
+override the file. Secrets can't be given as flags.
 
 {_listed(_RUN_CODES)}"""
 

@@ -24,12 +24,12 @@ _PRAGMAS = """
 """
 
 _DAMAGED = (
-    "It is damaged. Put a copy of it in its place: without it, records that got their runs more than a day ago "
-    "would be created again."
+    "It is damaged. Restore a backup of it: without the journal, records whose runs were created more than a day "
+    "ago would be created again."
 )
 _ADVICE = {
     sqlite3.SQLITE_FULL: "Free some space on its disk and run the same command again.",
-    sqlite3.SQLITE_IOERR: "Check its disk, and whether it is full; then run the same command again.",
+    sqlite3.SQLITE_IOERR: "Check its disk, also for free space; then run the same command again.",
     sqlite3.SQLITE_READONLY: "Make the file and its directory writable and run the same command again.",
     sqlite3.SQLITE_CANTOPEN: "Check the permissions of the file and its directory.",
     sqlite3.SQLITE_BUSY: "Another program keeps it locked: close that program and run the same command again.",
@@ -39,9 +39,9 @@ _ADVICE = {
 
 
 def open_owned(path: Path) -> sqlite3.Connection:
-    """Open the journal for its one writer; create it, or bring it up to date, where that is needed.
+    """Open the journal for its one writer; create or upgrade it, if that is needed.
 
-    Raises JournalError that names the file; JournalVersionError where it is too old or too new.
+    Raises JournalError that names the file; JournalVersionError if it is too old or too new.
     """
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         raise JournalError(f"SQLite {sqlite3.sqlite_version} is too old for the journal {path}: it needs 3.33.")
@@ -61,9 +61,10 @@ def open_owned(path: Path) -> sqlite3.Connection:
 
 
 def open_read_only(path: Path) -> sqlite3.Connection:
-    """Open the journal to read it beside its writer. A file of version 7 shows the tables of this version.
+    """Open the journal to read it, also while another process writes it.
 
-    Raises JournalError that names the file; JournalVersionError where it is too old or too new.
+    A file of version 7 is shown with the tables of this version.
+    Raises JournalError that names the file; JournalVersionError if it is too old or too new.
     """
     with explained(path), ExitStack() as on_error:
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
@@ -95,19 +96,19 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     version = schema.version(connection)
     if version > schema.VERSION:
         raise JournalVersionError(
-            f"The journal {path} has version {version}, and this ingestor can use no version later than "
+            f"The journal {path} has version {version}, but this ingestor reads versions up to "
             f"{schema.VERSION}. Use the newer ingestor that wrote it."
         )
     if version < schema.OLDEST:
         raise JournalVersionError(
-            f"The journal {path} has version {version}, and this ingestor can use no version older than "
+            f"The journal {path} has version {version}, but this ingestor reads versions from "
             f"{schema.OLDEST}. Finish its batches with the ingestor that wrote it, or give another directory with "
-            "--state: there, records that have runs already would be created again."
+            "--state: there, records that already have a run are created again."
         )
 
 
 def explain(error: Exception, path: Path) -> JournalError:
-    """Turn an error of SQLite or the system into a sentence about the journal, and advice."""
+    """Turn an error of SQLite or the system into a message about the journal, with advice."""
     if isinstance(error, JournalError):
         return error
     if isinstance(error, OSError):
@@ -117,7 +118,7 @@ def explain(error: Exception, path: Path) -> JournalError:
 
 
 def _create(path: Path) -> None:
-    """Make a new journal in one step: a file that exists is complete."""
+    """Create a new journal in one step: a file that exists is complete."""
     for remains in (path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-journal")):
         if remains.exists():
             raise JournalError(f"The journal {path} is missing, but {remains.name} is there. {_DAMAGED}")

@@ -1,11 +1,11 @@
-"""Executions: their beginnings and ends, the checkpoints of the sources that they read, and how far time has come.
+"""Executions: their starts and ends, the checkpoints of the sources that they read, and the journal time.
 
-A source that other processes can find again is known by its path, whatever its name; any other one by its name. Its
-row begins with the execution that reads it first. The row of a file goes once the file was read to its end, every
-record of it has a durable outcome, and an execution that came to its own end has counted it in its exit code. A row
+A source that other processes can find again is identified by its path, not by its name; any other one by its name. The
+first execution that reads it writes its row. The row of a file is deleted once the file was read to its end, every
+record of it has a durable outcome, and an execution that reached its own end has counted it in its exit code. A row
 without a path (standard input) stays, since its position belongs to the spool.
 
-The time is recorded because a killed process writes nothing more (see `policy.expiry`).
+The time is recorded in advance because a killed process writes nothing more (see `policy.expiry`).
 """
 
 import json
@@ -20,7 +20,7 @@ from ingestor.model.admission import JournalTime
 from ingestor.model.errors import ExitCode
 from ingestor.model.sources import Checkpoint, Source, SourceEnd
 
-_CAME_TO_ITS_END = (ExitCode.OK, ExitCode.INCOMPLETE)
+_REACHED_ITS_END = (ExitCode.OK, ExitCode.INCOMPLETE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class ExecutionEnd:
 
 
 def add_execution(connection: sqlite3.Connection, batch: int) -> int:
-    """Make the row of the execution that opens the journal; return its id."""
+    """Insert the row of the execution that opens the journal; return its id."""
     return cast("int", connection.execute("INSERT INTO execution (batch) VALUES (?)", (batch,)).lastrowid)
 
 
@@ -53,7 +53,7 @@ def start(
 ) -> None:
     """Write when an execution starts (by the wall clock) and whether its runs go to this machine (None: not known).
 
-    The rows of the sources that it will read are made anew, as given.
+    The rows of the sources that it will read are replaced by those given.
     """
     connection.execute("UPDATE batch SET rehearsal = coalesce(?, rehearsal) WHERE id = ?", (rehearsal, batch))
     connection.execute("UPDATE execution SET started_at = ? WHERE id = ?", (now, execution))
@@ -63,12 +63,12 @@ def start(
 
 
 def finish(connection: sqlite3.Connection, batch: int, execution: int, ended: ExecutionEnd) -> None:
-    """Write how an execution ended, and delete what nobody needs after one that came to its end."""
+    """Write how an execution ended. If it reached its end, delete the rows that are no longer needed."""
     connection.execute(
         "UPDATE execution SET ended_at = ?, exit_code = ?, counts = ?, already_done = ?, remaining = ? WHERE id = ?",
         (ended.now, ended.exit_code, json.dumps(dict(ended.counts)), ended.already_done, ended.left, execution),
     )
-    if ended.exit_code in _CAME_TO_ITS_END:
+    if ended.exit_code in _REACHED_ITS_END:
         counted = "batch = ? AND execution = ? AND ended = 'complete'"
         connection.execute(f"DELETE FROM source WHERE {counted} AND path <> x''", (batch, execution))  # noqa: S608 - a constant
         connection.execute(f"UPDATE source SET rejected = 0 WHERE {counted}", (batch, execution))  # noqa: S608 - as above
@@ -89,7 +89,7 @@ def write_checkpoints(
 
 
 def find_checkpoints(connection: sqlite3.Connection, batch: int) -> list[Checkpoint]:
-    """Return the checkpoints of all sources that are known, in the order in which reading them began.
+    """Return the checkpoints of all sources of the batch, in the order in which reading them began.
 
     Names are as they stand in the journal: a byte that is not UTF-8 is its escape.
     """

@@ -1,12 +1,12 @@
 """The table of jobs: its statements, and the index that finds the row of a key.
 
-**Statements.** Every one takes many rows and returns at most one. sqlite3 releases the GIL at each step of a statement.
-Beside a busy event loop each return then waits up to the interpreter's switch interval: a statement for each row, or a
-returned row for each job, is a hundred times slower.
+**Statements.** Every statement takes many rows and returns at most one. sqlite3 releases the GIL at each step of a
+statement. If the event loop is busy, each step then waits up to the interpreter's switch interval: a statement for each
+row, or a returned row for each job, is a hundred times slower.
 
-**The index.** It costs the same for the first row and for the ten millionth. Keys come in no order. In a large index
-each new key lies on a page of its own, which must be read, logged and written back. Therefore new entries gather in
-memory first, and thousands of them are merged into the table `key_index` at once, in its order. `key_index_mark` has
+**The index.** It costs the same for the first row and for the ten millionth. Keys come in random order. In a large
+index each new key is on another page, which must be read, logged and written back. Therefore new entries are collected
+in memory first, and thousands of them are merged into the table `key_index` at once, in its order. `key_index_mark` has
 the last row that was merged; the rows after it are read again when the journal is opened. An entry is the hash of a key
 and the number of a row; the row itself says whether it has that key.
 """
@@ -18,16 +18,15 @@ from hashlib import blake2b
 import msgspec
 
 from ingestor.journal.admission import Row
-from ingestor.journal.schema import State
-from ingestor.model.record import Job, Result
+from ingestor.model.record import Job, Result, State
 
 Value = str | bytes | float | None
-"""What SQLite takes."""
+"""What SQLite can store."""
 
 MERGE_AFTER = 32_768
-"""Entries that gather in memory, in less than 1 MiB."""
+"""Entries that are collected in memory, in less than 1 MiB."""
 
-_PORTION = 128  # rows in a statement: SQLite keeps each statement that was ever used, with room for all its values
+_PORTION = 128  # rows in a statement: SQLite keeps each statement that was ever used, with space for all its values
 
 _RECENT = "CREATE TEMP TABLE recent (hash INTEGER, job INTEGER, PRIMARY KEY (hash, job)) WITHOUT ROWID"
 _NOT_MERGED = "SELECT id, batch, key FROM job WHERE id > ? ORDER BY id LIMIT 1000"
@@ -83,7 +82,7 @@ def storable(value: str | None) -> str | None:
 def find_rows(
     connection: sqlite3.Connection, batch: int, jobs: Sequence[Job], hashes: Sequence[int], *, execution: int
 ) -> dict[str, Row]:
-    """Return what is known of each job, by its key; a key never seen is left out. `hashes` are those of the keys."""
+    """Return the row of each job, by its key; a key without a row is left out. `hashes` are those of the keys."""
     wanted = [
         (place, hash_, job.key, job.digest, job.token)
         for place, (job, hash_) in enumerate(zip(jobs, hashes, strict=True))
@@ -116,7 +115,7 @@ def add_intents(
     execution: int,
     now: float,
 ) -> None:
-    """Write the intents of jobs never seen, as rows numbered from `first` on. Their tokens' life begins."""
+    """Write the intents of new jobs, as rows numbered from `first`. The life of their tokens begins."""
     common = (batch, State.PENDING, stamped, now, now, execution)
     rows: list[tuple[Value, ...]] = [
         (
@@ -139,7 +138,7 @@ def add_intents(
 def change_states(
     connection: sqlite3.Connection, changes: Sequence[tuple[int, State, float]], *, execution: int, now: float
 ) -> None:
-    """Put rows into another state: each is (row id, state, first sent at)."""
+    """Change the states of rows: each change is (row id, state, first sent at)."""
     assignments = "state = new.state, first_sent_at = new.first_sent_at, execution = ?, updated_at = ?"
     update_jobs(connection, "state, first_sent_at", changes, assignments, execution, now)
 
@@ -169,10 +168,10 @@ def end_jobs(
 
 
 def release(connection: sqlite3.Connection, numbers: Sequence[int], *, execution: int, after: int) -> None:
-    """Take back intents that this execution wrote: rows past `after` vanish, jobs that had failed fail again.
+    """Take back intents that this execution wrote: rows after `after` are deleted, failed jobs become failed again.
 
-    A row past `after` that has ended before did fail. An intent of an earlier process stays: it is not known what that
-    one sent.
+    A row after `after` that has already ended has failed. An intent of an earlier execution stays: it is not known if
+    that execution sent the job.
     """
     for places, values in portions([(number,) for number in numbers]):
         of_these = f"id IN (VALUES {places}) AND state = '{State.PENDING}' AND run_id IS NULL AND execution = ?"
@@ -200,7 +199,7 @@ def _outcome(result: Result) -> tuple[Value, ...]:
 
 
 def hash_of(batch: int, key: str) -> int:
-    """Return the hash of a key of a batch: 64 bits, signed. Nobody can choose many keys of one hash."""
+    """Return the hash of a key of a batch: 64 bits, signed. It is not feasible to find many keys with one hash."""
     return int.from_bytes(blake2b(b"%d\0%b" % (batch, key.encode()), digest_size=8).digest(), signed=True)
 
 
@@ -213,7 +212,7 @@ class KeyIndex:
         self._last = 0
 
     def open(self, connection: sqlite3.Connection) -> int:
-        """Read what is not merged yet; return the number after those of all rows there were. Comes first."""
+        """Read what is not merged yet; return the number after the last row. Call it first."""
         connection.execute(_RECENT)
         (self._last,) = connection.execute("SELECT last FROM key_index_mark").fetchone()
         while rows := connection.execute(_NOT_MERGED, (self._last,)).fetchall():
@@ -221,7 +220,7 @@ class KeyIndex:
         return self._last + 1
 
     def add(self, connection: sqlite3.Connection, entries: Sequence[tuple[int, int]]) -> None:
-        """Take the rows (hash, number) that were just written; numbers grow."""
+        """Add the rows (hash, number) that were just written; numbers grow."""
         insert(connection, "INSERT INTO temp.recent", entries)
         if entries:
             self._recent += len(entries)

@@ -2,26 +2,26 @@
 
 Invariants:
 
-- No byte without intent: `admit` returns NEW or RESEND only once a row for the job, with its token and the time its
+- The intent comes first: `admit` returns NEW or RESEND only once a row for the job, with its token and the time its
   token's life began, is on disk. An outcome is on disk before `commit` returns. On disk means: in a write-ahead log
   that was fsynced (WAL, `synchronous=FULL`), in a file whose directory entry was fsynced.
-- One writer: the owner of the state directory, by one thread and one connection. Readers work beside it at any time.
-- All or nothing: calls are committed in groups. Outcomes and the checkpoints that rest on them are in one transaction.
-  After a commit that failed, every call raises JournalError, and the process must end; the next one finds what the
-  last good commit left.
+- One writer: the owner of the state directory, by one thread and one connection. Readers can read at any time.
+- All or nothing: calls are committed in groups. Outcomes and the checkpoints that depend on them are in one
+  transaction. After a commit that failed, every call raises JournalError, and the process must end; the next execution
+  finds the state after the last good commit.
 - `pending` and `unresolved` mean that the run may exist. A row leaves these states only through a result, or through
-  `release` where this process itself wrote the intent. A new token is given only to a job that has no run for certain.
-  `first_sent_at` is never made younger while the service may remember the token.
+  `release` if this execution itself wrote the intent. A new token is given only to a job that certainly has no run.
+  `first_sent_at` never gets a later time while the service may remember the token.
 - A run id that is known stays known, and a row that has one is never created again.
 - A record that a checkpoint has passed is a complete run, a rejected record, or a kept text. A text is deleted only
   with the outcome that says that the run exists.
-- Time goes on: it is recorded when the journal is opened, with all jobs that may be sent or end, soon after a step of
-  the clock, every minute, and at the end. The next process goes on from there (see `policy.expiry`).
+- The journal records the time: when it is opened, with all jobs that may be sent or end, soon after a step of the
+  clock, every minute, and at the end. The next execution continues from there (see `policy.expiry`).
 - An outcome is logged at least once: it stays in the outbox until it is acknowledged.
-- A key has one row in its batch, and is found: by an entry in `key_index` where its row is not past the mark in
-  `key_index_mark`, else by one that is made again from the row itself. No row is numbered below the mark.
-- The row's token is the one to send: an admitted job carries it, whatever its generation.
-- An older ingestor refuses a file that a newer one has brought up to date; it never writes to it.
+- A key has one row in its batch, and is found: by an entry in `key_index` if its row is not after the mark in
+  `key_index_mark`, else by an entry that is created again from the row itself. No new row gets a number below the mark.
+- The row's token is the one to send: an admitted job carries it, in any generation.
+- An older ingestor refuses a file that a newer one has upgraded; it never writes to it.
 """
 
 import asyncio
@@ -34,13 +34,12 @@ from ingestor.journal.database import NAME
 from ingestor.journal.executions import ExecutionEnd
 from ingestor.journal.jobs import MERGE_AFTER
 from ingestor.journal.lock import StateDirectory
-from ingestor.journal.schema import State
 from ingestor.journal.transactions import BatchTransactions
 from ingestor.journal.writer import Writer
 from ingestor.model.admission import Admission, JournalTime, UnsettledJob
 from ingestor.model.errors import JournalError
 from ingestor.model.ports import Changes, Timekeeper
-from ingestor.model.record import Job, Outcome, Result
+from ingestor.model.record import Job, Outcome, Result, State
 from ingestor.model.sources import Checkpoint, KeptRecord
 from ingestor.policy.identity import Scope
 
@@ -74,9 +73,9 @@ class SqliteJournal:
     ) -> AsyncIterator[Self]:
         """Open the journal of an owned state directory for one batch, and close it at the end.
 
-        `merge_after` is how many rows their index keeps in memory (see jobs.py), `watch_every` how many seconds a step
+        `merge_after` is how many rows the index keeps in memory (see jobs.py), `watch_every` how many seconds a step
         of the clock may go without a record.
-        Raises JournalVersionError where the file has a version that this program can't use, and JournalError where it
+        Raises JournalVersionError if the file has a version that this program can't use, and JournalError if it
         is damaged or can't be written.
         """
         writer, batch = Writer(state.path / NAME), BatchTransactions(scope, merge_after)
@@ -105,11 +104,11 @@ class SqliteJournal:
         finally:
             task.cancel()
             await asyncio.wait({task})
-        with suppress(JournalError):  # the caller that met it first has it
+        with suppress(JournalError):  # another caller has already got it
             await self._do(self._batch.record, self._clock.now())
 
     async def _watch(self, written: JournalTime, interval: float) -> None:
-        """Read the clock every `interval` seconds; record the time where the next process needs it."""
+        """Read the clock every `interval` seconds; record the time if the next execution needs it."""
         with suppress(JournalError):  # the next call of the journal raises it
             while True:
                 await asyncio.sleep(interval)
@@ -123,15 +122,15 @@ class SqliteJournal:
         return await self._do(self._batch.admit, jobs, stamped=stamped, now=self._clock.now())
 
     async def commit(self, changes: Changes) -> int:
-        """See the port. Attempts are added to those of earlier processes."""
+        """See the port. Attempts are added to those of earlier executions."""
         return await self._do(self._batch.commit, changes, self._clock.now())
 
     async def release(self, jobs: Sequence[Job]) -> None:
-        """See the port. An intent of an earlier process stays; a job that had failed before has failed again."""
+        """See the port. An intent of an earlier execution stays; a job that had failed becomes failed again."""
         await self._do(self._batch.release, jobs)
 
     async def kept_records(self, outcome: Outcome, *, after: int, limit: int) -> list[KeptRecord]:
-        """See the port. UNRESOLVED finds pending jobs too: a process that sent one again may have died since."""
+        """See the port. UNRESOLVED finds pending jobs too: an execution that sent one again may have been killed."""
         batch, now = self._batch, self._clock.now()
         return await self._do(unfinished.find_kept, batch.id, outcome, now, batch.execution, after=after, limit=limit)
 
@@ -188,6 +187,6 @@ class SqliteJournal:
 
 
 def is_worth_writing(written: JournalTime, now: JournalTime) -> bool:
-    """Return whether a process that begins later needs `now`, when it has `written`."""
+    """Return whether a later execution needs `now`, if the journal has `written`."""
     passed = now.time - written.time
     return passed >= _LONGEST or abs(now.wall - written.wall - passed) > _STEP

@@ -1,4 +1,4 @@
-"""The state directory: it has one owner at a time, and lies on a local file system."""
+"""The state directory: it has one owner at a time, and is on a local file system."""
 
 import fcntl
 import os
@@ -20,11 +20,11 @@ _NETWORK = frozenset({
 
 
 class StateDirectory:
-    """A state directory that this process owns until `close` or its death.
+    """A state directory that this process owns until `close`, or until the process ends.
 
-    Ownership is an flock on the file `lock`: the kernel drops it with the process, so a dead process never blocks.
-    The file's text only names the holder for others, and stays behind. A child made by fork without exec shares the
-    lock.
+    Ownership is an flock on the file `lock`. The kernel releases it when the process ends, so a process that has ended
+    never blocks. The file's text only names the holder for others, and remains. A child made by fork without exec
+    shares the lock.
     """
 
     def __init__(self, path: Path, descriptor: int) -> None:
@@ -33,15 +33,15 @@ class StateDirectory:
 
     @classmethod
     def open(cls, path: Path, *, allow_network_fs: bool = False, mounts: Path = MOUNTS) -> Self:
-        """Lock a state directory, and create it (0700) where it is missing.
+        """Create a state directory (0700) if it is missing, and lock it.
 
-        Raises StateInUseError that names the holder. Raises JournalError where the directory can't be used, or lies
+        Raises StateInUseError that names the holder. Raises JournalError if the directory can't be used, or is
         on a network file system: neither the lock nor SQLite's shared memory can be trusted there.
         """
         kind = network_filesystem(path, mounts)
         if kind is not None and not allow_network_fs:
             raise JournalError(
-                f"The state directory {path} lies on a network file system ({kind}), where the journal is not safe. "
+                f"The state directory {path} is on a network file system ({kind}), where the journal is not safe. "
                 "Give a directory on a local disk with --state."
             )
         try:

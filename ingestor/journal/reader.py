@@ -1,11 +1,11 @@
-"""What the journal knows, read beside its writer. Every read is short, so that none holds up a WAL checkpoint.
+"""Reading the journal while another process may write it. Every read is short, so that SQLite can checkpoint its WAL.
 
 Journals of version 7 are read as they are.
 """
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +13,12 @@ from typing import TypeVar
 
 from ingestor.journal.database import NAME, explained, open_read_only
 from ingestor.journal.executions import find_checkpoints, last_time
-from ingestor.journal.schema import State
 from ingestor.journal.unfinished import find_kept
 from ingestor.model.admission import JournalTime
 from ingestor.model.errors import UsageError
-from ingestor.model.record import Outcome
+from ingestor.model.record import Outcome, State
 from ingestor.model.sources import Checkpoint
+from ingestor.model.text import printable
 from ingestor.policy.expiry import resumed
 from ingestor.policy.identity import Scope
 
@@ -29,10 +29,10 @@ _PAGE = 2000  # row ids in one read
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """One `run` or `resume` of a batch. Times are seconds since the epoch. What follows is None until it ended.
+    """One `run` or `resume` of a batch. Times are seconds since the epoch. The other fields are None until it ended.
 
     `counts` is records per outcome, `left` the records without one, `already_done` those that earlier executions
-    completed. An execution that never ended is under way or was killed.
+    completed. An execution without an end is running or was killed.
     """
 
     started_at: float
@@ -93,7 +93,7 @@ class ResultRow:
 
 
 def status(state_path: Path, *, now: float) -> StatusReport:
-    """Return the status of every batch; `now` is the wall clock's time. Raises UsageError where there is no journal."""
+    """Return the status of every batch; `now` is the wall clock's time. Raises UsageError if there is no journal."""
     with _opened(state_path) as connection:
         time = _time(connection, now).time
         batches = connection.execute("SELECT id, platform, workspace, name FROM batch ORDER BY id").fetchall()
@@ -102,34 +102,44 @@ def status(state_path: Path, *, now: float) -> StatusReport:
 
 
 def results(state_path: Path, *, batch: str | None = None, outcome: State | None = None) -> Iterator[ResultRow]:
-    """Return the jobs that are there now, in the order of admission, each as it is when it is reached.
+    """Return the jobs that exist now, in the order of admission, each as it is when it is read.
 
-    `batch` (a name, of any target) and `outcome` narrow them. Raises UsageError where there is no journal, at once.
+    `batch` (a name, of any target) and `outcome` select some of them. Raises UsageError, at once, if
+    there is no journal, or no such batch in it.
     """
     path = _journal_of(state_path)
+    if batch is not None and batch not in (known := batch_names(state_path)):
+        raise unknown_batch(batch, known, state_path)
     return _results(path, open_read_only(path), batch, outcome)
 
 
 def batch_names(state_path: Path) -> list[str]:
-    """Return the names of all batches, each once, oldest first. Raises UsageError where there is no journal."""
+    """Return the names of all batches, each once, oldest first. Raises UsageError if there is no journal."""
     with _opened(state_path) as connection:
         return [name for (name,) in connection.execute("SELECT name FROM batch GROUP BY name ORDER BY min(id)")]
 
 
 def batches_of_target(state_path: Path, *, platform: str, workspace: str) -> list[str]:
-    """Return the names of a target's batches, oldest first. Raises UsageError where there is no journal."""
+    """Return the names of a target's batches, oldest first. Raises UsageError if there is no journal."""
     query = "SELECT name FROM batch WHERE platform = ? AND workspace = ? ORDER BY id"
     with _opened(state_path) as connection:
         return [name for (name,) in connection.execute(query, (platform, workspace))]
 
 
+def unknown_batch(batch: str, known: Sequence[str], state_path: Path) -> UsageError:
+    """Return the error for the name of a batch that is not among those that are known."""
+    names = ", ".join(map(printable, known)) or "none yet"
+    journal = f"the journal in {printable(str(state_path))}"
+    return UsageError(f"Batch {printable(batch)}: {journal} has no such batch; it has {names}.")
+
+
 def is_rehearsal(state_path: Path, scope: Scope) -> bool | None:
-    """Return whether the batch's runs were created on this machine; None where there are none, or it is not known."""
+    """Return whether the batch's runs were created on this machine; None if there are none, or it is not known."""
     return _in_batch(state_path, scope, _is_rehearsal)
 
 
 def known_sources(state_path: Path, scope: Scope) -> list[Checkpoint]:
-    """Return the checkpoints of the batch's sources, in the order of reading; [] where there are none.
+    """Return the checkpoints of the batch's sources, in the order of reading; [] if there are none.
 
     A file that an execution read to its end is not among them, once that execution has ended with exit code 0 or 3.
     """
@@ -147,28 +157,28 @@ def has_kept_records(state_path: Path, scope: Scope, *, now: float) -> bool:
 
 
 def sources_of_unresolved(state_path: Path, scope: Scope) -> list[str]:
-    """Return the names of the sources of the batch's jobs whose outcome is not known; first met first."""
+    """Return the names of the sources of the batch's unsettled jobs, in the order of their first job."""
     return _in_batch(state_path, scope, _sources_of_unresolved) or []
 
 
 @contextmanager
 def _opened(state_path: Path) -> Iterator[sqlite3.Connection]:
-    """Open the journal. Raises UsageError where there is none, and JournalError."""
+    """Open the journal. Raises UsageError if there is none, and JournalError."""
     path = _journal_of(state_path)
     with closing(open_read_only(path)) as connection, explained(path):
         yield connection
 
 
 def _journal_of(state_path: Path) -> Path:
-    """Return the journal's path. Raises UsageError where there is none."""
+    """Return the journal's path. Raises UsageError if there is none."""
     path = state_path / NAME
     if not path.exists():
-        raise UsageError(f"There is no journal in {state_path} yet: `ingestor run --state {state_path}` makes one.")
+        raise UsageError(f"There is no journal in {state_path} yet: `ingestor run --state {state_path}` creates one.")
     return path
 
 
 def _in_batch(state_path: Path, scope: Scope, find: Callable[[sqlite3.Connection, int], Found]) -> Found | None:
-    """Return what `find` finds of a batch; None where there is no such batch, or no journal."""
+    """Return what `find` finds of a batch; None if there is no such batch, or no journal."""
     if not (state_path / NAME).exists():
         return None
     with _opened(state_path) as connection:

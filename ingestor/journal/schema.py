@@ -1,19 +1,6 @@
-"""The journal's tables, their version, and the way from the version before."""
+"""The journal's tables, their version, and the migration from the previous version."""
 
 import sqlite3
-from enum import StrEnum
-
-
-class State(StrEnum):
-    """The state of a job in the journal. Apart from PENDING, the names are those of its outcome."""
-
-    PENDING = "pending"
-    """Its intent is durable, and its outcome is not known. With a run id: its run exists, and its plan is not done."""
-    CREATED = "created"
-    PARTIAL = "partial"
-    FAILED = "failed"
-    UNRESOLVED = "unresolved"
-
 
 APPLICATION_ID = 0x696E6773
 """Marks a SQLite file as a journal ("ings" in PRAGMA application_id)."""
@@ -22,7 +9,7 @@ VERSION = 8
 """The version of the tables below."""
 
 OLDEST = 7
-"""The oldest version that this program reads, and brings up to date when it writes."""
+"""The oldest version that this program reads. It upgrades it before it writes."""
 
 _EXECUTION = """
     CREATE TABLE execution (                -- one row each time the journal is opened to write
@@ -40,7 +27,7 @@ _SOURCE = """
     CREATE TABLE source (                   -- the checkpoints, see executions.py
         id INTEGER PRIMARY KEY,             -- grows: the order of reading
         batch INTEGER NOT NULL REFERENCES batch,
-        path BLOB NOT NULL,                 -- empty where no other process can read the same
+        path BLOB NOT NULL,                 -- empty: no other process can read the same source
         name TEXT NOT NULL,
         position TEXT,                      -- NULL: the beginning
         rejected INTEGER NOT NULL DEFAULT 0,
@@ -162,7 +149,7 @@ _VIEWS_OF_7 = f"""
 
 
 def application(connection: sqlite3.Connection) -> int:
-    """Return the mark of the program that made this file."""
+    """Return the application id of this file."""
     return int(connection.execute("PRAGMA application_id").fetchone()[0])
 
 
@@ -172,18 +159,18 @@ def version(connection: sqlite3.Connection) -> int:
 
 
 def create(connection: sqlite3.Connection) -> None:
-    """Make the tables in an empty file, in one transaction. Raises sqlite3.Error."""
+    """Create the tables in an empty file, in one transaction. Raises sqlite3.Error."""
     _execute(connection, _TABLES)
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Bring a file of version 7 up to date, in one transaction. Raises sqlite3.Error, and leaves the file as it was."""
+    """Upgrade a file of version 7, in one transaction. After sqlite3.Error the file is unchanged."""
     if version(connection) == OLDEST:
         _execute(connection, _FROM_7)
 
 
 def show_as_current(connection: sqlite3.Connection) -> None:
-    """Let a reader of a file of version 7 see what it has as the tables of this version; change nothing on disk."""
+    """Show a file of version 7 to its reader with the tables of this version; change nothing on disk."""
     if version(connection) == OLDEST:
         connection.executescript(_VIEWS_OF_7)
 

@@ -1,4 +1,4 @@
-"""What the writer's thread does for one batch, inside its transactions."""
+"""The work of the writer's thread for one batch, inside its transactions."""
 
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ class BatchTransactions:
     Attributes:
         id: the row of the batch, once `enter` has run.
         execution: the row of this execution, once `enter` has run.
-        acknowledged: up to which number the log has the outcomes. Any thread may raise it; the next change writes it.
+        acknowledged: up to this number the log has the outcomes. Any thread may increase it; the next change writes it.
     """
 
     def __init__(self, scope: Scope, merge_after: int = MERGE_AFTER) -> None:
@@ -31,7 +31,7 @@ class BatchTransactions:
         self.acknowledged = 0
         self._scope = scope
         self._index = KeyIndex(merge_after)
-        self._found = 0  # the last row of earlier processes
+        self._found = 0  # the last row of earlier executions
         self._next = 0  # the next row of this one
         self._in_flight: dict[str, int] = {}  # the rows of jobs that were admitted and have not ended
         self._outcomes = 0  # the outbox number of the last outcome
@@ -39,7 +39,7 @@ class BatchTransactions:
         self._keeps_texts = False  # whether any text is kept: most batches have none to delete
 
     def enter(self, connection: sqlite3.Connection) -> JournalTime | None:
-        """Find the batch, or make it; return the last time that was recorded. Comes before all else."""
+        """Find or create the batch; return the last time that was recorded. Call it first."""
         self.id = _find_batch(connection, self._scope)
         self.execution = executions.add_execution(connection, self.id)
         self._next = self._index.open(connection)
@@ -49,7 +49,7 @@ class BatchTransactions:
         return executions.last_time(connection)
 
     def record(self, connection: sqlite3.Connection, now: JournalTime) -> None:
-        """Record the time, and what the log has."""
+        """Record the time, and which outcomes the log has."""
         executions.record_time(connection, now)
         if (up_to := self.acknowledged) > self._deleted:
             unfinished.delete_acknowledged(connection, self.id, up_to=up_to)
@@ -58,7 +58,7 @@ class BatchTransactions:
     def admit(
         self, connection: sqlite3.Connection, offered: Sequence[Job], *, stamped: bool, now: JournalTime
     ) -> list[Admission]:
-        """Decide about jobs and write what that changes. Where all are done, nothing is written."""
+        """Decide about jobs and write the changes. If all jobs are done, nothing is written."""
         hashes = self._hashes(offered)
         rows = jobs.find_rows(connection, self.id, offered, hashes, execution=self.execution)
         admissions = [decide_admission(job, rows.get(job.key), stamped=stamped, now=now) for job in offered]
@@ -76,7 +76,7 @@ class BatchTransactions:
     def _add(
         self, connection: sqlite3.Connection, new: Sequence[tuple[Job, int]], *, stamped: bool, now: float
     ) -> None:
-        """Write the intents of jobs never seen, each with the hash of its key."""
+        """Write the intents of new jobs, each with the hash of its key."""
         added, numbers = [job for job, _ in new], range(self._next, self._next + len(new))
         jobs.add_intents(
             connection, self.id, added, first=self._next, stamped=stamped, execution=self.execution, now=now
@@ -128,10 +128,10 @@ class BatchTransactions:
         self.record(connection, now)
 
     def _rows_of(self, connection: sqlite3.Connection, ended: Sequence[Job]) -> list[int]:
-        """Return the row of each job. Raises JournalError where one has none."""
+        """Return the row of each job. Raises JournalError if one has none."""
         rows = self._find_rows(connection, ended)
         if missing := sum(job.key not in rows for job in ended):
-            raise JournalError(f"The journal misses the intents of {missing} jobs that were sent.")
+            raise JournalError(f"The journal lacks the intents of {missing} jobs that were sent.")
         return [rows[job.key] for job in ended]
 
     def _find_rows(self, connection: sqlite3.Connection, known: Sequence[Job]) -> dict[str, int]:
@@ -151,7 +151,7 @@ class BatchTransactions:
 
 
 def _find_batch(connection: sqlite3.Connection, scope: Scope) -> int:
-    """Return the id of a batch, which is made where it is new."""
+    """Return the id of a batch; create the batch if it is new."""
     names = (scope.platform, scope.workspace, scope.batch)
     connection.execute("INSERT OR IGNORE INTO batch (platform, workspace, name) VALUES (?, ?, ?)", names)
     found = connection.execute("SELECT id FROM batch WHERE (platform, workspace, name) = (?, ?, ?)", names)

@@ -1,9 +1,9 @@
-"""What a later process takes up: kept records, jobs whose outcome is not known, and outcomes that the log may lack.
+"""What a later execution continues with: kept records, jobs whose outcome is not known, outcomes that the log may lack.
 
 **The outbox** is written in the transactions that end jobs, because a process may die between an outcome's commit and
-its line in the log. So each outcome is noted here as its job ends, and deleted once the log has it on disk. The next
-process logs what an earlier one left. Outcomes of a batch are numbered from 1 without gaps, over all processes, and no
-number is used twice. The numbers of deleted rows would be lost with them; therefore `batch.acknowledged` has the last
+its line in the log. So each outcome is written here as its job ends, and deleted once the log has it on disk. The next
+execution logs what is left. Outcomes of a batch are numbered from 1 without gaps, over all executions, and no number is
+used twice. The numbers of deleted rows would be lost with them; therefore `batch.acknowledged` has the last
 number that was deleted. If a number could be used twice, an acknowledgement that comes late would delete an outcome
 that the log has never had.
 """
@@ -14,9 +14,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ingestor.journal.jobs import Value, insert, portions, storable, update_jobs
-from ingestor.journal.schema import State
 from ingestor.model.admission import Admission, AdmissionStatus, JournalTime, UnsettledJob
-from ingestor.model.record import Job, Origin, Outcome, Result
+from ingestor.model.record import Job, Origin, Outcome, Result, State
 from ingestor.model.sources import KeptRecord
 from ingestor.policy.expiry import MARGIN, NEVER
 from ingestor.policy.identity import TOKEN_LIFE, Scope, retry_token
@@ -70,10 +69,10 @@ def find_kept(
     after: int,
     limit: int,
 ) -> list[KeptRecord]:
-    """Return the first `limit` kept records past the row `after` that may be sent again, in the order of their rows.
+    """Return the first `limit` kept records after the row `after` that may be sent again, in the order of their rows.
 
-    UNRESOLVED stands for every job that may have a run: a process that sent one again may have died since. What
-    `execution` has tried is left out.
+    UNRESOLVED means every job that may have a run: an execution that sent one again may have been killed. Records that
+    `execution` has tried are left out.
     """
     (answer,) = connection.execute(
         f"SELECT json_group_array(json_array(id, source, line, size)) FROM ({_SENDABLE})",  # noqa: S608 - a constant
@@ -131,7 +130,7 @@ def count_unsettled(connection: sqlite3.Connection, batch: int) -> int:
 def find_unsettled(
     connection: sqlite3.Connection, batch: int, state: State, *, after: int, limit: int
 ) -> list[UnsettledJob]:
-    """Return the first `limit` jobs past the row `after` in one of these two states, without a run id."""
+    """Return the first `limit` jobs after the row `after` in one of these two states, without a run id."""
     rows = connection.execute(
         f"""
         SELECT id, stamped, has_steps, first_sent_at, error_code, {_JOB}
@@ -164,7 +163,7 @@ def renew_tokens(connection: sqlite3.Connection, scope: Scope, numbers: Iterable
 
 
 def last_number(connection: sqlite3.Connection, batch: int) -> int:
-    """Return the number of the last outcome that was ever noted in the outbox; 0 where there was none."""
+    """Return the number of the last outcome that was ever written to the outbox; 0 if there was none."""
     found = connection.execute(
         """
         SELECT max(acknowledged, coalesce((SELECT max(number) FROM outbox WHERE batch = ?1), 0))
@@ -178,7 +177,7 @@ def last_number(connection: sqlite3.Connection, batch: int) -> int:
 def note_outcomes(
     connection: sqlite3.Connection, batch: int, ended: Iterable[tuple[int, Result]], *, after: int
 ) -> None:
-    """Note outcomes in the outbox, each with its job's row, numbered above `after`. The rows have them already."""
+    """Write outcomes to the outbox, each with its job's row, numbered above `after`. The job rows have them already."""
     rows: list[tuple[Value, ...]] = [
         (batch, number, job, it.attempts, it.latency_ms, storable(it.opc_client_request_id))
         for number, (job, it) in enumerate(ended, after + 1)

@@ -1,4 +1,4 @@
-"""The one thread that writes: it takes what waits, commits it as one transaction, and then returns the answers."""
+"""The one thread that writes: it takes all waiting calls, commits them together, and then returns the answers."""
 
 import asyncio
 import sqlite3
@@ -26,7 +26,7 @@ class _Call:
 class Writer:
     """Owns the journal's connection. Made and used on one event loop.
 
-    Calls that wait while a transaction is committed share the next one: the busier, the larger the groups. Where one
+    Calls that wait while a transaction is committed share the next one: with more calls the groups get larger. If one
     fails, every call of its group and every later one raises JournalError, because it is not known what is on disk.
     """
 
@@ -37,7 +37,7 @@ class Writer:
         self._closing = False
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._ended: asyncio.Future[None] = self._loop.create_future()
-        # A daemon, so that it does not hold up a process that leaves at once: what is committed is on disk.
+        # A daemon thread: it must not delay a process that exits at once. What is committed is on disk.
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
 
     async def open(self) -> None:
@@ -70,8 +70,8 @@ class Writer:
     def _run(self) -> None:
         try:
             connection = open_owned(self._path)
-        except JournalError as error:
-            self._answer([self._opened], error)
+        except Exception as error:  # noqa: BLE001 - the caller waits for an answer, also for an error
+            self._answer([self._opened], explain(error, self._path))
         else:
             self._answer([self._opened], [None])
             with closing(connection):
@@ -87,12 +87,12 @@ class Writer:
                 if dead is None:
                     answers = _commit(connection, group)
                     files.check()
-            except Exception as error:  # noqa: BLE001 - the callers wait for an answer, whatever it is
+            except Exception as error:  # noqa: BLE001 - the callers wait for an answer, also for an error
                 dead = explain(error, self._path)
             self._answer([call.answer for call in group], answers if dead is None else dead)
 
     def _groups(self) -> Iterator[list[_Call]]:
-        """Yield all that waits, each time there is something; ends after the group that holds the closing None."""
+        """Yield all waiting calls as a group, when there are some; end after the group with the closing None."""
         closing = False
         while not closing:
             waiting = [self._calls.get()]
@@ -117,7 +117,7 @@ class _Files:
         self._known: dict[Path, tuple[int, int]] = {}
 
     def check(self) -> None:
-        """Raise JournalError where a file is not the one of the first check, OSError where it is gone."""
+        """Raise JournalError if a file is not the one of the first check, OSError if it is gone."""
         for path in self._paths:
             status = path.stat()
             identity = (status.st_dev, status.st_ino)
@@ -126,7 +126,7 @@ class _Files:
 
 
 def _commit(connection: sqlite3.Connection, group: Sequence[_Call]) -> list[object]:
-    """Do all calls in one transaction; return their answers once it is on disk."""
+    """Make all calls in one transaction; return their answers once it is on disk."""
     connection.execute("BEGIN IMMEDIATE")
     answers = [call.work(connection) for call in group]
     connection.execute("COMMIT")
@@ -134,7 +134,7 @@ def _commit(connection: sqlite3.Connection, group: Sequence[_Call]) -> list[obje
 
 
 def _resolve(futures: Sequence[asyncio.Future[Any]], answers: Sequence[object] | JournalError) -> None:
-    """Give each caller that still waits its answer, or an error of its own."""
+    """Return to each caller that still waits its answer, or its own copy of the error."""
     for place, future in enumerate(futures):
         if future.done():
             continue

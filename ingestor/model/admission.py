@@ -1,4 +1,4 @@
-"""What the journal knows: the time, and whether a job may be sent."""
+"""What the journal decides: the time, and whether a job may be sent."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,15 +9,15 @@ from ingestor.model.value import value
 
 @dataclass(frozen=True, slots=True)
 class JournalTime:
-    """A point in time that means the same to every process that uses a journal, one after the other.
+    """A point in time that means the same in every execution that uses a journal.
 
     Seconds since the epoch (see `policy.expiry`).
 
     Attributes:
-        time: never runs backwards, whatever happens to the wall clock.
+        time: never runs backwards, even if the wall clock does.
         wall: the wall clock.
-        trusted_since: from this point on, in terms of `time`, all time that passed is accounted for. What happened
-            before is older than it seems, and nobody knows by how much.
+        trusted_since: a value of `time`. Ages are right for what happened after it. What happened before it is older
+            than it seems, by an unknown time.
     """
 
     time: float
@@ -29,17 +29,17 @@ class AdmissionStatus(StrEnum):
     """Whether a job may be sent."""
 
     NEW = "new"
-    """Never seen: its intent is durable now."""
+    """The journal did not have it; its intent is durable now."""
     RESEND = "resend"
-    """Seen and without a run so far, and its token protects: send it under the token of the admission."""
+    """The journal has it, there is no run so far, and its token still protects: send it under that token."""
     BEGUN = "begun"
     """Its run exists, and the rest of its plan is missing or unknown: send every step after create."""
     DONE = "done"
     """Its run exists and is complete."""
     CONFLICT = "conflict"
-    """The key was used with another body."""
+    """The key was used with another digest."""
     EXPIRED = "expired"
-    """It may have been carried out, and its token no longer protects: only `reconcile` can settle it."""
+    """Its run may exist, and its token no longer protects: only `reconcile` can settle it."""
 
 
 @value(frozen=True, slots=True)
@@ -49,12 +49,12 @@ class Admission:
     Attributes:
         job: the job, with the token to send it under.
         status: whether it may be sent.
-        stamped: whether create carries the tag `ingestor.token`: as the first attempt did.
+        stamped: whether create carries the tag `ingestor.token`, the same as in the first attempt.
         first_sent_at: when the token's life began (a `JournalTime.time`).
-        may_exist: an earlier process may have sent it without learning the result.
-        run_id: the run's id, where the status is DONE or BEGUN.
-        is_recent: DONE only: this execution did it, not an earlier one.
-        invalidated: an earlier process learnt that the token no longer protects (only on the way of `UnsettledJob`).
+        may_exist: an earlier execution may have sent it, and its result is not known.
+        run_id: the run's id, if the status is DONE or BEGUN.
+        done_in_this_execution: DONE only: this execution completed it, not an earlier one.
+        invalidated: the service has withdrawn the token in an earlier execution; set only in an `UnsettledJob`.
     """
 
     job: Job
@@ -63,7 +63,7 @@ class Admission:
     first_sent_at: float
     may_exist: bool = False
     run_id: str | None = None
-    is_recent: bool = False
+    done_in_this_execution: bool = False
     invalidated: bool = False
 
 
@@ -71,7 +71,7 @@ class Admission:
 class UnsettledJob:
     """A job whose outcome is not known, as the journal has it: `may_exist` is true, and body and text are empty.
 
-    `number` grows from job to job. `has_steps`: its plan has steps, which the journal does not know.
+    `number` grows from job to job. `has_steps`: its plan has steps, which the journal does not store.
     """
 
     number: int

@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """How a command ends, for people and schedulers."""
+    """The exit codes of the commands."""
 
     OK = 0
     """Every record is a complete run."""
@@ -19,7 +19,7 @@ class ExitCode(IntEnum):
 
     @property
     def next_step(self) -> str:
-        """What to do after a batch that ended so, in one sentence; empty where the code alone does not say it."""
+        """What to do after a batch that ended with this code; "" if the code alone does not say it."""
         return _NEXT_STEPS.get(self, "")
 
 
@@ -56,7 +56,7 @@ class JournalVersionError(JournalError):
 
 
 class SpoolError(IngestorError):
-    """Standard input can't be kept, and so does not count as read."""
+    """Standard input can't be kept on disk, so it does not count as read."""
 
 
 class StateInUseError(IngestorError):

@@ -1,4 +1,4 @@
-"""Everything that happens in a batch. Log, metrics and progress are made from these events alone."""
+"""Everything that happens in a batch. Log, metrics and progress are made from these events only."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class BatchStarted:
 
 @value(frozen=True, slots=True)
 class InputRead:
-    """Records were read. `read_bytes` is how far reading is; `total_bytes` is None where it can't be known."""
+    """Records were read. `read_bytes`: the bytes read so far. `total_bytes`: None if it can't be known."""
 
     records: int
     read_bytes: int
@@ -28,7 +28,7 @@ class InputRead:
 
 @dataclass(frozen=True, slots=True)
 class RecordRejected:
-    """A record is invalid, or its key was already used with another body."""
+    """A record is invalid, or its key was already used with another digest."""
 
     reject: Reject
 
@@ -42,7 +42,7 @@ class RecordsAlreadyDone:
 
 @value(frozen=True, slots=True)
 class RecordsDuplicate:
-    """Records that were met before in this execution, each with the id of the run that the first one became."""
+    """Records that occurred earlier in this execution, each with the run id of the first one."""
 
     duplicates: Sequence[tuple[Job, str | None]]
 
@@ -57,7 +57,7 @@ class RunsEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRetried:
-    """An attempt did not end its job; the next one is due in `delay` seconds."""
+    """The next attempt or look-up of the job is due in `delay` seconds."""
 
     job: Job
     reply: Reply
@@ -68,7 +68,7 @@ class RunRetried:
 
 @value(frozen=True, slots=True, kw_only=True)
 class AttemptEnded:
-    """An attempt got its reply. `throttled`: the service asked for less (429)."""
+    """An attempt got its reply. `throttled`: the reply is a 429."""
 
     reply: Reply
     throttled: bool
@@ -84,7 +84,7 @@ class RateChanged:
 
 @dataclass(frozen=True, slots=True)
 class BatchPaused:
-    """Nothing is sent for `seconds`."""
+    """Nothing is sent for `seconds` from now on. A pause for the same reason that lasts longer is reported again."""
 
     reason: str
     seconds: float
@@ -92,14 +92,16 @@ class BatchPaused:
 
 @dataclass(frozen=True, slots=True)
 class BatchResumed:
-    """Sending goes on after a pause."""
+    """The pause for this reason is over."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class BatchHalted:
     """Something is wrong for every record: the reason, and what to check.
 
-    `advice` is empty where the reason says what to do. It never says how to go on: log and summary add
+    `advice` is empty if the reason says what to do. It never says how to continue: log and summary add
     `ExitCode.HALTED.next_step`.
     """
 
@@ -116,9 +118,9 @@ class BatchFinished:
         counts: records per outcome of this execution.
         already_done: records whose runs earlier executions completed.
         left: records that were read and have no outcome yet.
-        exit_code: how the command ends.
+        exit_code: of the command.
         duration: seconds.
-        reason: why it ended early, where it did.
+        reason: why it ended early; None if it did not.
         exhausted: whether the input was read to its end.
     """
 

@@ -1,4 +1,4 @@
-"""The ports: what the pipeline needs from the world, one protocol for each part."""
+"""The ports: what the pipeline needs from the other packages, one protocol for each part."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -21,19 +21,19 @@ class Clock(Protocol):
 
 
 class Timekeeper(Protocol):
-    """Time that outlives the process: the age of tokens is measured in it."""
+    """Time that continues over several executions: the age of tokens is measured in it."""
 
     def now(self) -> JournalTime:
         """Return what is known about the time."""
         ...
 
     def resume(self, last: JournalTime) -> None:
-        """Go on from the last time that the journal has recorded."""
+        """Continue from the last time that the journal has recorded."""
         ...
 
 
 class EventSink(Protocol):
-    """Takes events. Never blocks and never raises for an event."""
+    """Receives events. `emit` never blocks and never raises."""
 
     def emit(self, event: Event) -> None:
         """Take one event."""
@@ -41,10 +41,10 @@ class EventSink(Protocol):
 
 
 class EventLog(EventSink, Protocol):
-    """An event sink that writes files, and may fall behind or fail in that."""
+    """An event sink that writes files. Writing may be slow or fail."""
 
     async def ready(self) -> None:
-        """Wait while too much is unwritten. Raises IngestorError where writing failed."""
+        """Wait while too much is unwritten. Raises IngestorError if writing failed."""
         ...
 
     async def sync_rejects(self) -> None:
@@ -53,27 +53,27 @@ class EventLog(EventSink, Protocol):
 
 
 class Input(Protocol):
-    """The records of a batch, read as fast as they are taken and no faster."""
+    """The records of a batch, read only as fast as they are consumed."""
 
     @property
     def read_bytes(self) -> int:
-        """How many bytes of the sources were read, as stored (so compressed where they are)."""
+        """How many bytes of the sources were read, as stored (compressed bytes of a compressed file)."""
         ...
 
     @property
     def total_bytes(self) -> int | None:
-        """The size of all sources, None where one has no known size."""
+        """The size of all sources, None if one has no known size."""
         ...
 
     def chunks(self) -> AsyncIterator[Chunk]:
-        """Yield what is there, in the order of each source; never waits to fill a chunk.
+        """Yield records as soon as they are available, in the order of each source; never waits to fill a chunk.
 
-        A source that can't be read on ends in a chunk with a Reject and `SourceEnd.DAMAGED`.
+        A source that can't be read to its end ends in a chunk with a Reject and `SourceEnd.DAMAGED`.
         """
         ...
 
     async def acknowledge(self, checkpoints: Sequence[Checkpoint]) -> None:
-        """Take note that these checkpoints are durable: what a source keeps before them may be deleted."""
+        """Record that these checkpoints are durable: what a source keeps before them may be deleted."""
         ...
 
     def stop(self) -> None:
@@ -82,11 +82,11 @@ class Input(Protocol):
 
 
 Pace = Callable[[], Awaitable[None]]
-"""Returns when the next request may be sent."""
+"""Waits until the next request may be sent."""
 
 
 class Service(Protocol):
-    """The service: one attempt out, one reply in."""
+    """The service: sends one attempt, returns one reply."""
 
     async def send(self, request: Request) -> Reply:
         """Send one attempt and return its reply.
@@ -98,7 +98,7 @@ class Service(Protocol):
     async def find(self, token: str, experiment_id: str | None, pace: Pace) -> Finding:
         """Search for the run that carries `token` as its stamp, among deleted ones too; creates nothing.
 
-        Without an experiment, all experiments of the service are searched. `pace` is awaited before each request but
+        Without an experiment, all experiments of the service are searched. `pace` is awaited before each request except
         the first.
         """
         ...
@@ -108,7 +108,7 @@ class Service(Protocol):
         ...
 
     async def renew_credentials(self) -> bool:
-        """Fetch fresh credentials after a 401; False where this kind can't be renewed. Never raises."""
+        """Fetch fresh credentials after a 401; False if this kind can't be renewed. Never raises."""
         ...
 
 
@@ -119,7 +119,7 @@ class Changes:
     Attributes:
         results: jobs that ended.
         begun: jobs whose run exists and whose plan is not finished, each with the run's id.
-        checkpoints: how far sources are done, now that `results` are durable.
+        checkpoints: how far sources are done once `results` are durable.
     """
 
     results: Sequence[Result] = ()
@@ -131,10 +131,10 @@ class Journal(Protocol):
     """The durable memory of one batch. Every method returns once its effect is on disk, and raises JournalError."""
 
     async def admit(self, jobs: Sequence[Job], *, stamped: bool) -> list[Admission]:
-        """Decide for each job, in order, whether it may be sent, and write an intent for each that may.
+        """Decide for each job, in order, whether it may be sent, and write an intent for each that may be sent.
 
-        The keys of `jobs` are distinct, and none is admitted by this process and not yet ended or released.
-        `stamped` is for jobs that are NEW; the others keep what their first attempt had.
+        The keys of `jobs` are distinct, and none of the jobs is in flight.
+        `stamped` is for jobs that are NEW; the others keep the value of their first attempt.
         """
         ...
 
@@ -146,7 +146,7 @@ class Journal(Protocol):
         ...
 
     async def release(self, jobs: Sequence[Job]) -> None:
-        """Take back the intents of jobs that nobody has sent, for certain."""
+        """Take back the intents of jobs that were certainly not sent."""
         ...
 
     async def kept_records(self, outcome: Outcome, *, after: int, limit: int) -> Sequence[KeptRecord]:
@@ -172,10 +172,10 @@ class UnsettledJobs(Protocol):
         ...
 
     async def conclude(self, results: Sequence[Result]) -> int:
-        """Write what was found out, and return as `Journal.commit` does.
+        """Write the outcomes that look-ups have found, and return as `Journal.commit` does.
 
-        FAILED means here that a job has no run, for certain: it gets a new token, under which the next process may
-        send it.
+        FAILED means here that a job certainly has no run: it gets a new token, under which the next execution may send
+        it.
         """
         ...
 
@@ -184,15 +184,15 @@ class Outbox(Protocol):
     """Outcomes that are durable in the journal and not yet confirmed in the log."""
 
     async def unacknowledged(self) -> Sequence[tuple[int, Result]]:
-        """Return the outcomes of earlier processes that may be missing in the log, with their numbers, in order.
+        """Return the outcomes of earlier executions that may be missing in the log, with their numbers, in order.
 
         Their jobs have no body and no text.
         """
         ...
 
     def acknowledge(self, sequence: int) -> None:
-        """Take note that the log has every outcome up to this number on disk.
+        """Record that the log has every outcome up to this number on disk.
 
-        Costs nothing: it is written with the next commit, or at the end of the execution.
+        Does no I/O: it is written with the next commit, or at the end of the execution.
         """
         ...

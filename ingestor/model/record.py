@@ -1,4 +1,4 @@
-"""What moves through the pipeline: a line of input, the job that a valid record becomes, and how a record ends."""
+"""What the pipeline processes: a line of input, the job that a valid record becomes, and how a record ends."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,7 +19,7 @@ class Origin:
 class Line:
     """One line of input, not decoded and without its line end.
 
-    `cut` means that the line was longer than the reader keeps, and `raw` is only its beginning.
+    `cut`: the line was longer than the reader keeps, and `raw` is only its beginning.
     """
 
     origin: Origin
@@ -29,7 +29,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class RunDetails:
-    """What a record says about its run, in the API's meanings. None: the record does not say.
+    """What a record says about its run, in the terms of the API. None: the record does not say.
 
     `start_time` is milliseconds since the epoch. `tags` are (key, value) pairs with distinct keys.
     """
@@ -49,9 +49,9 @@ class Job:
         key: the job's identity in its batch: the record's `job_id`, else the digest of its body.
         body: the canonical body of create, without the stamp (see `policy.identity`).
         digest: SHA-256 of the record's canonical form, 32 bytes: equal digests mean the same record.
-        token: the retry token of create, the same in every process that meets this job (1 to 64 characters).
+        token: the retry token of create, the same in every execution (1 to 64 characters).
         experiment_id: the record's, for log and results.
-        raw: the record as it stood in the input, UTF-8; empty where only the journal is known.
+        raw: the record as it stood in the input, UTF-8; empty if the job was loaded from the journal.
         steps: the requests that follow create, in order. A job without steps is one request: the fast path.
     """
 
@@ -89,7 +89,18 @@ class Outcome(StrEnum):
     UNRESOLVED = "unresolved"
     """It was sent, and the result is not known."""
     DUPLICATE = "duplicate"
-    """The same record was met before in this execution."""
+    """The same record occurred earlier in this execution."""
+
+
+class State(StrEnum):
+    """The states of a job in the journal. Apart from PENDING, the names are those of its outcome."""
+
+    PENDING = "pending"
+    """Its intent is durable, and its outcome is not known. With a run id: its run exists, and its plan is not done."""
+    CREATED = "created"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    UNRESOLVED = "unresolved"
 
 
 @value(frozen=True, slots=True, kw_only=True)
@@ -97,7 +108,7 @@ class Result:
     """The end of a job that was sent, as the journal keeps it and the log reports it.
 
     `outcome` is CREATED, PARTIAL, FAILED or UNRESOLVED. The answer's fields are those of the last attempt.
-    `attempts` counts this process's attempts only; 0 where the end came without one.
+    `attempts` counts the attempts of this execution only; 0 if there was none.
     """
 
     job: Job

@@ -1,4 +1,4 @@
-"""The result of one attempt or of one look-up, whatever happened."""
+"""The result of one attempt or of one look-up, also of a failed one."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,13 +16,13 @@ class Fault(StrEnum):
     TLS = "tls"
     """The TLS handshake or the certificate check failed: nothing was sent."""
     TIMEOUT = "timeout"
-    """No whole answer came in time: the request may have been carried out."""
+    """No complete answer came in time: the request may have been carried out."""
     RESET = "reset"
     """The connection broke after the request was begun: it may have been carried out."""
     GARBLED = "garbled"
     """The answer is not HTTP, is not the service's, or broke off: the request may have been carried out."""
     LOST = "lost"
-    """The process that made the attempt died, which says nothing about the service: it may have been carried out."""
+    """The process that made the attempt died, not the service. The request may have been carried out."""
     UNSIGNED = "unsigned"
     """The credentials could not produce a signature: nothing was sent."""
 
@@ -37,20 +37,20 @@ _BEFORE_THE_FIRST_BYTE = frozenset({Fault.DNS, Fault.REFUSED, Fault.TLS, Fault.U
 
 @value(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """The answer to one attempt, or the fault that stands in its place.
+    """The answer to one attempt, or the fault, if there was no answer.
 
-    Exactly one of `status` and `fault` is set. Times are seconds unless named otherwise.
+    At most one of `status` and `fault` is set; none, if no attempt was made. Times are seconds unless named otherwise.
 
     Attributes:
         status: the HTTP status.
         fault: why there is no status.
-        code: the service's error code (`code`, or MLflow's `error_code`), where the body has one.
+        code: the service's error code (`code`, or MLflow's `error_code`), if the body has one.
         message: the service's message, the shortened raw text of a body that is not JSON, or the fault's detail.
         run_id: the created run's id: set only when a 2xx answer to create names one.
-        experiment_id: the created run's experiment, where the answer has it.
+        experiment_id: the created run's experiment, if the answer has it.
         retry_after: how long the service asks the client to wait, from Retry-After in either form.
-        clock_skew: the service's clock (its Date header) minus ours, where the answer has a Date.
-        opc_request_id: as the service answered.
+        clock_skew: the service's clock (its Date header) minus ours, if the answer has a Date.
+        opc_request_id: as in the service's answer.
         opc_client_request_id: as this client sent it.
         latency_ms: from the first byte sent to the end of the answer, or to the fault.
     """
@@ -73,9 +73,9 @@ class Presence(StrEnum):
 
     FOUND = "found"
     ABSENT = "absent"
-    """The service answered, and there was none at that moment. A request that it still works on may create one."""
+    """The service answered, and there was none at that moment. A request that it still processes may create one."""
     UNDECIDED = "undecided"
-    """The service could not be asked, or its answer can't be relied on."""
+    """The look-up failed, or its answer is not reliable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Finding:
     """The result of a look-up.
 
     `reply` is the answer to its last request. FOUND: it names the run, and its message names other runs that carry the
-    same token. UNDECIDED: its status, fault and message say why.
+    same token. UNDECIDED: its status, fault and message give the reason.
     """
 
     presence: Presence

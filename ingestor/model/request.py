@@ -23,15 +23,13 @@ class Request:
 
     Attributes:
         operation: what it asks for.
-        path: where it goes, under `…/mlflow/`.
         body: the bytes that are sent.
         token: the retry token; None sends none.
-        is_repeatable: whether sending it twice does no more than sending it once. Only create is not: without a
-            living token it makes a second run.
+        is_repeatable: whether sending it twice has the same effect as sending it once. Only create is not repeatable:
+            without a token that protects, it creates a second run.
     """
 
     operation: Operation
-    path: str
     body: bytes
     token: str | None = None
     is_repeatable: bool = False
@@ -39,7 +37,7 @@ class Request:
 
 @value(frozen=True, slots=True)
 class Step:
-    """A request of a plan that follows create: complete but for the run's id, which only the answer to create has.
+    """A request of a plan that follows create. Only the run's id is missing: it comes with the answer to create.
 
     `members` are the JSON members of its body that follow `run_id`, without braces: `"status":"FINISHED"`.
     """

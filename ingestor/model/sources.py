@@ -8,7 +8,9 @@ from ingestor.model.record import Job, Origin, Reject
 from ingestor.model.value import value
 
 Position = str
-"""Where reading goes on in a source: JSON text that only its source understands. A hint: the journal is the judge."""
+"""Where reading continues in a source: text that only its source understands.
+
+A hint: the journal decides whether a record is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +19,8 @@ class Source:
 
     Attributes:
         name: as the user wrote it; `-` is standard input. Records carry it as their origin.
-        path: what another process finds the same source by: the real path of a file, with no link in it. None where
-            no other process can read the same: a pipe, a descriptor, an iterable.
+        path: by this another process finds the same source: the real path of a file, without links. None if no other
+            process can read the same source: a pipe, a descriptor, an iterable.
     """
 
     name: str
@@ -26,12 +28,12 @@ class Source:
 
 
 class SourceEnd(StrEnum):
-    """How the end of a source was met."""
+    """How reading of a source ended."""
 
     COMPLETE = "complete"
     """Everything was read."""
     DAMAGED = "damaged"
-    """Reading stopped before the end: the data is cut short or damaged, or the file can't be read on."""
+    """Reading stopped before the end: the data is cut short or damaged, or reading failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Checkpoint:
 
     Attributes:
         source: the source.
-        position: where reading goes on; None is the beginning.
+        position: where reading continues; None is the beginning.
         rejected: how many records before the position were rejected.
         end: set once the source has been read to its end, and every record of it has a durable outcome.
     """
@@ -56,9 +58,9 @@ class Chunk:
     """Records that were read together.
 
     Attributes:
-        source: where they come from; None for records that the journal kept, which need no checkpoint.
+        source: where they come from; None for kept records, which need no checkpoint.
         records: in the order of the source; may be empty in the chunk that ends a source.
-        position: where reading goes on after them; None where the source has no positions.
+        position: where reading continues after them; None if the source has no positions.
         end: set in the last chunk of a source.
     """
 

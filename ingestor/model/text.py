@@ -3,9 +3,12 @@
 MESSAGE_LIMIT = 500
 """Characters that are kept of a message of the service."""
 
+WHOLE = 4096
+"""Characters of a path or identifier that are shown: all that a path may have, because a part of it is of no use."""
+
 
 def one_line(text: str, limit: int = MESSAGE_LIMIT) -> str:
-    """Return `text` as one printable line of at most `limit` characters, with an ellipsis where it was cut.
+    """Return `text` as one printable line of at most `limit` characters, with `…` at the end if it was cut.
 
     Control characters, terminal escapes and lone surrogates become spaces; a run of white space becomes one space.
     """
@@ -19,12 +22,12 @@ def one_line(text: str, limit: int = MESSAGE_LIMIT) -> str:
 
 
 def printable(text: str, limit: int = 200) -> str:
-    r"""Return `text` as one printable line of at most `limit` characters, with `...` where it was cut.
+    r"""Return `text` as one printable line of at most `limit` characters, with `…` at the end if it was cut.
 
     Control characters, direction marks and all else that Unicode calls unprintable are shown as `\x1b`, `\u202e`.
     """
     shown = "".join(char if char.isprintable() else _escape(char) for char in text[: limit + 1])
-    return shown if len(shown) <= limit else shown[: limit - 3] + "..."
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
 def _escape(char: str) -> str:

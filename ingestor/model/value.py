@@ -1,4 +1,4 @@
-"""What a process pays for the objects that it makes several times for every record."""
+"""What costs the objects have that are created several times for every record."""
 
 import gc
 from typing import TYPE_CHECKING
@@ -11,9 +11,9 @@ else:
     from dataclasses import dataclass
 
     def value(*, frozen, slots, kw_only=False):  # noqa: ANN001, ANN201 - typed above
-        """Make a dataclass whose users are held to `frozen` by the type checker alone.
+        """Make a dataclass for which only the type checker enforces `frozen`.
 
-        At run time a frozen one takes four times as long to make: each field is set by way of `object.__setattr__`.
+        At run time a frozen one takes four times as long to create: `object.__setattr__` sets each field.
         """
         return dataclass(slots=slots, kw_only=kw_only, unsafe_hash=frozen)
 
@@ -22,7 +22,7 @@ def collect_rarely() -> None:
     """Search for reference cycles more rarely from now on; all other objects are freed by their reference counts.
 
     With Python's defaults the search took 7 % of the processor time of a second execution over finished records, and
-    13 % of that of a sender without signatures: a process makes millions of objects and hardly any reference cycle.
+    13 % of that of a sender without signatures: a process creates millions of objects and hardly any reference cycle.
     """
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)

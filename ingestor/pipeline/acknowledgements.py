@@ -14,7 +14,7 @@ class OpenChunk:
         source: where the records come from.
         left: how many have no durable outcome.
         rejected: how many were rejected so far.
-        position: where reading goes on once the chunk is done; chunks after it that are done already are included.
+        position: where reading continues once the chunk is done; later chunks that are already done are included.
         end: whether that is the end of the source.
         before: the open chunk that was read before it.
         after: the open chunk that was read after it.
@@ -49,7 +49,7 @@ class Acknowledgements:
     """Counts the open records of chunks and moves checkpoints. Does no I/O.
 
     A source's checkpoint moves when all records of a chunk, and of all chunks before it, are done. A chunk that is done
-    before its predecessor is merged into that, so that memory is bounded by the chunks that are open.
+    before its predecessor is merged into it, so that memory is bounded by the number of open chunks.
 
     Args:
         starts: where reading of the sources starts; a source that is not named starts at its beginning.
@@ -101,7 +101,7 @@ class Acknowledgements:
         return moved
 
     def _close(self, chunk: OpenChunk) -> None:
-        """Take a chunk that is done out of the list; what it covers belongs to its predecessor, if it has one."""
+        """Remove a chunk that is done; its position and rejects move to the previous open chunk, if there is one."""
         progress, before = self._progress[chunk.source], chunk.before
         if chunk.after is not None:
             chunk.after.before = before

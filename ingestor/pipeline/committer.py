@@ -13,7 +13,7 @@ from ingestor.pipeline.acknowledgements import Acknowledgements
 from ingestor.pipeline.in_flight import Delivery, InFlight, end
 
 LINGER = 0.02
-"""Seconds that a group gathers before it is committed, so that jobs share a commit."""
+"""Seconds that a group waits for more ends before it is committed, so that jobs share a commit."""
 CHECKPOINT_INTERVAL = 1.0
 """Seconds after which checkpoints are committed that moved without the end of a job."""
 
@@ -24,7 +24,7 @@ Acknowledge = Callable[[Sequence[Checkpoint]], Awaitable[None]]
 
 
 class Committer:
-    """Takes the ends of jobs without waiting; commits them in groups, logs them, and frees their places in flight."""
+    """Receives ends of jobs without waiting; commits them in groups, logs them, and frees their places in flight."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Committer:
         self._closing = False
 
     def end(self, delivery: Delivery, outcome: Outcome, reply: Reply) -> None:
-        """End a job. Never waits, so that nothing can come between a reply and its record."""
+        """End a job. Never waits, so no other task runs between a reply and its result."""
         self._begun.pop(delivery, None)
         self._ended.append((delivery, end(delivery, outcome, reply)))
         self._wake.set()
@@ -58,7 +58,7 @@ class Committer:
         self._wake.set()
 
     def checkpoints_moved(self) -> None:
-        """Commit the checkpoints that moved, soon: with the next jobs that end, or alone."""
+        """Commit the checkpoints that moved, soon: with the next jobs that end, or separately."""
         if self._checkpoint_due is None and self._acknowledgements.have_moved:
             self._checkpoint_due = asyncio.get_running_loop().time() + CHECKPOINT_INTERVAL
             self._wake.set()
@@ -69,9 +69,9 @@ class Committer:
         self._wake.set()
 
     async def run(self) -> IngestorError | None:
-        """Commit what comes until closed. Raises JournalError.
+        """Commit until closed. Raises JournalError.
 
-        Returns the error after which no checkpoint was written any more: rejected records could not be written, or a
+        Returns the error after which no more checkpoints were written: rejected records could not be written, or a
         source could not take its checkpoints.
         """
         while self._ended or self._begun or not self._closing:
@@ -81,7 +81,7 @@ class Committer:
         return self._error
 
     async def _gather(self) -> None:
-        """Wait until there is something to commit, and a moment for more of it."""
+        """Wait until there is something to commit, then LINGER seconds for more."""
         while not (self._ended or self._begun or self._closing):
             self._wake.clear()
             try:
@@ -129,7 +129,7 @@ class Committer:
             self._count_followers(ended)
 
     def _count_followers(self, ended: Sequence[tuple[Delivery, Result]]) -> None:
-        """Count followers only now: one of them may have come while the group was committed."""
+        """Count followers only now: a follower may have been added while the group was committed."""
         for delivery, _ in ended:
             for _, chunk in delivery.followers:
                 self._acknowledgements.done(chunk)

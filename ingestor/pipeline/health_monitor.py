@@ -1,4 +1,4 @@
-"""The service's health in a batch: every reply feeds it, and one task sends the probes that it needs."""
+"""The service's health in a batch: every reply feeds it, and one task sends the probes."""
 
 import asyncio
 from contextlib import suppress
@@ -9,12 +9,15 @@ from ingestor.model.record import Job
 from ingestor.model.reply import Reply
 from ingestor.pipeline.options import PipelineOptions
 from ingestor.pipeline.pacer import Pacer
-from ingestor.policy.health import PAUSE_REASON, Continue, Decision, GiveUp, Halt, Health, ServiceHealth
+from ingestor.policy.health import PAUSE_REASON, Continue, GiveUp, Halt, Health, HealthDecision, ServiceHealth
 from ingestor.policy.retry import Classification
 
 
 class HealthMonitor:
-    """Drives `health`, on the loop's clock, and keeps attempts back while the service is down."""
+    """Drives `health`, on the loop's clock, and holds attempts while the service is down.
+
+    `on_change` is called when `health` may have changed, and with it `health.max_in_flight`.
+    """
 
     def __init__(self, options: PipelineOptions, service: Service, pacer: Pacer, log: EventSink) -> None:
         self._service = service
@@ -27,6 +30,7 @@ class HealthMonitor:
         self._changed = asyncio.Event()
         self._may_send = asyncio.Event()
         self._paused_until: float | None = None
+        self.on_change = _do_nothing
 
     @property
     def uptime(self) -> float:
@@ -46,31 +50,37 @@ class HealthMonitor:
             await self._may_send.wait()
 
     def sending(self, now: float) -> None:
-        """Take note that an attempt or a look-up is about to leave."""
+        """Record that an attempt or a look-up begins."""
         if not self._has_sent:
             self._has_sent = True
             self.health.sending(now)
             self._changed.set()
 
-    def observe(self, job: Job, classification: Classification, reply: Reply, sent_at: float) -> Decision:
-        """Take the reply to an attempt, and decide whether it concerns its job alone."""
-        decision = self.health.observe(job, classification, reply, sent_at=sent_at, now=self._now())
+    def observe(
+        self, job: Job, classification: Classification, reply: Reply, sent_at: float, *, is_look_up: bool
+    ) -> HealthDecision:
+        """Record the reply to an attempt or a look-up, and decide whether it concerns its job only."""
+        decision = self.health.observe(
+            job, classification, reply, sent_at=sent_at, now=self._now(), is_look_up=is_look_up
+        )
         if not isinstance(decision, Continue) or self.health.health is not self._state:
             self._follow()
         return decision
 
-    def found_out(self, reply: Reply, *, is_proof_of_work: bool) -> None:
-        """Take the answer to a look-up; `is_proof_of_work` where nothing else shows that the service is up."""
-        self.health.answered(reply, self._now())
-        if is_proof_of_work:
+    def look_up_answered(self, reply: Reply, *, closes_breaker: bool) -> None:
+        """Record the answer to a look-up; `closes_breaker`: it also shows that the service is up again."""
+        self.health.look_up_answered(reply, self._now())
+        if closes_breaker:
             self.health.succeeded(self._now())
         if self.health.health is not self._state:
             self._follow()
 
     async def renew_credentials(self) -> None:
         """Fetch fresh credentials after a 401."""
-        if await self._service.renew_credentials():
-            self.health.credentials_renewed(self._now())
+        try:
+            await self._service.renew_credentials()
+        finally:
+            self.health.renewal_ended(self._now())
 
     async def run(self) -> Halt | GiveUp:
         """Send probes until a setting is wrong for every record, or the service was down for too long."""
@@ -110,8 +120,13 @@ class HealthMonitor:
         """Let the task and the attempts that wait see a change of state."""
         self._state = self.health.health
         self._changed.set()
+        self.on_change()
         if self.health.may_send:
             self._may_send.set()
             if self._paused_until is not None:
                 self._paused_until = None
-                self._log.emit(BatchResumed())
+                self._log.emit(BatchResumed(PAUSE_REASON))
+
+
+def _do_nothing() -> None:
+    """Be the `on_change` of a monitor that nobody watches."""

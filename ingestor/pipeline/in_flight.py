@@ -15,9 +15,9 @@ from ingestor.pipeline.acknowledgements import OpenChunk
 from ingestor.policy.retry import INVALIDATED_TOKEN, AttemptHistory
 
 MAX_BYTES = 64 * 1024 * 1024
-"""Bytes of records in flight. The record that passes this limit is the last one that is admitted."""
+"""Bytes of records in flight. The record that exceeds this limit is the last one that is admitted."""
 
-_PORTIONS = 4  # in which free places are filled: each portion costs a commit of the journal
+_PORTIONS = 4  # free places are filled in this many portions; each portion costs a commit of the journal
 
 
 @dataclass(slots=True, eq=False)
@@ -27,11 +27,11 @@ class Delivery:
     Attributes:
         admission: the journal's decision on the job.
         history: what its attempts have shown.
-        chunk: where its record was read; None where that needs no checkpoint.
+        chunk: where its record was read; None if that needs no checkpoint.
         run_id: the id of its run, once that is known.
-        next_step: which of its steps is next, where the run exists.
-        experiment_id: the experiment of its run, where create's answer named it.
-        has_unknown_steps: whether its plan has steps that are not known here: only the journal is known of it.
+        next_step: the index of its next step, if the run exists.
+        experiment_id: the experiment of its run, if create's answer named it.
+        has_unknown_steps: whether its plan has steps that are not known here: the journal does not store them.
         followers: records with the same key and body that were read meanwhile, each with its chunk. They end as
             duplicates when this one ends.
     """
@@ -52,7 +52,7 @@ class Delivery:
 
     @property
     def is_unsent(self) -> bool:
-        """Whether no attempt of any process may have created its run, so that its intent may be released."""
+        """Whether it is certain that no attempt created its run; then its intent may be released."""
         return self.run_id is None and not self.admission.may_exist and not self.history.may_exist
 
 
@@ -63,7 +63,7 @@ def start(admission: Admission, chunk: OpenChunk | None = None) -> Delivery:
 
 
 def end(delivery: Delivery, outcome: Outcome, reply: Reply) -> Result:
-    """Return how a delivery ended: its outcome, and the last reply."""
+    """Return the result of a delivery: its outcome, and the last reply."""
     created = outcome is Outcome.CREATED
     invalidated = outcome is Outcome.UNRESOLVED and delivery.admission.invalidated
     job, attempts = delivery.admission.job, delivery.history.attempts
@@ -96,7 +96,7 @@ class InFlight:
         self.is_closed = False
         """Whether no more jobs are admitted."""
         self.left_out = 0
-        """Records that were read, and that no job is in flight for because it was closed."""
+        """Records that were read after it was closed, and so were not admitted."""
 
     def __len__(self) -> int:
         return self._size
@@ -106,7 +106,7 @@ class InFlight:
 
     @property
     def room(self) -> int:
-        """How many more jobs fit by number; 0 where it is full."""
+        """How many more jobs fit by number; 0 if it is full."""
         return self._capacity - self._size if self._bytes < MAX_BYTES else 0
 
     @property
@@ -115,7 +115,7 @@ class InFlight:
         return self.room >= self._portion
 
     def fitting(self, jobs: Sequence[Job]) -> int:
-        """Return how many of the first of `jobs` fit, by number and size; at least one where there is room."""
+        """Return how many of the first of `jobs` fit, by number and size; at least one if there is room."""
         fitting, size = 0, self._bytes
         for job in jobs[: self.room]:
             if size >= MAX_BYTES:
@@ -185,7 +185,7 @@ class Backlog:
         self._now = asyncio.get_running_loop().time
 
     def add(self, delivery: Delivery) -> None:
-        """Add a job whose first attempt is due; where its run exists, it goes before the jobs without one."""
+        """Add a job whose first attempt is due; if its run exists, it goes before the jobs without one."""
         (self._new if delivery.run_id is None else self._begun).append(delivery)
         self._changed.set()
 

@@ -1,4 +1,4 @@
-"""Records in: each is rejected, already done, or admitted with a durable intent and added to the backlog."""
+"""Intake: each record is rejected, already done, or admitted with a durable intent and added to the backlog."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,18 +14,32 @@ from ingestor.pipeline.acknowledgements import Acknowledgements, OpenChunk
 from ingestor.pipeline.committer import Committer
 from ingestor.pipeline.in_flight import Backlog, Delivery, InFlight, start
 from ingestor.pipeline.options import PipelineOptions
+from ingestor.pipeline.read_ahead import reading_ahead
 
-_CONFLICT = "job_id: was already used in this batch with another body; give a changed record a job_id of its own"
-_EXPIRED = "may have been created earlier, and its retry token no longer protects it: it is not sent again"
-_NOT_STAMPED = (
-    "may have been created earlier, and this service honours no retry tokens; "
-    "its run would carry no stamp to find it by: it is not sent again"
+_CONFLICT = "job_id: was already used in this batch with other content; give the changed record a new job_id"
+_EXPIRED = (
+    "the run may exist, and the retry token has expired: the record is not sent again; "
+    "`ingestor reconcile` looks for its run"
 )
+_NOT_STAMPED = (
+    "the run may exist, this service honours no retry tokens, and the run would carry no stamp to find it by: the "
+    "record is not sent again"
+)
+
+Arrival = tuple[Job, OpenChunk | None]
+"""A job that was read, and the chunk that it counts in."""
 
 
 @dataclass(slots=True, eq=False)
 class Intake:
-    """Reads the input as fast as there is room in flight, and no faster."""
+    """Reads the input only as fast as there is room in flight.
+
+    An unresolved record that is sent again from its kept text may come again, from the source that has it. It counts
+    once: the second one is left out.
+
+    Attributes:
+        admitting: jobs whose intents are being written.
+    """
 
     options: PipelineOptions
     source: Input
@@ -35,24 +49,43 @@ class Intake:
     backlog: Backlog
     committer: Committer
     acknowledgements: Acknowledgements
+    admitting: list[Job] = field(default_factory=list, init=False)
+    _resent: dict[str, bytes] = field(default_factory=dict, init=False)
+    _met: int = field(default=0, init=False)
     _quiescent_at: float = field(init=False)
 
     def __post_init__(self) -> None:
         self._quiescent_at = asyncio.get_running_loop().time() + self.options.crash_quiescence
 
     async def run(self) -> None:
-        """Read the whole input, or as much as comes before `in_flight` is closed. Raises IngestorError."""
-        async for chunk in self.source.chunks():
-            self.log.emit(InputRead(len(chunk.records), self.source.read_bytes, self.source.total_bytes))
+        """Read the whole input, or as much as is read before `in_flight` is closed. Raises what ends the input."""
+        async with reading_ahead(self.source) as ahead:
+            while chunks := await ahead.take():
+                await self._admit_all(self._open(chunks))
+                self.committer.checkpoints_moved()
+
+    def _open(self, chunks: Sequence[Chunk]) -> list[Arrival]:
+        """Register chunks; return their jobs, without what is rejected or in flight from its kept text."""
+        arrivals: list[Arrival] = []
+        count = 0
+        for chunk in chunks:
             opened = self.acknowledgements.open(chunk)
             jobs = self._set_rejects_aside(chunk, opened)
-            await self.log.ready()
-            while jobs and await self.in_flight.has_room():
-                fitting = self.in_flight.fitting(jobs)
-                admitted, jobs = jobs[:fitting], jobs[fitting:]
-                await self._admit(admitted, opened)
-            self.in_flight.left_out += len(jobs)
-            self.committer.checkpoints_moved()
+            arrivals += [(job, opened) for job in jobs if not (self._resent and self._is_resent(job, opened))]
+            count += len(chunk.records)
+        count -= self._met
+        self._met = 0
+        self.log.emit(InputRead(count, self.source.read_bytes, self.source.total_bytes))
+        return arrivals
+
+    def _is_resent(self, job: Job, chunk: OpenChunk | None) -> bool:
+        """Whether a record was sent again from its kept text: then it was read already, and the journal keeps it."""
+        if chunk is None or self._resent.get(job.key) != job.digest:
+            return False
+        del self._resent[job.key]
+        self._met += 1
+        self.acknowledgements.done(chunk)
+        return True
 
     def _set_rejects_aside(self, chunk: Chunk, opened: OpenChunk | None) -> list[Job]:
         jobs = []
@@ -64,23 +97,39 @@ class Intake:
         self.acknowledgements.rejected(opened, len(chunk.records) - len(jobs))
         return jobs
 
-    async def _admit(self, jobs: Sequence[Job], chunk: OpenChunk | None) -> None:
-        """Admit jobs of distinct keys. A repeated key waits for its first job: in flight, or in the next round."""
-        rest = jobs
-        while rest:
-            distinct: dict[str, Job] = {}
-            repeated = []
-            for job in rest:
-                if (first := self.in_flight.get(job.key)) is not None:
-                    self._meet_again(first, job, chunk)
-                elif job.key in distinct:
-                    repeated.append(job)
-                else:
-                    distinct[job.key] = job
-            if distinct:
-                admissions = await self.journal.admit(list(distinct.values()), stamped=self.options.stamped)
-                self._place_all(admissions, chunk)
-            rest = repeated
+    async def _admit_all(self, arrivals: list[Arrival]) -> None:
+        """Admit jobs as there is room. A repeated key waits for its first job, or for the next round."""
+        try:
+            await self.log.ready()
+            while arrivals and await self.in_flight.has_room():
+                fitting = self.in_flight.fitting([job for job, _ in arrivals])
+                first, repeated = self._split(arrivals[:fitting])
+                arrivals = [*first, *repeated, *arrivals[fitting:]]
+                if first:
+                    await self._admit(first)
+                    arrivals = arrivals[len(first) :]
+        finally:
+            self.in_flight.left_out += len(arrivals)
+
+    def _split(self, arrivals: Sequence[Arrival]) -> tuple[list[Arrival], list[Arrival]]:
+        """Return the first job of each key, and the others. A job whose key is in flight is neither."""
+        first: dict[str, Arrival] = {}
+        repeated = []
+        for arrival in arrivals:
+            job = arrival[0]
+            if (known := self.in_flight.get(job.key)) is not None:
+                self._meet_again(known, *arrival)
+            elif job.key in first:
+                repeated.append(arrival)
+            else:
+                first[job.key] = arrival
+        return list(first.values()), repeated
+
+    async def _admit(self, arrivals: Sequence[Arrival]) -> None:
+        self.admitting = [job for job, _ in arrivals]
+        admissions = await self.journal.admit(self.admitting, stamped=self.options.stamped)
+        self.admitting = []
+        self._place_all(admissions, [chunk for _, chunk in arrivals])
 
     def _meet_again(self, first: Delivery, job: Job, chunk: OpenChunk | None) -> None:
         if job.digest == first.job.digest:
@@ -88,12 +137,14 @@ class Intake:
         else:
             self._reject(job, chunk)
 
-    def _place_all(self, admissions: Sequence[Admission], chunk: OpenChunk | None) -> None:
+    def _place_all(self, admissions: Sequence[Admission], chunks: Sequence[OpenChunk | None]) -> None:
         already_done, duplicates = 0, []
-        for admission in admissions:
+        for admission, chunk in zip(admissions, chunks, strict=True):
             if admission.status is not AdmissionStatus.DONE:
                 self._place(admission, chunk)
-            elif admission.is_recent:
+                continue
+            self.acknowledgements.done(chunk)
+            if admission.done_in_this_execution:
                 duplicates.append((admission.job, admission.run_id))
             else:
                 already_done += 1
@@ -101,8 +152,6 @@ class Intake:
             self.log.emit(RecordsAlreadyDone(already_done))
         if duplicates:
             self.log.emit(RecordsDuplicate(duplicates))
-        if done := already_done + len(duplicates):
-            self.acknowledgements.done(chunk, done)
 
     def _place(self, admission: Admission, chunk: OpenChunk | None) -> None:
         if admission.status is AdmissionStatus.CONFLICT:
@@ -110,6 +159,8 @@ class Intake:
             return
         delivery = start(admission, chunk)
         self.in_flight.add(delivery)
+        if chunk is None and not delivery.is_unsent:
+            self._resent[admission.job.key] = admission.job.digest
         if admission.run_id is not None and not admission.job.steps:  # nothing of its plan is left
             self.committer.end(delivery, Outcome.CREATED, Reply())
         elif admission.run_id is None and admission.may_exist and not self.options.idempotent:
@@ -120,7 +171,7 @@ class Intake:
             self.backlog.add(delivery)
 
     def _look_up_first(self, delivery: Delivery) -> None:
-        """Queue a job for its look-up. An absence counts only once the service has ended what a dead process sent."""
+        """Queue a job for its look-up. An absence counts only after the requests of a killed execution have ended."""
         if delivery.admission.stamped:
             delivery.history.quiescent_at = self._quiescent_at
             self.backlog.add_retry(delivery, 0.0)

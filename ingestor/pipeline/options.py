@@ -1,26 +1,28 @@
-"""How a batch is worked."""
+"""How a batch is processed, and how that ended."""
 
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ingestor.policy.advice import Halt
 from ingestor.policy.lookup import LOOKUP_DELAY
 from ingestor.policy.retry import Recovery, RetryBudget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineOptions:
-    """How a batch is worked.
+    """How a batch is processed.
 
     Attributes:
         concurrency: the most attempts in flight, at least 1.
         stamped: whether new runs carry the tag `ingestor.token`.
-        drain_timeout: seconds that attempts in flight get to end after a stop.
+        drain_timeout: seconds that attempts in flight have to end after a stop.
         give_up_after: seconds after which a service that is down is not waited for any longer.
         wait_for_service: whether a service that was never reached is waited for as well.
         budget: what one request of a job may cost.
         idempotent: whether the service honours retry tokens.
-        crash_quiescence: seconds after which the service has ended what a dead process sent (see `policy.lookup`).
+        crash_quiescence: seconds after which the service has ended the requests of a killed execution (see
+            `policy.lookup`).
         uniform: the random source of backoffs.
     """
 
@@ -35,7 +37,28 @@ class PipelineOptions:
     uniform: Callable[[float, float], float] = random.SystemRandom().uniform
 
     def recovery(self, *, stamped: bool) -> Recovery:
-        """Return what can be done about a create that may have been carried out, with or without a stamp."""
+        """Return what is possible after a create that may have been carried out, with or without a stamp."""
         if self.idempotent:
             return Recovery.TOKEN
         return Recovery.LOOKUP if stamped else Recovery.NONE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineResult:
+    """How the work ended.
+
+    Attributes:
+        halt: what is wrong for every record, if anything is.
+        stopped: whether it was asked to end early, and something was left.
+        left: records that were read and have no outcome yet.
+        reason: why it ended early; None if it did not.
+        exhausted: whether the input was read to its end.
+        error: what the input raised, if that ended it. What was in flight is committed.
+    """
+
+    halt: Halt | None
+    stopped: bool
+    left: int
+    reason: str | None = None
+    exhausted: bool = False
+    error: Exception | None = None

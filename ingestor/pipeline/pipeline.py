@@ -1,50 +1,31 @@
-"""A batch from its input to its end: records in, attempts out, results committed.
+"""A batch from its input to its end: records are admitted, attempts are made, results are committed.
 
-The way of a record, each step in the module of its name: intake -> backlog -> slot -> health -> pacer (`Dispatch`) ->
+The steps of a record, each step in the module of its name: intake -> backlog -> slot -> health -> pacer (`Dispatch`) ->
 send -> classify -> decide (`worker`) -> commit -> log -> acknowledge (`committer`).
 """
 
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 
 from ingestor.model.errors import IngestorError, JournalError
 from ingestor.model.events import BatchHalted
 from ingestor.model.ports import EventLog, Input, Journal, Service, Timekeeper
 from ingestor.model.sources import Checkpoint
+from ingestor.model.text import one_line
 from ingestor.pipeline.acknowledgements import Acknowledgements
 from ingestor.pipeline.committer import Acknowledge, Commit, Committer
 from ingestor.pipeline.health_monitor import HealthMonitor
 from ingestor.pipeline.in_flight import Backlog, Delivery, InFlight
 from ingestor.pipeline.intake import Intake
-from ingestor.pipeline.options import PipelineOptions
+from ingestor.pipeline.options import PipelineOptions, PipelineResult
 from ingestor.pipeline.pacer import Pacer
 from ingestor.pipeline.worker import Worker
 from ingestor.policy.health import GiveUp, Halt
 
-__all__ = ["Pipeline", "PipelineOptions", "PipelineResult"]
-
+_RELEASE_TIMEOUT = 5.0  # seconds to take back intents after an error or a cancellation
 _LOOKAHEAD = 16  # jobs in flight for each attempt in flight: slots stay busy while a large group is committed
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PipelineResult:
-    """How the work ended.
-
-    Attributes:
-        halt: what is wrong for every record, if anything is.
-        stopped: whether it was asked to end early, and something was left.
-        left: records that were read and have no outcome yet.
-        reason: why it was asked to end early, if it was.
-        exhausted: whether the input was read to its end.
-    """
-
-    halt: Halt | None
-    stopped: bool
-    left: int
-    reason: str | None = None
-    exhausted: bool = False
 
 
 class Dispatch:
@@ -64,10 +45,11 @@ class Dispatch:
         self._attempt = attempt
         self._slots = slots
         self._running: set[asyncio.Task[None]] = set()
-        self._ended = asyncio.Event()
+        self._changed = asyncio.Event()
+        monitor.on_change = pacer.on_change = self._changed.set
 
     async def run(self, group: asyncio.TaskGroup) -> None:
-        """Start attempts until cancelled. This is the order in which every attempt passes."""
+        """Start attempts until cancelled. Every attempt passes these four gates in this order."""
         while True:
             await self._free_slot()
             await self._backlog.ready()
@@ -75,7 +57,7 @@ class Dispatch:
             await self._pacer.acquire()
             self._start(group, self._backlog.take())
 
-    async def drain(self, timeout: float) -> None:  # noqa: ASYNC109 - a drain ends what it waits for
+    async def drain(self, timeout: float) -> None:  # noqa: ASYNC109 - the drain cancels what does not end in time
         """Give the attempts in flight `timeout` seconds to end, then cancel them."""
         if self._running:
             await asyncio.wait(self._running, timeout=timeout)
@@ -84,8 +66,8 @@ class Dispatch:
 
     async def _free_slot(self) -> None:
         while len(self._running) >= self._most():
-            self._ended.clear()
-            await self._ended.wait()
+            self._changed.clear()
+            await self._changed.wait()
 
     def _most(self) -> int:
         """Return how many attempts may be in flight now."""
@@ -103,7 +85,7 @@ class Dispatch:
     def _end(self, attempt: asyncio.Task[None]) -> None:
         self._running.discard(attempt)
         self._pacer.in_flight = len(self._running)
-        self._ended.set()
+        self._changed.set()
 
 
 class Supervisor(ABC):
@@ -131,6 +113,7 @@ class Supervisor(ABC):
         self._stop = asyncio.Event()
         self._reason: str | None = None
         self._exhausted = False
+        self._error: Exception | None = None
         self._in_flight = InFlight(_LOOKAHEAD * options.concurrency)
         self._backlog = Backlog()
         self._acknowledgements = Acknowledgements(starts)
@@ -158,17 +141,20 @@ class Supervisor(ABC):
         self._in_flight.close()
 
     async def run(self) -> PipelineResult:
-        """Work on all jobs that are admitted. Raises the IngestorError that ended a part."""
+        """Process all jobs that are admitted. Raises the IngestorError that ended a part."""
         try:
             await self._work()
         except BaseExceptionGroup as group:
             raise _first(group) from None
+        finally:
+            self._pacer.close()
         return PipelineResult(
             halt=self._halt,
             stopped=self._stop.is_set() and (self.left > 0 or not self._exhausted),
             left=self.left,
             reason=self._reason,
             exhausted=self._exhausted,
+            error=self._error,
         )
 
     async def _work(self) -> None:
@@ -202,11 +188,14 @@ class Supervisor(ABC):
             raise
         except IngestorError as error:  # what is in flight is still committed: only the journal's loss forbids that
             self._end_early(Halt(str(error), advice=""))
+        except Exception as error:  # noqa: BLE001 - of a program's iterable; the session raises it at its end
+            self._error = error
+            self.stop(f"the input raised {type(error).__name__}: {one_line(str(error))}")
         while len(self._in_flight) and not self._stop.is_set():
             await self._in_flight.change()
 
     def _drain_seconds(self) -> float:
-        """Return how long attempts in flight may take to end: not at all where nothing has ever been answered."""
+        """Return how long attempts in flight may take to end: 0 if the service never answered."""
         is_hopeless = self._halt is not None and not self._monitor.health.has_answered
         return 0.0 if is_hopeless else self._options.drain_timeout
 
@@ -229,12 +218,12 @@ class Pipeline(Supervisor):
     """One batch. Create it in a running event loop, and use it once.
 
     Args:
-        options: how the batch is worked.
+        options: how the batch is processed.
         source: the records.
         journal: the durable memory of the batch.
-        service: takes the requests.
+        service: receives the requests.
         pacer: the rate limiter of all requests.
-        log: takes what happens.
+        log: receives the events.
         clock: the time that the age of tokens is measured in.
         starts: where the sources of `source` start, with the records that were rejected before; a source that is not
             named starts at its beginning.
@@ -267,8 +256,17 @@ class Pipeline(Supervisor):
         self._source.stop()
 
     async def run(self) -> PipelineResult:
-        """Work on the batch to its end. Raises the IngestorError that ended a part (a lost source, the journal)."""
-        result = await super().run()
+        """Process the batch to its end. Raises the IngestorError that ended a part (a lost source, the journal).
+
+        Whatever ends it, cancellation too, the intents of what was never sent are taken back.
+        """
+        try:
+            result = await super().run()
+        except BaseException:
+            with suppress(JournalError, TimeoutError):
+                async with asyncio.timeout(_RELEASE_TIMEOUT):
+                    await self._release_unsent()
+            raise
         await self._release_unsent()
         return result
 
@@ -279,7 +277,8 @@ class Pipeline(Supervisor):
         return self._worker.make(delivery)
 
     async def _release_unsent(self) -> None:
-        """Take back the intents of what was never sent, so that they do not age."""
+        """Take back the intents of jobs that were never sent, so that they do not age."""
         unsent = [delivery.job for delivery in self._in_flight if delivery.is_unsent]
+        unsent += self._intake.admitting
         if unsent:
-            await self._journal.release(unsent)
+            await asyncio.shield(self._journal.release(unsent))

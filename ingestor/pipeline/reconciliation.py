@@ -19,7 +19,7 @@ from ingestor.policy.lookup import Absent, Resend, decide_resend
 _PAGE = 500  # jobs in one read of the journal
 
 _NOT_STAMPED = "its run would carry no stamp to find it by (--no-stamp)"
-_STEPS_MISSING = "its run exists, and the rest of it is missing or unknown: the next run sends that"
+_STEPS_MISSING = "its run exists, but later requests may be missing: the next run sends them"
 _MESSAGES = {
     Resend.NEW_TOKEN: "no run carries its token: it was not created, and the next run sends it again under a new token",
     Resend.SAME_TOKEN: "no run carries its token so far: the next run sends it again under the same token",
@@ -46,13 +46,14 @@ class Reconciliation(Supervisor):
         self._jobs = jobs
         self._clock = clock
         self._now = asyncio.get_running_loop().time
-        self._quiescent_at = self._now() + options.crash_quiescence  # by then, what a dead process sent has ended
+        # from then on, the requests of a killed execution have ended
+        self._quiescent_at = self._now() + options.crash_quiescence
         self._count = 0
 
     async def _admit_all(self) -> None:
         """Read all unsettled jobs as fast as there is room in flight: unresolved ones first, then pending ones.
 
-        In that order none comes twice: a job that was pending and is unresolved now is not read again.
+        In this order no job is read twice: a job that was pending and is unresolved now is not read again.
         """
         total = await self._jobs.count_unsettled()
         for pending in (False, True):
@@ -89,7 +90,7 @@ class Reconciliation(Supervisor):
         return await self._jobs.conclude(changes.results)
 
     async def _attempt(self, delivery: Delivery) -> None:
-        match await self._worker.look_up(delivery, is_all_that_is_sent=True):
+        match await self._worker.look_up(delivery, closes_breaker=True):
             case Reply() as found:
                 self._conclude_found(delivery, found)
             case Absent():
@@ -103,7 +104,7 @@ class Reconciliation(Supervisor):
             self._committer.end(delivery, Outcome.CREATED, found)
 
     def _conclude_absent(self, delivery: Delivery) -> None:
-        """Decide what becomes of a job that has no run, for certain."""
+        """Decide what follows for a job that certainly has no run."""
         admission = delivery.admission
         resend = decide_resend(
             admission.first_sent_at,
@@ -118,9 +119,9 @@ class Reconciliation(Supervisor):
         self._committer.end(delivery, Outcome.FAILED if gets_new_token else Outcome.UNRESOLVED, reply)
 
     def _is_too_early(self, delivery: Delivery) -> bool:
-        """Queue a job for another look-up, where the service may still work on what a dead process sent.
+        """Queue a job for another look-up, if the service may still process a request of a killed execution.
 
-        The age of its token does not rule that out: a clock that is ahead makes the token look old.
+        The age of its token does not exclude that: if the clock is ahead, the token looks old.
         """
         if delivery.history.quiescent_at >= self._quiescent_at:
             return False

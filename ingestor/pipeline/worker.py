@@ -1,8 +1,8 @@
-"""One attempt for a job: what is sent, what its reply means, and what follows. Read `make` from top to bottom."""
+"""One attempt for a job: what is sent, what its reply means, and what follows. Begin with `make`."""
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ingestor.model.events import AttemptEnded, RunRetried
 from ingestor.model.ports import EventSink, Service, Timekeeper
@@ -21,12 +21,12 @@ from ingestor.policy.lookup import LOOKUP_DELAY, Absent, decide_lookup, lookup_d
 from ingestor.policy.plan import create_request, step_request
 from ingestor.policy.retry import (
     Classification,
-    Decision,
     End,
     LookUp,
     Recovery,
     ReplyKind,
     Retry,
+    RetryDecision,
     classify,
     decide,
     decide_step,
@@ -34,11 +34,15 @@ from ingestor.policy.retry import (
 )
 
 NOT_CREATED = "NotCreated"
-"""The error code of a job that has no run for certain, though no attempt was answered so."""
+"""The error code of a job that certainly has no run, although no attempt was answered with a refusal."""
 
-_TOO_OLD = "may have been created, and its retry token no longer protects it: it is not sent again"
-_NOT_STAMPED = "may have been created, and its run would carry no stamp to find it by: it is not sent again"
-_GIVEN_UP = "no attempt was answered, and no run carries its token: it was not created"
+_TOO_OLD = (
+    "the run may exist, and the retry token has expired: the record is not sent again; "
+    "`ingestor reconcile` looks for its run"
+)
+_NOT_STAMPED = "the run may exist, and would carry no stamp to find it by: the record is not sent again"
+_NOT_FOUND_YET = "no run was found yet: requests in flight may still create it"
+_GIVEN_UP = "no attempt was answered, and no run carries its token: no run was created"
 
 
 @dataclass(slots=True, eq=False)
@@ -59,7 +63,7 @@ class Worker:
         self._now = asyncio.get_running_loop().time
 
     async def make(self, delivery: Delivery) -> None:
-        """Make the next attempt for a job, where that creates no second run; else look for its run, or end the job."""
+        """Make the next attempt if it can't create a second run; else look for the run, or end the job."""
         history = delivery.history
         if history.may_exist and not await self._is_safe_to_repeat(delivery):
             return
@@ -77,7 +81,7 @@ class Worker:
             self._decide(delivery, classification, reply)
 
     async def _is_safe_to_repeat(self, delivery: Delivery) -> bool:
-        """Return whether a create that may have been carried out may be sent now; if not, do what comes first."""
+        """Return whether a create that may have been carried out may be sent now; if not, look up the run or end."""
         match self.options.recovery(stamped=delivery.admission.stamped):
             case Recovery.TOKEN if protects(delivery.admission.first_sent_at, self.clock.now()):
                 return True
@@ -96,18 +100,24 @@ class Worker:
         return step_request(admission.job, delivery.next_step, delivery.run_id)
 
     async def _concerns_its_job_alone(
-        self, delivery: Delivery, classification: Classification, reply: Reply, sent_at: float
+        self,
+        delivery: Delivery,
+        classification: Classification,
+        reply: Reply,
+        sent_at: float,
+        *,
+        is_look_up: bool = False,
     ) -> bool:
-        """Report a reply to pacer and health monitor; where it may concern every record, queue the job again."""
+        """Report a reply to pacer and health monitor; if it may concern every record, queue the job again."""
         self._report(reply, sent_at, throttled=classification.kind is ReplyKind.THROTTLED)
-        match self.monitor.observe(delivery.job, classification, reply, sent_at):
+        match self.monitor.observe(delivery.job, classification, reply, sent_at, is_look_up=is_look_up):
             case Continue():
                 return True
             case Requeue(delay, renew_credentials):
                 self._retry(delivery, reply, delay, classification.kind)
                 if renew_credentials:
                     await self.monitor.renew_credentials()
-            case Halt() | GiveUp():  # the job stays in flight: its record is not to blame
+            case Halt() | GiveUp():  # the job stays in flight: the reply is not about its record
                 self._retry(delivery, reply, REQUEUE_DELAY, classification.kind)
         return False
 
@@ -120,7 +130,7 @@ class Worker:
             self.pacer.observe(throttled=throttled, sent_at=sent_at, retry_after=wait)
 
     def _succeeded(self, delivery: Delivery, reply: Reply) -> None:
-        """Go on with the plan of a job; end the job where nothing is left of its plan."""
+        """Queue the next request of the job's plan, or end the job if there is none."""
         steps = delivery.admission.job.steps
         if delivery.run_id is not None:
             delivery.next_step += 1
@@ -138,7 +148,7 @@ class Worker:
         options, history, now = self.options, delivery.history, self.monitor.uptime
         budget, uniform = options.budget, options.uniform
         if delivery.run_id is not None:
-            decision: Decision = decide_step(history, classification, reply, budget, now=now, uniform=uniform)
+            decision: RetryDecision = decide_step(history, classification, reply, budget, now=now, uniform=uniform)
         else:
             recovery = options.recovery(stamped=delivery.admission.stamped)
             decision = decide(history, classification, reply, budget, now=now, recovery=recovery, uniform=uniform)
@@ -156,7 +166,7 @@ class Worker:
         self.log.emit(RunRetried(job=delivery.job, reply=reply, attempts=attempts, delay=delay, reason=reason))
 
     async def _look_up_first(self, delivery: Delivery) -> None:
-        """Go on with the run of a job, where it has one; else send the job, if its budget allows another attempt."""
+        """Continue with the run of a job, if it has one; else send the job, if its budget allows another attempt."""
         match await self.look_up(delivery):
             case Reply() as found:
                 self._succeeded(delivery, found)
@@ -165,15 +175,16 @@ class Worker:
             case Absent():
                 self.backlog.add_retry(delivery, 0.0)
 
-    async def look_up(self, delivery: Delivery, *, is_all_that_is_sent: bool = False) -> Reply | Absent | None:
+    async def look_up(self, delivery: Delivery, *, closes_breaker: bool = False) -> Reply | Absent | None:
         """Look for the run of a stamped job.
 
         Args:
             delivery: the job.
-            is_all_that_is_sent: whether only answers to look-ups can show that the service is up again.
+            closes_breaker: whether an answer shows that the service is up again. For `reconcile`, which sends no
+                create requests.
 
         Returns:
-            The reply that names the run; Absent where there is none, for certain; None where the look-up decided
+            The reply that names the run; Absent if there is certainly none; None if the look-up decided
             nothing, and the job has ended or is in the backlog again.
         """
         started, job, history = self._now(), delivery.job, delivery.history
@@ -181,11 +192,12 @@ class Worker:
         self.monitor.sending(started)
         finding = await self.service.find(job.token, job.experiment_id, self.pacer.acquire)
         if finding.presence is Presence.UNDECIDED:
-            if not await self._concerns_its_job_alone(delivery, classify(finding.reply), finding.reply, started):
+            reply = finding.reply
+            if not await self._concerns_its_job_alone(delivery, classify(reply), reply, started, is_look_up=True):
                 return None
         else:
             self._report(finding.reply, started, throttled=False)
-            self.monitor.found_out(finding.reply, is_proof_of_work=is_all_that_is_sent)
+            self.monitor.look_up_answered(finding.reply, closes_breaker=closes_breaker)
         return self._follow_up(delivery, finding, started)
 
     def _follow_up(self, delivery: Delivery, finding: Finding, started: float) -> Reply | Absent | None:
@@ -204,7 +216,10 @@ class Worker:
             case Absent():
                 return decision
             case Retry(delay):
-                self._retry(delivery, finding.reply, delay, f"look-up {finding.presence}")
+                reply = finding.reply
+                if finding.presence is Presence.ABSENT:
+                    reply = replace(reply, message=_NOT_FOUND_YET)
+                self._retry(delivery, reply, delay, f"look-up {finding.presence}")
             case End(Outcome.CREATED):
                 return finding.reply
             case End(outcome):

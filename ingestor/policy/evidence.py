@@ -1,42 +1,41 @@
 """Evidence that a setting is wrong for every record, as opposed to a record that is wrong.
 
-A wrong address, a missing right or a bad credential causes replies that a bad record causes too. Until something proves
-that address and credentials are right, such a reply is held against the setting. Proof is a request or a probe that
-succeeds. A long row of such replies takes the proof back: rights and workspaces can be lost in the middle of a batch.
+A wrong address, a missing right or a bad credential causes the same replies as a bad record. Until something proves
+that the setting is right, such a reply counts as evidence that it is wrong. There are two proofs:
+
+- A request of a job that succeeds proves the address, the credentials, and the right to create runs.
+- A probe or a look-up that succeeds proves the address and the credentials: a policy may allow to read and not to
+  create. It ends the doubt about denied requests only in a batch that has created runs.
+
+Many denials in a row cancel the proof: rights and workspaces can be lost in the middle of a batch.
 """
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from math import inf
 
 from ingestor.model.record import Job
 from ingestor.model.reply import Fault, Reply
+from ingestor.policy.advice import Halt, credentials_halt, refused_halt, unreached_halt
 from ingestor.policy.retry import Classification, ReplyKind
 
 MAX_REFUSALS = 5
-"""How many attempts may be refused before the batch is halted, where the evidence is clear."""
+"""How many attempts may be refused before the batch is halted, if the evidence is clear."""
 
 MANY_REFUSALS = 4 * MAX_REFUSALS
-"""How many, where it is not: one missing experiment, in an API that does not answer the probe."""
+"""How many attempts may be refused if the evidence is not clear.
+
+For example: one missing experiment, and an API that does not answer the probe."""
 
 MAX_FAULTS = 2 * MAX_REFUSALS
 """How many attempts may end without an answer before the first answer."""
 
 LONGEST_UNANSWERED = 25.0
-"""Seconds from the first request on in which a service must answer something."""
+"""Seconds after the first request in which a service must answer something."""
 
 REQUEUE_DELAY = 0.5
 """Seconds between attempts of a job whose reply may concern every record."""
-
-
-_MESSAGE_LENGTH = 160  # characters of the service's message; the rest of a proxy's page says nothing more
-_CLOCK_SKEW = 300.0  # seconds that OCI allows between the signed date and its own clock
-
-
-@dataclass(frozen=True, slots=True)
-class Halt:
-    """Nothing more is sent: what is wrong for every record, and what to check."""
-
-    reason: str
-    advice: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +50,89 @@ class Requeue:
 
 
 Weight = Halt | Requeue | None
-"""What a reply is worth as evidence; None: it concerns its record alone."""
+"""What a reply means as evidence; None: it concerns its record only."""
 
 _REQUEUE = Requeue(REQUEUE_DELAY)
 _RENEW = Requeue(REQUEUE_DELAY, renew_credentials=True)
+
+
+class _Probe(Enum):
+    """What is known from probes since the last proof."""
+
+    NOT_SENT = auto()
+    SENT = auto()
+    """It was requested; its reply is missing or unclear."""
+    DENIED = auto()
+    GRANTED = auto()
+
+
+@dataclass(slots=True)
+class _Denials:
+    """Attempts that were denied, or look-ups. The proof that is about them clears it."""
+
+    in_a_row: int = 0
+    """While the setting counts as right."""
+    by_job: Counter[str] = field(default_factory=Counter)
+    """While it does not."""
+    experiments: set[str | None] = field(default_factory=set)
+
+    def suspect(self, job: Job) -> None:
+        self.by_job[job.key] += 1
+        self.experiments.add(job.experiment_id)
+
+    def clear(self) -> None:
+        if self.in_a_row or self.by_job:
+            self.in_a_row = 0
+            self.by_job.clear()
+            self.experiments.clear()
+
+
+@dataclass(slots=True)
+class _SameRefusals:
+    """Requests in a row that were refused with the same message. Every proof clears it."""
+
+    words: tuple[str | None, str] = ("", "")
+    count: int = 0
+
+    def add(self, reply: Reply) -> None:
+        words = (reply.code, reply.message)
+        self.count = self.count + 1 if words == self.words else 1
+        self.words = words
+
+
+@dataclass(slots=True)
+class _Credentials:
+    """Refused credentials: one refusal counts for each renewal. Every proof clears the count.
+
+    A 401 to an attempt that was sent before the renewal ended says nothing about the new credentials.
+    """
+
+    refusals: int = 0
+    is_renewing: bool = False
+    renewed_at: float = -inf
+
+    def weigh(self, reply: Reply, sent_at: float) -> Halt | Requeue:
+        if self.is_renewing or sent_at < self.renewed_at:
+            return _REQUEUE
+        self.refusals += 1
+        if self.refusals >= MAX_REFUSALS:
+            return credentials_halt(reply)
+        self.is_renewing = True
+        return _RENEW
+
+
+@dataclass(slots=True)
+class _Faults:
+    """Attempts that ended without an answer, before the first answer. Nothing clears it."""
+
+    count: int = 0
+    unsent: int = 0
+
+    def add(self, fault: Fault) -> bool:
+        """Count a fault; return whether there are enough to halt."""
+        self.count += 1
+        self.unsent += fault.sent_nothing
+        return self.unsent >= MAX_REFUSALS or self.count >= MAX_FAULTS
 
 
 class SettingEvidence:
@@ -71,123 +149,128 @@ class SettingEvidence:
         self.has_answered = False
         self.wants_probe = False
         self._wait_for_service = wait_for_service
-        self._has_probed = False
-        self._probe_denied = False
-        self._suspicious = 0
-        self._suspicious_experiments: set[str | None] = set()
-        self._denials_in_a_row = 0
-        self._refusal: tuple[str | None, str] = ("", "")
-        self._same_refusals = 0
-        self._faults = 0
-        self._unsent = 0
-        self._unauthenticated = 0
-        self._renewed_at = float("-inf")
+        self._has_created = False
+        self._probe = _Probe.NOT_SENT
+        self._denials = _Denials()
+        self._look_up_denials = _Denials()
+        self._refusals = _SameRefusals()
+        self._credentials = _Credentials()
+        self._faults = _Faults()
 
-    def renewed(self, now: float) -> None:
-        """Take note of fresh credentials: a 401 to an attempt from before says nothing about them."""
-        self._renewed_at = now
+    def renewal_ended(self, now: float) -> None:
+        """Record that the renewal which a Requeue requested has ended, with or without new credentials."""
+        self._credentials.is_renewing = False
+        self._credentials.renewed_at = now
 
     def is_outage(self, reply: Reply) -> bool:
-        """Whether a service that fails so is down. One that never answered has not gone down, unless it is waited for.
+        """Whether this failure means that the service is down.
 
-        TLS that is refused is a setting that is wrong, even there.
+        A service that never answered can't be down, unless it is waited for. A refused TLS certificate always means a
+        wrong setting.
         """
         return self.has_answered or (self._wait_for_service and reply.fault is not Fault.TLS)
 
-    def prove(self) -> None:
-        """Take a success: address and credentials are right."""
-        self.proven = True
-        self.wants_probe = self._has_probed = self._probe_denied = False
-        self._suspicious = self._unauthenticated = self._denials_in_a_row = self._same_refusals = 0
-        self._suspicious_experiments.clear()
-
     def weigh_probe(self, reply: Reply) -> None:
-        """Take the reply to a probe, or the answer to a look-up."""
+        """Record the reply to a probe, or the answer to a look-up."""
         self.has_answered = self.has_answered or reply.status is not None
         self.wants_probe = False
         if _is_success(reply):
-            self.prove()
+            self._prove()
         elif reply.status is not None and reply.status < 500 and reply.status != 429 and reply.code is not None:
-            self._probe_denied = True
+            self._probe = _Probe.DENIED
 
     def weigh(
-        self, job: Job, classification: Classification, reply: Reply, *, sent_at: float, seconds: float
+        self,
+        job: Job,
+        classification: Classification,
+        reply: Reply,
+        *,
+        sent_at: float,
+        seconds: float,
+        is_look_up: bool = False,
     ) -> Weight:
-        """Weigh the reply to an attempt; `seconds` have passed since the first one of the batch."""
+        """Weigh the reply to an attempt or a look-up; `seconds` have passed since the first one of the batch."""
         self.has_answered = self.has_answered or reply.status is not None
         match classification.kind:
             case ReplyKind.SUCCEEDED:
-                self.prove()
+                self._has_created = True
+                self._prove()
             case ReplyKind.UNAUTHENTICATED:
-                return self._weigh_credentials(reply, sent_at)
+                return self._credentials.weigh(reply, sent_at)
             case ReplyKind.DENIED:
-                return self._weigh_denial(job, reply)
+                return self._weigh_denial(job, reply, is_look_up=is_look_up)
             case ReplyKind.REFUSED:
                 return self._weigh_refusal(reply)
             case ReplyKind.TRANSIENT:
                 return self._weigh_transient(job, reply, seconds)
         return None
 
-    def _weigh_credentials(self, reply: Reply, sent_at: float) -> Weight:
-        if sent_at >= self._renewed_at:
-            self._unauthenticated += 1
-        return _RENEW if self._unauthenticated < MAX_REFUSALS else credentials_halt(reply)
+    def _prove(self) -> None:
+        """Record a success: it proves address and credentials, and the right to create if a run was created."""
+        self.proven, self.wants_probe = True, False
+        self._credentials.refusals = self._refusals.count = 0
+        self._probe = _Probe.NOT_SENT if self._has_created else _Probe.GRANTED
+        self._look_up_denials.clear()
+        if self._has_created:
+            self._denials.clear()
 
-    def _weigh_denial(self, job: Job, reply: Reply) -> Weight:
+    def _weigh_denial(self, job: Job, reply: Reply, *, is_look_up: bool) -> Weight:
         if _names_the_experiment(reply):
             return None
-        if self.proven:
-            self._denials_in_a_row += 1
-            if reply.code is not None and self._denials_in_a_row < MANY_REFUSALS:
+        denials = self._look_up_denials if is_look_up else self._denials
+        if self.proven and (is_look_up or self._has_created):
+            denials.in_a_row += 1
+            if reply.code is not None and denials.in_a_row < MANY_REFUSALS:
                 return None
-            if self._denials_in_a_row < MAX_REFUSALS:
-                return _REQUEUE  # without a code, the service itself has not judged the record
-            self.proven = False
-        return self._suspect(job, reply)
+            if denials.in_a_row < MAX_REFUSALS:
+                return _REQUEUE  # without a code, the service has not looked at the record
+            self.proven, self._probe = False, _Probe.NOT_SENT
+        return self._suspect(denials, job, reply)
 
-    def _suspect(self, job: Job, reply: Reply) -> Weight:
-        self._suspicious += 1
-        self._suspicious_experiments.add(job.experiment_id)
-        many_experiments = len(self._suspicious_experiments) >= MAX_REFUSALS
-        is_clear = reply.code is None or self._probe_denied or many_experiments
-        if self._suspicious >= (MAX_REFUSALS if is_clear else MANY_REFUSALS):
+    def _suspect(self, denials: _Denials, job: Job, reply: Reply) -> Weight:
+        """Count a reply against the setting, unless a probe was granted and only this job is denied repeatedly."""
+        denials.suspect(job)
+        is_granted = self._probe is _Probe.GRANTED
+        many_experiments = len(denials.experiments) >= MAX_REFUSALS and not is_granted
+        is_clear = reply.code is None or self._probe is _Probe.DENIED or many_experiments
+        if denials.by_job.total() >= (MAX_REFUSALS if is_clear else MANY_REFUSALS):
             return refused_halt(reply)
+        if is_granted and denials.by_job[job.key] >= MAX_REFUSALS:
+            return None
         self._probe_once()
         return _REQUEUE
 
     def _weigh_refusal(self, reply: Reply) -> Weight:
-        """Weigh a 400: several with the same words may concern the address, if the probe is denied too."""
+        """Weigh a 400: several with the same message may concern the address, if the probe is denied too."""
         if self.proven:
             return None
-        refusal = (reply.code, reply.message)
-        self._same_refusals = self._same_refusals + 1 if refusal == self._refusal else 1
-        self._refusal = refusal
-        if self._same_refusals < MAX_REFUSALS:
+        self._refusals.add(reply)
+        if self._refusals.count < MAX_REFUSALS:
             return None
-        if self._probe_denied:
+        if self._probe is _Probe.DENIED:
             return refused_halt(reply)
         return _REQUEUE if self._probe_once() else None
 
     def _probe_once(self) -> bool:
         """Request a probe, if there was none since the last proof; return whether there was none."""
-        is_first = not self._has_probed
-        self._has_probed = True
-        self.wants_probe = self.wants_probe or is_first
+        is_first = self._probe is _Probe.NOT_SENT
+        if is_first:
+            self._probe, self.wants_probe = _Probe.SENT, True
         return is_first
 
     def _weigh_transient(self, job: Job, reply: Reply, seconds: float) -> Weight:
         if reply.fault is not None:
             return self._weigh_fault(reply.fault, reply, seconds)
         if _is_success(reply) and not self.proven:
-            return self._suspect(job, reply)  # a page where a run is expected: a captive portal, a sign-in page
+            return self._suspect(
+                self._denials, job, reply
+            )  # a page where a run is expected: a captive portal, a sign-in page
         return None
 
     def _weigh_fault(self, fault: Fault, reply: Reply, seconds: float) -> Weight:
         if fault is Fault.LOST or self.is_outage(reply):
             return None
-        self._faults += 1
-        self._unsent += fault.sent_nothing
-        is_enough = self._unsent >= MAX_REFUSALS or self._faults >= MAX_FAULTS
+        is_enough = self._faults.add(fault)
         return unreached_halt(reply) if is_enough or seconds >= LONGEST_UNANSWERED else None
 
 
@@ -197,59 +280,3 @@ def _is_success(reply: Reply) -> bool:
 
 def _names_the_experiment(reply: Reply) -> bool:
     return reply.status == 404 and reply.code is not None and "experiment" in reply.message.lower()
-
-
-def credentials_halt(reply: Reply) -> Halt:
-    """Return the halt of a batch whose credentials are not accepted."""
-    return Halt(f"The service does not accept the credentials: {_words(reply)}.", _credentials_advice(reply))
-
-
-def refused_halt(reply: Reply) -> Halt:
-    """Return the halt of a batch whose records are refused one after the other."""
-    return Halt(f"One record after the other was refused: {_words(reply)}.", _address_advice(reply))
-
-
-def unreached_halt(reply: Reply) -> Halt:
-    """Return the halt of a batch whose service was never reached."""
-    return Halt(f"The service was never reached: {_words(reply)}.", _reach_advice(reply.fault))
-
-
-def unanswered_halt() -> Halt:
-    """Return the halt of a batch whose service answered nothing for LONGEST_UNANSWERED seconds."""
-    reason = f"The service was never reached: no answer for {LONGEST_UNANSWERED:.0f} seconds."
-    return Halt(reason, _reach_advice(Fault.TIMEOUT))
-
-
-def _words(reply: Reply) -> str:
-    """Return status or fault, code, and the beginning of the message."""
-    parts = (str(reply.fault or reply.status), reply.code, reply.message[:_MESSAGE_LENGTH])
-    return " ".join(filter(None, parts)).rstrip(". ")
-
-
-def _credentials_advice(reply: Reply) -> str:
-    if reply.clock_skew is not None and abs(reply.clock_skew) > _CLOCK_SKEW:
-        return (
-            f"This machine's clock differs from the service's by {abs(reply.clock_skew):.0f} seconds, and OCI "
-            f"allows {_CLOCK_SKEW:.0f}: set the clock right."
-        )
-    return "Check --auth, --oci-config and --oci-profile: the key's fingerprint, user and tenancy, or the token's age."
-
-
-def _address_advice(reply: Reply) -> str:
-    if reply.code is None:
-        return "This does not look like the API: check --region, --endpoint or --tracking-uri, and any proxy between."
-    return (
-        "Check --platform-id, --workspace and the region or endpoint (or --tracking-uri), that a policy lets this "
-        "principal use the workspace, and that the experiments of the first records exist."
-    )
-
-
-def _reach_advice(fault: Fault | None) -> str:
-    if fault is Fault.DNS:
-        return "The host name does not resolve: check --region, --endpoint or --tracking-uri, and DNS."
-    if fault is Fault.TLS:
-        return (
-            "The TLS connection is not trusted: check the address, the certificate, and SSL_CERT_FILE where a "
-            "private authority signs it."
-        )
-    return "Check --region, --endpoint or --tracking-uri, that the service is up, and firewalls and proxies between."

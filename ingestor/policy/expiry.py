@@ -1,30 +1,30 @@
-"""How long a retry token protects. In doubt the answer is no: what may have expired is never sent again.
+"""How long a retry token protects. In doubt the answer is no: a token that may have expired is never used again.
 
 The life of a token is counted from the first attempt that carried it. Wall clocks are set forwards and backwards, so
-ages are measured in a time of the journal's own, `JournalTime.time`, which never runs backwards:
+ages are measured in the journal time (`JournalTime.time`), which never runs backwards:
 
-- Within a process it follows the monotonic clock, or the wall clock where that moved further (`moved_on`): after sleep,
-  a machine is older too. A wall clock that is set back changes nothing.
-- From one process to the next it follows the wall clock, from the last clock checkpoint in the journal (`resumed`). A
-  wall clock that is behind the checkpoint by more than `CLOCK_ERROR` was set back since, or was ahead before: the time
-  between the processes is unknown. A token from before then protects no more, because it may be old. It also does not
-  count as forgotten before a whole life has passed since, because it may be young.
+- Within a process it follows the monotonic clock, or the wall clock if that moved further (`moved_on`), because the
+  monotonic clock may stop while the machine sleeps. A wall clock that is set back changes nothing.
+- From one process to the next it follows the wall clock, from the last clock checkpoint in the journal (`resumed`). If
+  the wall clock is more than `CLOCK_ERROR` before the checkpoint, it was set back since, or was wrong before. Then
+  nobody knows how much time passed. An earlier token no longer protects, because it may be old. It also does not count
+  as forgotten before a complete life has passed since, because it may be young.
 
 A clock that is set back between two processes by less than the time that passed can't be detected; `MARGIN` covers
-small steps. A clock that is ahead makes tokens look older than they are: they are not used again, and are replaced only
-where a look-up found no run and all requests in flight have ended.
+small steps. If the clock is ahead, tokens look older than they are: they are not used again, and are replaced only if
+a look-up found no run and all requests in flight have ended.
 """
 
 from ingestor.model.admission import JournalTime
 from ingestor.policy.identity import TOKEN_LIFE
 
 MARGIN = 30 * 60.0
-"""Seconds before and after a token's end in which it is not relied on, for attempts in flight and clock differences."""
+"""Seconds around the end of a token's life in which its state is unknown: attempts in flight, clock differences."""
 
 CLOCK_ERROR = 5 * 60.0
 """Seconds by which a wall clock may be corrected: OCI refuses signatures from clocks that are further off."""
 
-_TICK = 1.0  # seconds that separate what was before a break of unknown length from what comes after it
+_TICK = 1.0  # seconds between the times before and after a break of unknown length
 
 NEVER = 0.0
 """The `first_sent_at` of a token that was never sent: its life begins with its first attempt."""
@@ -50,7 +50,7 @@ def protects(first_sent_at: float, now: JournalTime) -> bool:
 
 
 def forgotten(first_sent_at: float, now: JournalTime) -> bool:
-    """Whether the service has forgotten the token, for certain, so that its next use begins a new life."""
+    """Whether the service has certainly forgotten the token, so that its next use begins a new life."""
     if first_sent_at == NEVER:
         return True
     return now.time - max(first_sent_at, now.trusted_since) > TOKEN_LIFE + MARGIN

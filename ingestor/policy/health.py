@@ -1,8 +1,8 @@
-"""Whether the service is all right: one state machine over the replies of a batch, without I/O or clock.
+"""Whether the service works: one state machine over the replies of a batch, without I/O or clock.
 
 | state     | entered when                              | what may be sent        | left when                          |
 |-----------|-------------------------------------------|-------------------------|------------------------------------|
-| UNPROVEN  | the batch begins; the proof is taken back | few at once             | proof: UP                          |
+| UNPROVEN  | the batch begins; the proof is cancelled  | few at once             | proof: UP                          |
 | UP        | a request or a probe succeeds: the proof  | everything              | many denials in a row: UNPROVEN    |
 | SUSPECT   | SUSPICION failures in a row               | as before, and a probe  | a probe is answered, or a success: |
 |           |                                           |                         | as before; a probe fails: DOWN     |
@@ -12,11 +12,11 @@
 |           |                                           |                         | a failure: DOWN                    |
 | HALTED    | it is clear that a setting is wrong       | nothing                 | never                              |
 
-A *failure* is a reply that a service which is down gives to every request: no answer, or a 5xx other than 501. Every
-other reply is a *success* here, but for those that are evidence against a setting. A *probe* is a harmless request.
+A *failure* is a reply that means: the service is down. It is no answer, or a 5xx other than 501. Every other reply is a
+*success* here, except those that are evidence against a setting. A *probe* is a harmless request.
 UNPROVEN, UP and HALTED follow that evidence (`policy.evidence`); SUSPECT, DOWN and HALF_OPEN are a circuit breaker.
 
-A service that never answered has not gone down: its failures count as evidence that the address is wrong, unless
+A service that never answered cannot go down: its failures count as evidence that the address is wrong, unless
 `wait_for_service` is set.
 """
 
@@ -26,16 +26,17 @@ from math import inf
 
 from ingestor.model.record import Job
 from ingestor.model.reply import Fault, Reply
-from ingestor.policy.evidence import LONGEST_UNANSWERED, MAX_REFUSALS, Halt, Requeue, SettingEvidence, unanswered_halt
+from ingestor.policy.advice import Halt, unanswered_halt
+from ingestor.policy.evidence import LONGEST_UNANSWERED, MAX_REFUSALS, Requeue, SettingEvidence
 from ingestor.policy.retry import Classification
 
-__all__ = ["Continue", "Decision", "GiveUp", "Halt", "Health", "Requeue", "ServiceHealth"]
+__all__ = ["Continue", "GiveUp", "Halt", "Health", "HealthDecision", "Requeue", "ServiceHealth"]
 
 SUSPICION = 3
 """Failures in a row before a probe is sent."""
 
 BREADTH = 10
-"""Different jobs that fail in a row before the service counts as down, whatever it answers to probes."""
+"""Different jobs that fail in a row before the service counts as down, even if it answers probes."""
 
 FIRST_INTERVAL = 1.0
 """Seconds from the beginning of an outage to the first probe. Each further interval is twice as long."""
@@ -44,11 +45,12 @@ LONGEST_INTERVAL = 60.0
 """The longest interval between probes that fail, seconds."""
 
 LONGEST_ANSWERED_INTERVAL = 8.0
-"""The longest interval where probes are answered and jobs fail, seconds: only a job can show that the service is up."""
+"""The longest interval if probes are answered and jobs fail, seconds: only a job can show that the service is up."""
 
 FIRST_RESPONSE_TIMEOUT = 15.0
-"""Seconds without any answer, from the first request on, after which a probe is sent; it may last until
-`LONGEST_UNANSWERED`."""
+"""Seconds after the first request, without any answer, until a probe is sent.
+
+The probe may last until `LONGEST_UNANSWERED`."""
 
 PAUSE_REASON = "the service is down"
 """Why nothing is sent while the service is down."""
@@ -69,7 +71,7 @@ class Health(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Continue:
-    """The reply concerns its job alone."""
+    """The reply concerns its job only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ class GiveUp:
     reason: str
 
 
-Decision = Continue | Requeue | Halt | GiveUp
+HealthDecision = Continue | Requeue | Halt | GiveUp
 
 _CONTINUE = Continue()
 
@@ -93,7 +95,7 @@ class ServiceHealth:
 
     Attributes:
         up_since: when the service was last found to be back after it was down; minus infinity where it never was down.
-        probe_at: when the next probe of an outage is due; None where there is no outage, or it lasts too long.
+        probe_at: when the next probe of an outage is due; None if there is no outage, or it lasts too long.
     """
 
     def __init__(self, *, wait_for_service: bool, give_up_after: float) -> None:
@@ -139,20 +141,32 @@ class ServiceHealth:
         return self._outage is not Health.DOWN and self._halt is None
 
     def uptime(self, now: float) -> float:
-        """Return `now` without all the time that the service was down: what a job's budget is measured in."""
+        """Return `now` minus all the time that the service was down: the clock for a job's budget."""
         return now - self._past_downtime - max(0.0, now - self._down_since)
 
     def sending(self, now: float) -> None:
-        """Take note that an attempt or a look-up is about to leave."""
+        """Record that an attempt or a look-up begins."""
         self._first_sent_at = min(self._first_sent_at, now)
 
     def observe(
-        self, job: Job, classification: Classification, reply: Reply, *, sent_at: float, now: float
-    ) -> Decision:
-        """Take the reply to an attempt, and decide about its job: Continue, Requeue or Halt."""
+        self,
+        job: Job,
+        classification: Classification,
+        reply: Reply,
+        *,
+        sent_at: float,
+        now: float,
+        is_look_up: bool = False,
+    ) -> HealthDecision:
+        """Record the reply to an attempt, or to a look-up that was not answered, and decide about its job.
+
+        Returns Continue, Requeue or Halt.
+        """
         self.sending(sent_at)
         seconds = now - self._first_sent_at
-        weight = self._evidence.weigh(job, classification, reply, sent_at=sent_at, seconds=seconds)
+        weight = self._evidence.weigh(
+            job, classification, reply, sent_at=sent_at, seconds=seconds, is_look_up=is_look_up
+        )
         if weight is not None:
             return self._halted(weight) if isinstance(weight, Halt) else weight
         if self._evidence.is_outage(reply) and not _is_local(reply):
@@ -162,12 +176,12 @@ class ServiceHealth:
                 self.succeeded(now)
         return _CONTINUE
 
-    def answered(self, reply: Reply, now: float) -> None:  # noqa: ARG002 - as every report has
-        """Take the answer to a look-up: it is proof of address and credentials."""
+    def look_up_answered(self, reply: Reply, now: float) -> None:  # noqa: ARG002 - as every report has
+        """Record the answer to a look-up: it is proof of address and credentials."""
         self._evidence.weigh_probe(reply)
 
     def succeeded(self, now: float) -> None:
-        """Take a reply that shows the service at work: it is not down."""
+        """Record a reply that shows that the service works: it is not down."""
         if self._outage is None and not self._failures and not self._failing:
             return
         self._leave_down(now)
@@ -178,12 +192,12 @@ class ServiceHealth:
         self._failing.clear()
         self._interval = FIRST_INTERVAL
 
-    def credentials_renewed(self, now: float) -> None:
-        """Take note of fresh credentials: a 401 to an attempt from before says nothing about them."""
-        self._evidence.renewed(now)
+    def renewal_ended(self, now: float) -> None:
+        """Record that the renewal which a Requeue requested has ended, with or without new credentials."""
+        self._evidence.renewal_ended(now)
 
     def next_probe(self, now: float) -> float | None:
-        """Return the seconds until a probe must be sent: 0 is now, None is never as things are."""
+        """Return the seconds until a probe must be sent: 0 is now; None: no probe is needed now."""
         if self._halt is not None:
             return None
         if self._evidence.wants_probe or self._outage is Health.SUSPECT:
@@ -195,16 +209,16 @@ class ServiceHealth:
         return max(0.0, self._first_sent_at + FIRST_RESPONSE_TIMEOUT - now)
 
     def next_check(self, now: float) -> float | None:
-        """Return the seconds until `check` halts for want of a first answer, None where it does not.
+        """Return the seconds until `check` halts because no first answer came; None if it does not halt.
 
-        A probe that is under way then is of no more use.
+        A probe that runs at that time is cancelled.
         """
         if self._halt is not None or not self._awaits_first_response:
             return None
         return max(0.0, self._first_sent_at + LONGEST_UNANSWERED - now)
 
-    def observe_probe(self, reply: Reply, now: float) -> Decision:
-        """Take the reply to a probe, and decide about the batch: Continue, Halt or GiveUp."""
+    def observe_probe(self, reply: Reply, now: float) -> HealthDecision:
+        """Record the reply to a probe, and decide about the batch: Continue, Halt or GiveUp."""
         self._has_probed = True
         self._evidence.weigh_probe(reply)
         if self._outage in (Health.SUSPECT, Health.DOWN):
@@ -214,12 +228,12 @@ class ServiceHealth:
                 self._probe_answered(now)
         return self.check(now)
 
-    def check(self, now: float) -> Decision:
+    def check(self, now: float) -> HealthDecision:
         """Decide about the batch by what time has passed: Continue, Halt or GiveUp."""
         if self._halt is not None:
             return self._halt
         if self.next_check(now) == 0.0:
-            return self._halted(unanswered_halt())
+            return self._halted(unanswered_halt(LONGEST_UNANSWERED))
         if self._outage is Health.DOWN and self.probe_at is None:
             return GiveUp(GIVE_UP_REASON)
         return _CONTINUE
@@ -249,7 +263,7 @@ class ServiceHealth:
         self._go_down(now)
 
     def _probe_answered(self, now: float) -> None:
-        """Let jobs try. Until one succeeds, every further interval is longer."""
+        """Let jobs be sent. Until one succeeds, every further interval is longer."""
         self._failures = 0
         if self._outage is Health.SUSPECT:
             self._outage = None
@@ -270,12 +284,12 @@ class ServiceHealth:
 
 
 def _is_failure(reply: Reply) -> bool:
-    """Whether a service that is down replies so to every request: no answer, or a 5xx other than 501."""
+    """Whether this reply means that the service is down: no answer, or a 5xx other than 501."""
     if reply.status is None:
         return not _is_local(reply)
     return reply.status // 100 == 5 and reply.status != 501
 
 
 def _is_local(reply: Reply) -> bool:
-    """Whether there is no answer for a reason of this machine, which says nothing about the service."""
+    """Whether the missing answer has a local cause, which says nothing about the service."""
     return reply.fault in {Fault.UNSIGNED, Fault.LOST}

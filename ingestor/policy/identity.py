@@ -1,7 +1,7 @@
 """The identity of a job: its canonical body, its key and its retry tokens.
 
-All are pure functions of the record and the batch, so that any process on any machine derives the same ones. They are
-frozen: changing any of them makes finished records look new.
+All are pure functions of the record and the batch, so any process on any machine derives the same ones. Do not change
+them: a change makes finished records look new.
 """
 
 import hashlib
@@ -85,7 +85,7 @@ def identify(line: Line, job_id: str | None, experiment_id: str | None, body: by
 def retry_token(scope: Scope, key: str, generation: int = 0) -> str:
     """Derive the retry token of a job's create: 64 hexadecimal digits, the longest that the API allows.
 
-    A new `generation` is for a job whose earlier token no longer protects and that has no run, for certain.
+    A new `generation` is for a job whose earlier token no longer protects and that certainly has no run.
     """
     identity: list[object] = [scope.platform, scope.workspace, scope.batch, key]
     if generation:
@@ -96,6 +96,6 @@ def retry_token(scope: Scope, key: str, generation: int = 0) -> str:
 def step_token(token: str, index: int, body: bytes) -> str:
     """Derive the retry token of a step from the token of create: 64 hexadecimal digits.
 
-    The body is part of it: what a service does with the same token and another body is not documented.
+    The body is part of it: it is not documented what a service does with the same token and another body.
     """
     return hashlib.sha256(encoded([token, index, hashlib.sha256(body).hexdigest()])).hexdigest()

@@ -1,10 +1,10 @@
-"""The look-up for a job's run before create is sent again, where no retry token prevents a second run.
+"""The look-up before a create is repeated, for services without retry tokens.
 
-A service without retry tokens creates the run of a repeated request twice. So where the answer was lost, the run is
+A service without retry tokens creates the run of a repeated request twice. So if the answer was lost, the run is
 looked up by its stamp first. This is sound under one assumption: *a service that answers has ended a request whose
-connection broke, once the quiescence time has passed* (it may carry on for a while after the connection is gone). An
-absence that is seen earlier proves nothing. An absence in the first look-up that is answered after others were not
-proves nothing either: a service that hung may carry out queued requests when it goes on.
+connection broke, once the quiescence time has passed* (it may process the request for a while after the connection is
+gone). An absence that is seen earlier proves nothing. An absence in the first look-up that is answered after others
+were not proves nothing either: a service that hung may carry out queued requests later.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ LOOKUP_DELAY = 5.0
 
 
 def crash_quiescence(timeout: float) -> float:
-    """Return the seconds until a service has ended what a dead process sent: no attempt took longer than `timeout`."""
+    """Return the seconds until the requests of a killed execution have ended: none took longer than `timeout`."""
     return max(LOOKUP_DELAY, timeout)
 
 
@@ -46,14 +46,14 @@ def lookup_delay(history: AttemptHistory, reply: Reply, budget: RetryBudget, uni
     """Return the seconds until a lost attempt is looked up: its quiescence time, or a backoff where that is longer.
 
     The budget does not limit it: the look-up may find the run. Where it finds none, the next attempt follows at once,
-    so that this delay alone spaces the attempts of a job.
+    so only this delay separates the attempts of a job.
     """
     return delay_or_longer(reply, budget, max(quiescence_time(reply), backoff(history.counted, budget, uniform)))
 
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """There is no run, for certain, and no request in flight creates one."""
+    """There is certainly no run, and no request in flight creates one."""
 
 
 def decide_lookup(
@@ -66,7 +66,7 @@ def decide_lookup(
     uptime: float,
     uniform: Uniform,
 ) -> End | Retry | Absent:
-    """Decide what follows a look-up that began at `asked_at`, and bring `history` up to date with it.
+    """Decide what follows a look-up that began at `asked_at`, and update `history`.
 
     `uptime` is the clock of the job's budget, which failed look-ups use up as attempts do.
     """
@@ -86,7 +86,9 @@ def decide_lookup(
 def _after_failure(
     history: AttemptHistory, reply: Reply, budget: RetryBudget, uptime: float, uniform: Uniform
 ) -> End | Retry:
-    match classify(reply).kind:
+    kind = classify(reply).kind
+    history.spend(kind)
+    match kind:
         case ReplyKind.THROTTLED | ReplyKind.UNAUTHENTICATED:
             return Retry(delay_or_longer(reply, budget, backoff(1, budget, uniform)))
         case ReplyKind.TRANSIENT:
@@ -98,7 +100,7 @@ def _after_failure(
 
 
 class Resend(StrEnum):
-    """How a job that has no run, for certain, may be sent again."""
+    """How a job that certainly has no run may be sent again."""
 
     NEW_TOKEN = "new token"  # noqa: S105 - a name, not a token
     """Under a new token."""
@@ -109,7 +111,7 @@ class Resend(StrEnum):
 
 
 def decide_resend(first_sent_at: float, now: JournalTime, *, idempotent: bool, invalidated: bool) -> Resend:
-    """Decide how a job that has no run, for certain, may be sent again.
+    """Decide how a job that certainly has no run may be sent again.
 
     `idempotent`: the service honours retry tokens. `invalidated`: it has withdrawn this one (409
     InvalidatedRetryToken).

@@ -3,7 +3,7 @@
 | phase     | entered when                                   | the rate                        | left when             |
 |-----------|------------------------------------------------|---------------------------------|-----------------------|
 | SlowStart | nothing is known; more is accepted than the    | grows, faster and faster, while | a refusal (429):      |
-|           | estimate allows                                | it is what binds                | recovery              |
+|           | estimate allows                                | nothing else limits sending     | recovery              |
 | recovery  | an attempt is refused that was sent after the  | follows the estimate, under it  | an attempt that was   |
 |           | last refusal was received                      |                                 | sent later is         |
 |           |                                                |                                 | accepted: Probe       |
@@ -12,10 +12,10 @@
 
 A recovery estimates the limit from what was accepted and refused since its first refusal (`SampleWindow`). Refusals of
 attempts that were sent before the last refusal was received refine the estimate; they begin nothing new. The rate holds
-for all attempts. Where something else than the rate held the attempts back (little to send, a pause, a service that was
-down), measuring begins anew.
+for all attempts. If something other than the rate limited sending (few records, a pause, a service that was down), the
+measurement starts again.
 
-The attempts in flight are bounded beside it (`rate_measures`). `docs/rate-control.md` explains all of it.
+The number of attempts in flight is limited separately (`rate_measures`). `docs/rate-control.md` explains all of it.
 """
 
 from dataclasses import dataclass, replace
@@ -26,14 +26,14 @@ from ingestor.policy.rate_measures import ConcurrencyWindow, LatencyWindow, Samp
 
 
 class SlowStart:
-    """Exponential growth without bound: fast where nothing is known, slow at first where a known limit was exceeded."""
+    """Exponential growth without bound: fast if nothing is known, slow at first if a known limit was exceeded."""
 
     def __init__(self, *, from_limit: bool, constants: RateConstants = CONSTANTS) -> None:
         self._constants = constants
         self._gain = constants.first_gain if from_limit else inf
 
     def rate_after(self, rate: float, seconds: float, latency: float) -> float:
-        """Return the rate after some seconds, where answers take `latency` seconds.
+        """Return the rate after some seconds, if answers take `latency` seconds.
 
         The growth until the answer to a refused attempt must stay small. At low rates one refusal is a larger share.
         """
@@ -47,7 +47,7 @@ class SlowStart:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Holds the rate a little under an estimated limit, then raises it a little over the limit: does it still hold?
+    """Holds the rate a little under an estimated limit, then raises it a little over the limit, to check the estimate.
 
     Attributes:
         limit: the estimate, attempts a second.
@@ -64,7 +64,7 @@ class Probe:
     constants: RateConstants = CONSTANTS
 
     def rate_at(self, seconds: float) -> float:
-        """Return the rate so many seconds after the estimate was made."""
+        """Return the rate this many seconds after the estimate was made."""
         below, end_below = self.constants.hold_below, self.constants.hold_end_below
         if seconds < self.hold:
             return self.limit * (1 - below + (below - end_below) * seconds / self.hold)
@@ -79,7 +79,7 @@ class Probe:
     def is_underused(self, seconds: float, accepted: int) -> bool:
         """Whether less was accepted in some seconds than the hold allows: something else than the rate was the limit.
 
-        A smaller difference is no sign: attempts in flight, an event loop that was late.
+        A smaller difference means nothing: it comes from attempts in flight, or from an event loop that was late.
         """
         held = self.constants.hold_below * min(seconds, self.hold)
         slack = (held + self.constants.slack) * self.limit + self.constants.slack_attempts
@@ -87,11 +87,11 @@ class Probe:
 
 
 def probe(limit: float, doubt: float, latency: float, constants: RateConstants = CONSTANTS) -> Probe:
-    """Return how to go on from an estimate that may be too low by `doubt`, a share of it, where answers take `latency`.
+    """Return the next Probe for an estimate that may be too low by `doubt`, a share of it, if answers take `latency`.
 
-    Where the doubt is small the hold is long: each probe costs refusals, the first and those that are in flight until
+    If the doubt is small, the hold is long: each probe costs refusals, the first and those that are in flight until
     its answer. The reach is larger at low rates, where a refusal is one of few. So the smaller of two clients on one
-    limit also gains on the larger one.
+    limit also gains share from the larger one.
     """
     reach = constants.reach * (constants.reach_rate / limit) ** constants.reach_exponent
     reach = min(constants.largest_reach, max(constants.smallest_reach, reach))
@@ -135,12 +135,12 @@ class RateController:
         return min((size for size in sizes if size is not None), default=None)
 
     def sent(self, now: float, in_flight: int = 0) -> None:
-        """Take an attempt that was sent; `in_flight` attempts are in flight with it."""
+        """Record an attempt that was sent; `in_flight` attempts are in flight with it."""
         self._log.add(now, in_flight)
         self._advance(now)
 
     def accepted(self, now: float, sent_at: float) -> None:
-        """Take an answer that is no 429."""
+        """Record an answer other than 429."""
         latency, weight = now - sent_at, self._constants.latency_smoothing
         self._latency = latency if self._latency is None else self._latency + weight * (latency - self._latency)
         self._latency_window.answered(now, latency)
@@ -150,7 +150,7 @@ class RateController:
         self._advance(now)
 
     def throttled(self, now: float, sent_at: float) -> None:
-        """Take a 429."""
+        """Record a 429."""
         if self._is_recovering:
             self._refine(now, sent_at)
         elif sent_at > self._refusal_received_at:
@@ -160,7 +160,7 @@ class RateController:
                 self._begin_recovery(now, sent_at)
 
     def resumed(self, now: float, pause: float) -> None:
-        """Take note that nothing was sent for `pause` seconds: the service may have saved up an allowance meanwhile.
+        """Record that nothing was sent for `pause` seconds: there may be an allowance now.
 
         The rate stays. Where a refusal costs a pause, the next hold is longer in proportion.
         """
@@ -186,15 +186,15 @@ class RateController:
         self._set_below(guess)
 
     def _guess(self, rate: float, sent_at: float, sent: int) -> float:
-        """Return what the limit may be, where `rate` was just refused: between what is proven and that rate."""
+        """Return what the limit may be, if `rate` was just refused: between the proven rate and that rate."""
         constants, samples = self._constants, self._samples
-        if samples is None:  # an allowance that was saved up hid the limit
+        if samples is None:  # an allowance from before hid the limit
             return constants.guess_after_start * rate
         if isinstance(self._phase, SlowStart) and samples.full:
             return max(constants.guess_after_start * rate, samples.guess)
         proven = samples.estimate(sent_at, samples.accepted(sent - 1))
         if isinstance(self._phase, Probe) or proven > constants.proven_share * rate:
-            # little above the proven rate, so that the larger of two clients gives way
+            # little above the proven rate, so that the larger of two clients loses share
             return max(proven + constants.guess_between * (rate - proven), constants.guess_after_fall * rate)
         guess = constants.guess_after_growth * rate
         return max(guess, proven) if sent_at - samples.began > constants.proven_seconds else guess
@@ -240,7 +240,7 @@ class RateController:
         self._phase, self._phase_since = phase, now
 
     def _measure_anew(self, limit: float, now: float) -> None:
-        """Begin samples now: what might have been sent before, and was not, says nothing about the limit."""
+        """Start new samples: attempts that could have been sent earlier, and were not, say nothing about the limit."""
         weight = self._constants.guess_attempts
         self._samples = SampleWindow(now, self._log.count, limit, weight, self._constants, full=True)
 

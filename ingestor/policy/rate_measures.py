@@ -4,16 +4,16 @@
 rate. The other two bound the attempts in flight: for a service that answers slowly, and for one that limits
 concurrency.
 
-**LatencyWindow.** Answers that get slower while no more of them come mean a queue, and it holds this client's attempts.
-Then as many may be in flight as the service answers in twice its own latency. Where fewer in flight leave the latency
-unchanged, there is no queue: the service is slow now, and the bound is lifted. A latency that rises little by little
-looks like a queue at each step. So a bound that no longer shrinks is exceeded a little now and then. If more answers
-come, there is no queue.
+**LatencyWindow.** Slower answers without more of them mean that this client's attempts wait in a queue. Then the bound
+is the number that the service answers in twice its own latency. If fewer in flight leave the latency unchanged, there
+is no
+queue: the service is slow now, and the bound is removed. A latency that rises little by little looks like a queue at
+each step. So a bound that no longer shrinks is sometimes exceeded a little. If more answers come, there is no queue.
 
-**ConcurrencyWindow.** A refusal (429) is *crowded* where hardly any attempt was accepted lately with as many in flight.
-A limit on the rate refuses whatever is in flight, so few of its refusals are crowded. A limit on concurrency makes
+**ConcurrencyWindow.** A refusal (429) is *crowded* if almost no attempt was accepted recently with as many in flight.
+A limit on the rate refuses at any number in flight, so few of its refusals are crowded. A limit on concurrency makes
 nearly all of them crowded. After a few in a row the bound is set just under the last, and grows slowly from there.
-Where all answers take the same time, the two limits are the same, and the rate alone keeps to either.
+If all answers take the same time, the two limits are the same, and limiting the rate is enough.
 """
 
 from bisect import bisect_right
@@ -25,9 +25,9 @@ from ingestor.policy.rate_constants import CONSTANTS, RateConstants
 
 
 class SendLog:
-    """How many attempts were sent until when, and how many were in flight then. Bounded: the oldest are dropped.
+    """How many attempts were sent up to each time, and how many were in flight. Bounded: the oldest are dropped.
 
-    Times are seconds on the caller's monotonic clock and never go back.
+    Times are seconds on the caller's monotonic clock; they do not decrease.
     """
 
     def __init__(self, now: float, constants: RateConstants = CONSTANTS) -> None:
@@ -70,15 +70,15 @@ class SendLog:
 class SampleWindow:
     """The time since a refusal, at which the service's allowance was used up.
 
-    Since it began with nothing, accepted attempts divided by time are never more than the limit. Where it ends in
-    another refusal, they are the limit, unless so few were sent that the allowance overflowed.
+    It began without allowance, so accepted attempts divided by time are never more than the limit. If it ends in
+    another refusal, they are the limit, unless so few were sent that the allowance was full.
 
     Attributes:
         began: when the refused attempt was sent.
         sent: attempts sent until then.
-        guess: the limit as it was expected, attempts a second.
-        weight: how many attempts the guess weighs as much as.
-        full: whether it began without a refusal, so that the service may have saved up an allowance before.
+        guess: the expected limit, attempts a second.
+        weight: how many attempts the guess counts as.
+        full: whether it began without a refusal, so that there may have been an allowance.
         refused: refusals within.
         ended: when the last of them was sent.
         last: attempts sent until then.
@@ -97,17 +97,17 @@ class SampleWindow:
         self._constants = constants
 
     def accepted(self, sent: int) -> int:
-        """Return how many attempts since then were accepted, where `sent` were sent in all."""
+        """Return how many attempts since then were accepted, if `sent` were sent in all."""
         return max(0, sent - self.sent - self.refused)
 
     def refuse(self, sent_at: float, sent: int) -> None:
-        """Take another refusal, of an attempt up to which `sent` were sent in all."""
+        """Record another refusal; `sent` attempts were sent up to the refused one."""
         self.refused += 1
         self.recent.append((sent_at, sent))
         self.ended, self.last = max((self.ended, self.last), (sent_at, sent))
 
     def narrowed(self) -> "SampleWindow":
-        """Return the window of the last few refusals where they show a far lower limit, else this window."""
+        """Return the window of the last few refusals if they show a far lower limit, else this window."""
         constants = self._constants
         if len(self.recent) < constants.recent_refusals:
             return self
@@ -138,7 +138,7 @@ class SampleWindow:
 class LatencyWindow:
     """A bound from latencies; times are seconds on the caller's monotonic clock.
 
-    `size` is the bound, None where none is needed.
+    `size` is the bound, None if none is needed.
     """
 
     def __init__(self, now: float, constants: RateConstants = CONSTANTS) -> None:
@@ -152,7 +152,7 @@ class LatencyWindow:
         self._latencies: list[float] = []
 
     def answered(self, now: float, latency: float) -> None:
-        """Take an answer that is no refusal, and how long it took."""
+        """Record an answer that is not a refusal, and how long it took."""
         if now - latency < self._began:
             return  # sent under another bound
         if not self._latencies:
@@ -160,14 +160,14 @@ class LatencyWindow:
         self._latencies.append(latency)
         seconds = now - self._first
         if len(self._latencies) > self._constants.latency_answers and seconds >= self._constants.latency_period:
-            self._judge((len(self._latencies) - 1) / seconds, median(self._latencies))
+            self._evaluate((len(self._latencies) - 1) / seconds, median(self._latencies))
             self._began = self._first = now
             self._latencies.clear()
 
-    def _judge(self, throughput: float, latency: float) -> None:
-        """Judge a period: attempts a second, and the median latency."""
+    def _evaluate(self, throughput: float, latency: float) -> None:
+        """Evaluate a period: attempts a second, and the median latency."""
         if self._probe_from is not None:
-            self._judge_probe(*self._probe_from, throughput, latency)
+            self._evaluate_probe(*self._probe_from, throughput, latency)
             return
         self._lift_where_slow(latency)
         self._own_latency = min(self._own_latency, latency)
@@ -183,7 +183,7 @@ class LatencyWindow:
                 self.size = ceil(constants.window_growth * self.size)
 
     def _lift_where_slow(self, latency: float) -> None:
-        """Lift a bound that cut the attempts in flight and left the latency as it was."""
+        """Remove a bound that reduced the attempts in flight and left the latency unchanged."""
         if self._before_bound is None or self.size is None:
             return
         in_flight, before = self._before_bound
@@ -194,15 +194,15 @@ class LatencyWindow:
             self._before_bound = None
 
     def _bound(self, size: int, throughput: float) -> None:
-        """Set the bound; a little more for once, where it has not shrunk for several periods."""
+        """Set the bound. If it has not shrunk for several periods, set it a little higher once."""
         self._periods = self._periods + 1 if self.size is not None and size >= self.size else 0
         self.size = size
         if self._periods >= self._probe_after:
             self._periods, self._probe_after = 0, min(self._constants.last_probe_periods, 2 * self._probe_after)
             self._probe_from, self.size = (size, throughput), ceil(self._constants.window_probe * size)
 
-    def _judge_probe(self, size: int, before: float, throughput: float, latency: float) -> None:
-        """Judge what more in flight than `size` bring, which brought `before` a second. Twice as many are proof."""
+    def _evaluate_probe(self, size: int, before: float, throughput: float, latency: float) -> None:
+        """Compare the throughput with more in flight to `before`, that of `size`. Twice as many is proof."""
         probed = size if self.size is None else self.size
         if throughput < sqrt(probed / size) * before:
             self.size, self._probe_from = size, None
@@ -216,7 +216,7 @@ class LatencyWindow:
 class ConcurrencyWindow:
     """A bound from refusals; times are seconds on the caller's monotonic clock.
 
-    `size` is the bound, None where no limit on concurrency shows.
+    `size` is the bound, None if there is no sign of a limit on concurrency.
     """
 
     def __init__(self, constants: RateConstants = CONSTANTS) -> None:
@@ -229,7 +229,7 @@ class ConcurrencyWindow:
         self._step = 1
 
     def accepted(self, now: float, in_flight: int) -> None:
-        """Take an accepted attempt that was sent with so many in flight, itself included."""
+        """Record an accepted attempt that was sent with this many in flight, itself included."""
         self._accepted[in_flight] += 1
         self._count += 1
         if self._count >= self._constants.crowded_sample:
@@ -240,7 +240,7 @@ class ConcurrencyWindow:
                 self._step *= 2
 
     def refused(self, now: float, in_flight: int) -> bool:
-        """Take the first refusal of a recovery; True where it is due to concurrency, and not to the rate."""
+        """Record the first refusal of a recovery; True if concurrency caused it, and not the rate."""
         is_crowded = self._is_crowded(in_flight)
         self._crowded_in_a_row = self._crowded_in_a_row + 1 if is_crowded else 0
         if self._crowded_in_a_row >= self._constants.crowded_in_a_row:

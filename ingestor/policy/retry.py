@@ -1,4 +1,4 @@
-"""What a reply to an attempt means, and what follows it: classify(reply) -> classification, decide(…) -> decision.
+"""What a reply means, and the decision that follows: classify(reply) -> classification, decide(…) -> decision.
 
 The statuses and codes follow the API page, Oracle's table of API errors and the OCI SDK's default retry strategy.
 """
@@ -26,11 +26,11 @@ class ReplyKind(StrEnum):
     UNAUTHENTICATED = "unauthenticated"
     """The credentials are not accepted (401), or could not sign."""
     DENIED = "denied"
-    """A refusal that a wrong address or missing rights cause too (403, 404, no API at all)."""
+    """A refusal that can also come from a wrong address or missing rights (403, 404, no API at all)."""
     REFUSED = "refused"
     """The service does not accept this request."""
     INVALIDATED = "invalidated"
-    """The retry token no longer protects (409 InvalidatedRetryToken)."""
+    """The service has withdrawn the retry token (409 InvalidatedRetryToken)."""
     TRANSIENT = "transient"
     """Another attempt may succeed."""
 
@@ -39,9 +39,9 @@ class SideEffect(StrEnum):
     """Whether the attempt may have created a run whose id is not known."""
 
     NONE = "none"
-    """It has not, for certain."""
+    """It certainly created none."""
     UNKNOWN = "unknown"
-    """It may have."""
+    """It may have created one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Classification:
 
 
 INVALIDATED_TOKEN = "InvalidatedRetryToken"  # noqa: S105 - an error code
-"""The error code of a 409 that says: the retry token no longer protects."""
+"""The error code of a 409 that says: the service has withdrawn the retry token."""
 
 _SUCCEEDED = Classification(ReplyKind.SUCCEEDED, SideEffect.NONE)
 _NOT_DONE = Classification(ReplyKind.TRANSIENT, SideEffect.NONE)
@@ -61,6 +61,8 @@ _MAY_BE_DONE = Classification(ReplyKind.TRANSIENT, SideEffect.UNKNOWN)
 _UNAUTHENTICATED = Classification(ReplyKind.UNAUTHENTICATED, SideEffect.NONE)
 _DENIED = Classification(ReplyKind.DENIED, SideEffect.NONE)
 _REFUSED = Classification(ReplyKind.REFUSED, SideEffect.NONE)
+
+_FREE = frozenset({ReplyKind.THROTTLED, ReplyKind.UNAUTHENTICATED})  # such attempts cost no retry budget
 
 _BY_CODE = {
     (404, "RESOURCE_DOES_NOT_EXIST"): _REFUSED,  # MLflow's code for a missing experiment
@@ -111,11 +113,12 @@ def _classify_refusal(status: int, code: str | None) -> Classification:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryBudget:
-    """What one job may cost.
+    """How many attempts and how much time one job may use.
 
     Attributes:
         max_attempts: attempts of one request that count (429s and refused credentials do not), at least 1.
-        max_seconds: from the first attempt of a request to the start of its last, without the service's downtime.
+        max_seconds: from the first attempt of a request to the start of its last, without the service's downtime and
+            without the time from an attempt that does not count to the next one.
         base: the first ceiling of the backoff, seconds.
         cap: the highest ceiling of the backoff, seconds.
         longest_wait: the longest Retry-After that is honoured, seconds.
@@ -129,12 +132,12 @@ class RetryBudget:
 
 
 class Recovery(StrEnum):
-    """What can be done after a create that may have been carried out."""
+    """What is possible after a create that may have been carried out."""
 
     TOKEN = "token"  # noqa: S105 - a name, not a token
     """Repeat it: the service honours retry tokens."""
     LOOKUP = "lookup"
-    """Look for its run, and repeat it where there is none."""
+    """Look for its run, and repeat it if there is none."""
     NONE = "none"
     """Nothing."""
 
@@ -147,7 +150,8 @@ class AttemptHistory:
         may_exist: an attempt may have created the run, and its id is not known.
         attempts: all attempts of this process.
         counted: those that count against the budget.
-        first_at: when the first of them, or of the look-ups, began, on the clock of `decide`'s `now`.
+        first_at: when the first of them, or of the look-ups, began, on the clock of `decide`'s `now`; later by the time
+            that attempts which do not count have cost.
         quiescent_at: from when on a look-up shows whether the run exists (see `policy.lookup`), on a monotonic clock
             that does not stop while the service is down.
     """
@@ -158,29 +162,42 @@ class AttemptHistory:
     first_at: float = inf
     quiescent_at: float = -inf
     _may_have_existed: bool = field(default=False, init=False, repr=False)
+    _began_at: float = field(default=inf, init=False, repr=False)
+    _is_free: bool = field(default=False, init=False, repr=False)
 
     def sending(self, request: Request, now: float) -> None:
         """Count an attempt that is about to leave. Until `learn` is called, it may have created the run."""
         self.attempts += 1
-        self.first_at = min(self.first_at, now)
+        self._begin(now)
         self._may_have_existed = self.may_exist
         self.may_exist = self.may_exist or not request.is_repeatable
 
     def learn(self, classification: Classification, *, quiescent_at: float) -> None:
-        """Take what the reply to the attempt proves, whatever is decided about the job."""
+        """Record what the reply proves; the decision about the job does not matter here."""
         self.may_exist = self._may_have_existed
+        self.spend(classification.kind)
         if classification.side_effect is SideEffect.UNKNOWN:
             self.may_exist = True
             self.quiescent_at = quiescent_at
 
     def looking_up(self, now: float) -> None:
-        """Take note that a look-up is about to begin."""
+        """Record that a look-up begins."""
+        self._begin(now)
+
+    def spend(self, kind: ReplyKind) -> None:
+        """Take how the attempt or look-up ended: throttled or with refused credentials, its time does not count."""
+        self._is_free = kind in _FREE
+
+    def _begin(self, now: float) -> None:
+        if self._is_free:
+            self.first_at += now - self._began_at
+        self._began_at, self._is_free = now, False
         self.first_at = min(self.first_at, now)
 
     def next_request(self) -> None:
         """Begin the next request of the plan: the run exists, its id is known, and the budget is new."""
         self.may_exist = False
-        self.counted, self.first_at = 0, inf
+        self.counted, self.first_at, self._is_free = 0, inf, False
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +219,7 @@ class LookUp:
     """A look-up for the job's run comes before anything else (see `policy.lookup`)."""
 
 
-Decision = End | Retry | LookUp
+RetryDecision = End | Retry | LookUp
 
 
 def decide(
@@ -214,16 +231,17 @@ def decide(
     now: float,
     recovery: Recovery,
     uniform: Uniform,
-) -> Decision:
-    """Decide what follows an attempt of create that `history` has learnt from, and count it.
+) -> RetryDecision:
+    """Decide what follows an attempt of create, and count it. Call `history.learn` first.
 
     SUCCEEDED ends a job without steps. `now` and `history.first_at` share one monotonic clock.
     """
+    without_run = End(Outcome.UNRESOLVED if history.may_exist else Outcome.FAILED)
     match classification.kind:
         case ReplyKind.SUCCEEDED:
             return End(Outcome.CREATED)
         case ReplyKind.REFUSED | ReplyKind.DENIED:
-            return End(_end_without_run(history))
+            return without_run
         case ReplyKind.INVALIDATED:
             return End(Outcome.UNRESOLVED)
         case ReplyKind.THROTTLED | ReplyKind.UNAUTHENTICATED:
@@ -232,7 +250,7 @@ def decide(
         history.counted += 1
         return LookUp() if recovery is Recovery.LOOKUP else End(Outcome.UNRESOLVED)
     delay = next_delay(history, reply, budget, now=now, uniform=uniform)
-    return End(_end_without_run(history)) if delay is None else Retry(delay)
+    return without_run if delay is None else Retry(delay)
 
 
 def decide_step(
@@ -243,7 +261,7 @@ def decide_step(
     *,
     now: float,
     uniform: Uniform,
-) -> Decision:
+) -> RetryDecision:
     """Decide what follows an attempt of a step, and count it: as `decide` does, but the run exists and its id is known.
 
     SUCCEEDED ends the job where the step is its last. A refused step leaves it PARTIAL. A step whose budget is used up
@@ -256,14 +274,10 @@ def decide_step(
     return End(Outcome.UNRESOLVED) if decision == End(Outcome.FAILED) else decision
 
 
-def _end_without_run(history: AttemptHistory) -> Outcome:
-    return Outcome.UNRESOLVED if history.may_exist else Outcome.FAILED
-
-
 def next_delay(
     history: AttemptHistory, reply: Reply, budget: RetryBudget, *, now: float, uniform: Uniform
 ) -> float | None:
-    """Count a transient failure; return the seconds until the next attempt, None where the budget allows none."""
+    """Count a transient failure; return the seconds until the next attempt, None if the budget allows none."""
     history.counted += 1
     delay = delay_or_longer(reply, budget, backoff(history.counted, budget, uniform))
     return None if is_exhausted(history, budget, now + delay) else delay

@@ -1,4 +1,4 @@
-"""A file that grows by whole lines, written by a thread so that the event loop never waits for the disk.
+"""A file to which complete lines are appended, by a thread, so that the event loop never waits for the disk.
 
 Lines stay in memory for a short time, and the thread writes many at once. The producer calls `ready` regularly: it
 waits while too much is unwritten, and raises where the disk is full or nothing reads the pipe.
@@ -28,7 +28,7 @@ _CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EROFS})  # fsync(2)
 
 
 class ReportError(IngestorError):
-    """The log or the rejects can't be written, so they would be incomplete if the batch went on."""
+    """The log or the rejects can't be written. They would be incomplete if the batch continued."""
 
 
 class Appender:
@@ -59,7 +59,7 @@ class Appender:
         self._thread.start()
 
     def add(self, lines: bytes) -> None:
-        """Take lines, each of which ends in a newline. Never waits. Drops them once a write has failed."""
+        """Add lines, each of which ends in a newline. Never waits. Drops them once a write has failed."""
         with self._changed:
             if self._ended:
                 return
@@ -80,20 +80,20 @@ class Appender:
         await self._reach(self._added)
 
     async def sync(self) -> None:
-        """Wait until all added lines are on disk; written only, where it is not a file. Raises ReportError."""
+        """Wait until all added lines are on disk; if it is not a file, until they are written. Raises ReportError."""
         await self.flush()
         await asyncio.to_thread(self._sync)
         self._check()
 
     async def close(self) -> None:
-        """Write what is left and close the file; safe to call twice. Raises ReportError."""
+        """Write the rest and close the file; safe to call twice. Raises ReportError."""
         with self._changed:
             self._closing = True
             self._changed.notify()
         await self._reach(inf)
 
     async def _reach(self, mark: float) -> None:
-        """Wait until `mark` bytes are written, or no more can be."""
+        """Wait until `mark` bytes are written, or writing has failed."""
         with self._changed:
             arrived: Future[None] | None = None
             if self._written < mark and not self._ended:
@@ -106,8 +106,8 @@ class Appender:
     def _check(self) -> None:
         if self._failure is not None:
             raise ReportError(
-                f"{self._what} can't be written: {self._failure.strerror}. Fix this or choose another with "
-                f"{self._option}, and run the same command again; finished records are not sent again."
+                f"{self._what} can't be written: {self._failure.strerror}. "
+                f"Make it writable, or choose another with {self._option}."
             )
 
     def _run(self) -> None:
@@ -170,7 +170,7 @@ class Appender:
 
 
 def open_to_append(path: Path) -> int:
-    """Open a file for an Appender, 0600 where it is new. An incomplete last line is ended first. Raises OSError."""
+    """Open a file for an Appender, 0600 if it is new. An incomplete last line is ended first. Raises OSError."""
     torn = path.is_file() and _is_torn(path)
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     if torn:
@@ -186,7 +186,7 @@ def _is_torn(path: Path) -> bool:
 
 
 def _write_whole_lines(fd: int, data: bytes) -> None:
-    """Write all of `data`; where that fails, remove the part of a line that was written."""
+    """Write all of `data`; if that fails, remove the part of a line that was written."""
     rest = memoryview(data)
     try:
         while rest:

@@ -36,7 +36,7 @@ class StructuredLog(Appender):
     AttemptEnded, InputRead and RecordsAlreadyDone write no line; `batch.finished` has the number of the latter. A field
     that is not known is left out. The name of a field ends in its unit; `rate` is attempts a second.
 
-    `target` is a path (appended to, 0600 where it is new), or `-` for standard output. Raises UsageError where it can't
+    `target` is a path (appended to, 0600 where it is new), or `-` for standard output. Raises UsageError if it can't
     be opened.
     """
 
@@ -131,8 +131,8 @@ class StructuredLog(Appender):
                 self._line(logging.INFO, "rate.changed", rate=rounded(rate), reason=reason)
             case events.BatchPaused(reason, seconds):
                 self._line(logging.WARNING, "batch.paused", reason=reason, pause_seconds=rounded(seconds))
-            case events.BatchResumed():
-                self._line(logging.INFO, "batch.resumed")
+            case events.BatchResumed(reason):
+                self._line(logging.INFO, "batch.resumed", reason=reason)
             case events.BatchHalted(reason, advice):
                 self._line(logging.ERROR, "batch.halted", reason=reason, advice=advice or ExitCode.HALTED.next_step)
             case events.BatchFinished():
@@ -165,7 +165,7 @@ class StructuredLog(Appender):
 class Reporter:
     """An EventLog that passes every event to all of its `files`, then to all of its `views`, in the order given.
 
-    `files` may fall behind or fail, and are waited for. `views` must do neither.
+    `files` may be slow or fail, and `ready` waits for them. `views` must not.
     """
 
     def __init__(self, *, files: Sequence[EventLog], views: Sequence[EventSink]) -> None:
@@ -178,7 +178,7 @@ class Reporter:
             sink.emit(event)
 
     async def ready(self) -> None:
-        """Wait while too much is unwritten. Raises ReportError where writing failed."""
+        """Wait while too much is unwritten. Raises ReportError if writing failed."""
         for file in self._files:
             await file.ready()
 
@@ -189,7 +189,7 @@ class Reporter:
 
 
 def _opener(target: str, name: str) -> Callable[[], int]:
-    """Return how to open the log. Raises UsageError where that fails; a FIFO is not tried: it needs a reader."""
+    """Return how to open the log. Raises UsageError if that fails; a FIFO is not tried: it needs a reader."""
     open_log = partial(os.dup, 1) if target == STDOUT else partial(open_to_append, Path(target))
     if not Path(target).is_fifo():
         try:

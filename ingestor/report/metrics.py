@@ -5,6 +5,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil, exp, floor, isfinite, log, sqrt
+from operator import itemgetter
 
 from ingestor.model import events
 from ingestor.model.record import Outcome, Result
@@ -115,7 +116,7 @@ class Snapshot:
     """A batch at one point in time.
 
     `done` records have an outcome, of this execution or of an earlier one. `total` is an estimate from the bytes read.
-    It is exact once all are read, and None where the size of the input is not known. `rate` is the current number of
+    It is exact once all are read, and None if the size of the input is not known. `rate` is the current number of
     records a second; `eta` is the seconds left at that rate. `pause`: nothing is sent for so many more seconds.
     """
 
@@ -131,13 +132,13 @@ class Metrics:
     """An EventSink that counts. `clock` is monotonic, in seconds.
 
     `counts` has the outcomes of this execution, `already_done` the records that earlier ones completed. `throttled`
-    counts 429s. `pace` is the pacer's rate in attempts a second, None where it is not known or unlimited.
+    counts 429s. `pace` is the pacer's rate in attempts a second, None if it is not known or unlimited.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._recent = _Recent(clock())
-        self._paused: tuple[str, float] | None = None
+        self._pauses: dict[str, float] = {}
         self._records_without_bytes = 0
         self.counts = dict.fromkeys(Outcome, 0)
         self.already_done = 0
@@ -189,7 +190,7 @@ class Metrics:
             rate=rate,
             eta=max(0, total - done) / rate if total is not None and rate > 0 else None,
             throttled=self.throttled,
-            pause=events.BatchPaused(self._paused[0], max(0.0, self._paused[1] - now)) if self._paused else None,
+            pause=self._longest_pause(now),
         )
 
     def _count_attempt(self, event: events.AttemptEnded) -> None:
@@ -216,11 +217,22 @@ class Metrics:
             self._records_without_bytes = self.records
 
     def _follow_batch(self, event: events.Event) -> None:
-        self._paused = None
-        if isinstance(event, events.BatchPaused):
-            self._paused = (event.reason, self._clock() + event.seconds)
-        elif isinstance(event, events.BatchHalted):
+        match event:
+            case events.BatchPaused(reason, seconds):
+                self._pauses[reason] = self._clock() + seconds
+            case events.BatchResumed(reason):
+                self._pauses.pop(reason, None)
+            case _:
+                self._pauses.clear()
+        if isinstance(event, events.BatchHalted):
             self.halt = event
+
+    def _longest_pause(self, now: float) -> events.BatchPaused | None:
+        """Return the pause that ends last: the service may be down and also have asked to wait."""
+        if not self._pauses:
+            return None
+        reason, until = max(self._pauses.items(), key=itemgetter(1))
+        return events.BatchPaused(reason, max(0.0, until - now))
 
     def _estimate_total(self) -> int | None:
         if self.total_bytes is None or self.read_bytes == 0:

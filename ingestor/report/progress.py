@@ -26,7 +26,7 @@ Clock = Callable[[], float]
 
 
 class Mode(StrEnum):
-    """`--progress`. Plain lines come less and less often with AUTO (for a scheduler's mail), steadily with ON."""
+    """`--progress`. Plain lines come less and less often with AUTO (for a scheduler's mail), regularly with ON."""
 
     AUTO = "auto"
     ON = "on"
@@ -50,7 +50,7 @@ class Display:
     """Shows snapshots; this one shows nothing. Both methods may block."""
 
     def show(self, snapshot: Snapshot) -> None:
-        """Show the current state, if it is time to."""
+        """Show the current state, if an update is due."""
 
     def close(self, snapshot: Snapshot) -> None:
         """Show the final state, and restore the stream."""

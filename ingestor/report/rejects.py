@@ -1,4 +1,4 @@
-"""`rejects.jsonl`: the records that the last run rejected, ready to be fixed and fed back.
+"""`rejects.jsonl`: the records that the last run rejected, to be fixed and sent again. `resume` adds to them.
 
 The file of an earlier run is kept under another name. It is renamed only when this run has a record to write, or
 completes: `jq -r .record rejects.jsonl | ingestor run -` opens the old file before this run rejects anything.
@@ -26,18 +26,20 @@ class RejectsFile(Appender):
 
     After a run that completed, the file exists if and only if the run rejected something. The file of an earlier run
     becomes `rejects-<time of its last line, UTC>.jsonl`, with a number after it where that name is taken.
-    Raises UsageError where `path` can't be a file.
+    With `append`, the run continues earlier ones: it adds to their file, and never renames it.
+    Raises UsageError if `path` can't be a file.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, append: bool = False) -> None:
         name = printable(str(path))
-        if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+        if not _is_writable(path):
             raise UsageError(
                 f"Rejected records can't be written to {name}: it must be a file in a directory that exists and is "
                 f"writable. Choose another with {_OPTION}."
             )
         super().__init__(self._open_new_file, what=f"The file of rejected records {name}", option=_OPTION)
         self._path = path
+        self._append = append
         self._is_empty = True
 
     def emit(self, event: Event) -> None:
@@ -56,15 +58,23 @@ class RejectsFile(Appender):
         `completed`: the run read all its input. If it then rejected nothing, the file of an earlier run is renamed too.
         """
         await super().close()
-        if completed and self._is_empty:
+        if completed and self._is_empty and not self._append:
             try:
                 await asyncio.to_thread(set_aside, self._path)
             except OSError as error:
                 raise ReportError(f"{self._what} can't be renamed: {error.strerror}.") from error
 
     def _open_new_file(self) -> int:
-        set_aside(self._path)
+        if not self._append:
+            set_aside(self._path)
         return open_to_append(self._path)
+
+
+def _is_writable(path: Path) -> bool:
+    """Return whether rejects can be written there: a device or a pipe by itself, a file in its directory."""
+    if path.exists() and not path.is_file():
+        return not path.is_dir() and os.access(path, os.W_OK)
+    return os.access(path.parent, os.W_OK | os.X_OK)
 
 
 def set_aside(path: Path) -> None:

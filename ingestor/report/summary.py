@@ -19,7 +19,7 @@ _VERBS = {ExitCode.HALTED: "halted", ExitCode.STOPPED: "stopped"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Files:
-    """Where log, rejects and journal are, as the user would name them; None where there is none."""
+    """Where log, rejects and journal are, as the user would name them; None if there is none."""
 
     log: str | None
     rejects: str | None
@@ -174,15 +174,15 @@ def _advice_for_incomplete(finished: BatchFinished, files: Files) -> Iterator[st
     if counts[Outcome.REJECTED]:
         rejects = printable(files.rejects or "", 1000)
         yield (
-            f"rejected: {rejects} has the reasons. Fix the input and run the same command again. Or fix what "
-            f"`jq -r .record {rejects}` prints and feed it to `ingestor run -` with the same settings."
+            f"rejected: {rejects} has the reasons. Fix the input and run the same command again; or fix what "
+            f"`jq -r .record {rejects}` prints and send it with `ingestor run -` and the same settings."
         )
     if counts[Outcome.FAILED]:
-        yield f"failed: {_listing(Outcome.FAILED, files)} shows the reasons. The same command tries them again."
+        yield f"failed: {_listing(Outcome.FAILED, files)} shows the reasons. The same command sends them again."
     if counts[Outcome.UNRESOLVED]:
         yield (
             f"unresolved: {_listing(Outcome.UNRESOLVED, files)} shows the reasons. `ingestor reconcile`, with the same "
-            "settings, looks for their runs and settles them."
+            "settings, finds out whether their runs exist."
         )
 
 
@@ -197,7 +197,7 @@ def _advice_after_reconciliation(done: Reconciled, metrics: Metrics, files: File
 
 
 def _listing(outcome: Outcome, files: Files) -> str:
-    """Return the command that lists the jobs of an outcome; with the state directory where it is not the default."""
+    """Return the command that lists the jobs of an outcome; with the state directory if it is not the default."""
     state = files.journal.rpartition("/")[0]
     option = "" if state in {"", ".ingestor"} else f" --state {printable(state)}"
     return f"`ingestor results --outcome {outcome}{option}`"
@@ -211,7 +211,7 @@ def _counts(end: BatchFinished | Reconciled, metrics: Metrics) -> dict[str, int]
 
 
 def _existing(end: BatchFinished | Reconciled, files: Files) -> Files:
-    """Leave out the rejects where nothing was rejected: then there is no such file."""
+    """Leave out the rejects if nothing was rejected: then there is no such file."""
     has_rejects = isinstance(end, BatchFinished) and bool(counts_of(end)[Outcome.REJECTED])
     return Files(log=files.log, rejects=files.rejects if has_rejects else None, journal=files.journal)
 

@@ -1,4 +1,4 @@
-"""JSON lines without any hostile character, and numbers for people."""
+"""JSON lines without dangerous characters, and numbers for people."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Flags, environment, file and defaults become one `Settings`, which knows where each value came from."""
+"""Flags, environment, file and defaults become one `Settings`, with the origin of each value."""
 
 import os
 import tomllib
@@ -12,10 +12,11 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import EnvSettingsSource
 
+from ingestor.api.values import AuthKind
 from ingestor.model.errors import UsageError
+from ingestor.model.text import WHOLE
 from ingestor.settings.options import PREFIX, Settings, flag_of, option_of, variable_of
-from ingestor.settings.rules import target_problems, unused_tokens
-from ingestor.settings.wording import WHOLE, complaint, did_you_mean, shown
+from ingestor.settings.wording import complaint, did_you_mean, shown
 
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
 M = TypeVar("M", bound=BaseModel)
@@ -64,7 +65,9 @@ class Loaded:
 
 
 def load(flags: Mapping[str, object], config: str | None = None, *, sending: bool = False) -> Loaded:
-    """Return the settings in effect: flags beat the environment, which beats the file, which beats the defaults.
+    """Return the settings in effect.
+
+    Flags override the environment, which overrides the file, which overrides the defaults.
 
     Args:
         flags: what the command line gives, by option name.
@@ -100,7 +103,7 @@ def _validate(values: Mapping[str, object], spell: Callable[[str], str]) -> tupl
 
 
 def from_flags(model: type[M], flags: Mapping[str, object]) -> M:
-    """Return options that come by flag only. Raises UsageError."""
+    """Return options that can be set by flags only. Raises UsageError."""
     try:
         return model.model_validate(flags)
     except ValidationError as error:
@@ -154,5 +157,61 @@ def _wrong_key(key: str, value: object) -> str | None:
     if field is None:
         return f"{shown(key)}: no such option{did_you_mean(key, Settings.model_fields)}"
     if option_of(field).secret:
-        return f"{key}: a secret does not belong in a file: set {variable_of(key)} instead"
+        return f"{key}: a secret can't be set in a file: set {variable_of(key)} instead"
     return None
+
+
+Values = Mapping[str, object]
+"""Options by name. An option that is not set is absent or None."""
+Spell = Callable[[str], str]
+"""How to name an option in a message."""
+
+_TARGETS = ("region", "endpoint", "tracking_uri")
+_AIDP_ONLY = ("platform_id", "workspace")
+_TOKENS = ("bearer_token", "bearer_token_file")
+
+
+def target_problems(values: Values, spell: Spell) -> Iterator[str]:
+    """Yield every problem that prevents sending."""
+    given = [name for name in _TARGETS if values.get(name)]
+    if not given:
+        yield "the target is missing: give --region or --endpoint (AIDP), or --tracking-uri (MLflow)"
+    elif len(given) > 1:
+        yield f"{_listed(given, spell)}: give only one of them"
+    elif given == ["tracking_uri"]:
+        yield from _aidp_options_of_a_server(values, spell)
+    else:
+        yield from _missing(values, spell(given[0]))
+    if values.get("auth") == AuthKind.BEARER:
+        yield from _bearer_problems(values, spell)
+
+
+def _aidp_options_of_a_server(values: Values, spell: Spell) -> Iterator[str]:
+    for name in _AIDP_ONLY:
+        if values.get(name):
+            yield f"{spell(name)}: can't be combined with {spell('tracking_uri')}: remove one of the two"
+
+
+def _missing(values: Values, target: str) -> Iterator[str]:
+    for name in _AIDP_ONLY:
+        if not values.get(name):
+            yield f"{flag_of(name)} is missing: {target} needs it"
+
+
+def _bearer_problems(values: Values, spell: Spell) -> Iterator[str]:
+    given = [name for name in _TOKENS if values.get(name)]
+    if not given:
+        yield f"the token is missing: bearer needs {variable_of('bearer_token')} or {flag_of('bearer_token_file')}"
+    elif len(given) > 1:
+        yield f"{_listed(given, spell)}: give only one of them"
+
+
+def unused_tokens(values: Values, spell: Spell) -> Iterator[str]:
+    """Yield a warning for each token that is not sent, because another authentication is set."""
+    for name in _TOKENS:
+        if values.get(name) and values.get("auth") != AuthKind.BEARER:
+            yield f"{spell(name)} is not used: it needs {flag_of('auth')} {AuthKind.BEARER}"
+
+
+def _listed(names: list[str], spell: Spell) -> str:
+    return " and ".join(spell(name) for name in names)

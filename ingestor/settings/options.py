@@ -15,10 +15,11 @@ from pydantic import Field, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ingestor.api.values import AuthKind
 from ingestor.app.options import BatchOptions, default_senders
+from ingestor.report.progress import Mode
 from ingestor.settings.values import (
     Address,
-    Auth,
     BatchName,
     Count,
     LocalPath,
@@ -27,7 +28,6 @@ from ingestor.settings.values import (
     Output,
     PathSegment,
     Positive,
-    Progress,
     Region,
     Senders,
     Token,
@@ -55,13 +55,13 @@ class Group(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """What help shows of an option beside its docstring and its field.
+    """What help shows of an option in addition to its docstring and its field.
 
     Attributes:
         group: the title of its group.
         metavar: the name of the value in help; empty for a switch.
-        default: the default in words, where it depends on other options.
-        secret: whether it comes by environment only, and is never shown.
+        default: the default in words, if it depends on other options.
+        secret: whether it can be set by the environment only, and is never shown.
     """
 
     group: Group
@@ -71,7 +71,7 @@ class Option:
 
 
 def option_of(field: FieldInfo) -> Option:
-    """Return what is declared about an option beside its field."""
+    """Return what is declared about an option in addition to its field."""
     return next(datum for datum in field.metadata if isinstance(datum, Option))
 
 
@@ -93,8 +93,8 @@ def _in_state(name: str, data: Mapping[str, Path]) -> Path:
 class Settings(BaseSettings):
     """All settings of the program, each valid by itself; `rules` checks whether they fit together. Times are seconds.
 
-    The command line uses `load`. A program that makes one directly gets pydantic's ValidationError, and keyword
-    arguments beat the environment, which beats the defaults.
+    The command line uses `load`. A program that creates one directly gets pydantic's ValidationError, and
+    keyword arguments override the environment, which overrides the defaults.
     """
 
     model_config = SettingsConfigDict(
@@ -114,19 +114,20 @@ class Settings(BaseSettings):
     platform_id: Annotated[PathSegment | None, Option(Group.TARGET, "OCID")] = None
     """The OCID of your AI Data Platform."""
     workspace: Annotated[PathSegment | None, Option(Group.TARGET, "KEY")] = None
-    """The key of the workspace that gets the runs."""
+    """The key of the workspace in which the runs are created."""
     tracking_uri: Annotated[Address | None, Option(Group.TARGET, "URL")] = None
     """The address of an MLflow-compatible server, instead of AIDP."""
     retry_tokens: Annotated[bool, Option(Group.TARGET, default="yes, or no with --tracking-uri")] = Field(
         default_factory=lambda data: not data.get("tracking_uri")
     )
-    """Trust the service to honour retry tokens; without it, a record whose answer was lost is looked up first."""
+    """Trust the service to honour retry tokens; with --no-retry-tokens, the run of a lost answer is looked up before
+    the record is sent again."""
     dh_user_principal: Annotated[OneLine | None, Option(Group.TARGET, "TEXT")] = None
     """A text that is sent as it is in the header dh-user-principal."""
 
     auth: Annotated[
-        Auth, Option(Group.AUTH, "METHOD", default=f"{Auth.API_KEY}, or {Auth.NONE} with --tracking-uri")
-    ] = Field(default_factory=lambda data: Auth.NONE if data.get("tracking_uri") else Auth.API_KEY)
+        AuthKind, Option(Group.AUTH, "METHOD", default=f"{AuthKind.API_KEY}, or {AuthKind.NONE} with --tracking-uri")
+    ] = Field(default_factory=lambda data: AuthKind.NONE if data.get("tracking_uri") else AuthKind.API_KEY)
     """How requests are authenticated."""
     oci_config: Annotated[LocalPath | None, Option(Group.AUTH, "FILE", default="~/.oci/config")] = None
     """The OCI configuration file, for api-key and session-token."""
@@ -142,13 +143,13 @@ class Settings(BaseSettings):
     batch: Annotated[BatchName, Option(Group.BATCH, "NAME")] = _DEFAULT.batch
     """The name of the set in which a record becomes one run only; in another batch it becomes another run."""
     state: Annotated[LocalPath, Option(Group.BATCH, "DIR")] = _DEFAULT.state
-    """The directory of the journal, which remembers what was done. Keep it, and running again is always safe."""
+    """The directory of the journal, which records what was done. As long as you keep it, it is safe to run again."""
     stamp: Annotated[bool, Option(Group.BATCH)] = _DEFAULT.stamp
-    """Put the tag ingestor.token on every run, by which a run can be found whose answer was lost."""
+    """Put the tag ingestor.token on every run. With it, a run can be found whose answer was lost."""
     spool: Annotated[bool, Option(Group.BATCH)] = True
     """Keep what is read from standard input in the state directory until it is done, so that a crash loses nothing."""
     allow_network_state: Annotated[bool, Option(Group.BATCH)] = _DEFAULT.allow_network_state
-    """Allow a state directory on a network file system, where SQLite can't promise durability."""
+    """Allow a state directory on a network file system, where SQLite can't guarantee durability."""
 
     rate: Annotated[Positive | None, Option(Group.SPEED, "N", default="as fast as the service allows")] = _DEFAULT.rate
     """Never send more than N requests a second."""
@@ -157,22 +158,22 @@ class Settings(BaseSettings):
     senders: Annotated[Senders, Option(Group.SPEED, "N", default="1, or 0 on a single core")] = Field(
         default_factory=default_senders
     )
-    """How many processes sign and send, beside this one; auto is one for each core. With 0, this one does all."""
+    """How many processes sign and send; auto is one for each core. With 0, the main process signs and sends."""
     timeout: Annotated[Positive, Option(Group.SPEED, "SECONDS")] = _DEFAULT.timeout
     """How long one request may take."""
 
     max_attempts: Annotated[Count, Option(Group.RETRIES, "N")] = _DEFAULT.max_attempts
-    """How many requests one record may cost. A 429, which asks for less, does not count."""
+    """How many requests one record may use. A 429 does not count."""
     max_retry_time: Annotated[Positive, Option(Group.RETRIES, "SECONDS")] = _DEFAULT.max_retry_time
-    """How long after its first request a record is tried again."""
+    """How long a record is retried, counted from its first request."""
     max_pause: Annotated[Positive, Option(Group.RETRIES, "SECONDS")] = _DEFAULT.max_pause
     """The longest wait that the service may ask for (Retry-After)."""
     give_up_after: Annotated[NotNegative, Option(Group.RETRIES, "SECONDS")] = _DEFAULT.give_up_after
-    """How long to wait for a service that went down. Then the batch ends, resumable."""
+    """How long to wait for a service that went down. Then the batch stops with exit code 75 and can be resumed."""
     follow: Annotated[bool, Option(Group.RETRIES)] = _DEFAULT.wait_for_service
-    """Wait as long for a service that never answered. Without this, the address counts as wrong and the batch halts."""
+    """Also wait for a service that never answered. Without this, the address counts as wrong and the batch halts."""
     time_budget: Annotated[Positive | None, Option(Group.RETRIES, "SECONDS", default="none")] = _DEFAULT.time_budget
-    """How long the batch may take. Then it ends as after Ctrl-C, resumable."""
+    """How long the batch may take. Then it stops as after Ctrl-C, and can be resumed."""
     drain_timeout: Annotated[NotNegative, Option(Group.RETRIES, "SECONDS")] = _DEFAULT.drain_timeout
     """How long requests in flight may take to end after Ctrl-C or SIGTERM."""
 
@@ -183,8 +184,8 @@ class Settings(BaseSettings):
     rejects: Annotated[LocalPath, Option(Group.OUTPUT, "FILE", default="STATE/rejects.jsonl")] = Field(
         default_factory=partial(_in_state, "rejects.jsonl")
     )
-    """Rejected records with the reason, ready to be fixed and fed back."""
+    """Rejected records with the reasons. Fix them and send them again."""
     output: Annotated[Output, Option(Group.OUTPUT, "FORM")] = Output.TEXT
     """The form of the summary on standard output."""
-    progress: Annotated[Progress, Option(Group.OUTPUT, "WHEN")] = Progress.AUTO
-    """Progress on standard error; auto is a bar where that is a terminal."""
+    progress: Annotated[Mode, Option(Group.OUTPUT, "WHEN")] = Mode.AUTO
+    """Progress on standard error; auto is a bar if that is a terminal."""

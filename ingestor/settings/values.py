@@ -1,4 +1,4 @@
-"""The kinds of values that options take. Each refuses what it can't use, in words that begin with "must"."""
+"""The kinds of values that options take. Each rejects invalid values with a message that begins with "must"."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -6,20 +6,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from ingestor.app import values
-from ingestor.app.options import one_for_each_core
-
-
-class Auth(StrEnum):
-    """How requests are authenticated."""
-
-    API_KEY = "api-key"
-    SESSION_TOKEN = "session-token"  # noqa: S105 -- a name, not a token
-    INSTANCE_PRINCIPAL = "instance-principal"
-    RESOURCE_PRINCIPAL = "resource-principal"
-    WORKLOAD_IDENTITY = "workload-identity"
-    BEARER = "bearer"
-    NONE = "none"
+from ingestor.api import values
+from ingestor.app.options import batch_name, one_for_each_core, to_path
 
 
 class Output(StrEnum):
@@ -29,25 +17,15 @@ class Output(StrEnum):
     JSON = "json"
 
 
-class Progress(StrEnum):
-    """Whether progress is shown on standard error. AUTO: where that is a terminal."""
-
-    AUTO = "auto"
-    ON = "on"
-    OFF = "off"
+def one_line(text: str) -> str:
+    """Return a line of text."""
+    if not text or text != text.strip() or not text.isprintable():
+        raise ValueError("must be one line of printable text, without spaces around it")
+    return text
 
 
 def _path(value: object) -> object:
-    if isinstance(value, str | Path) and (not str(value) or "\0" in str(value)):
-        raise ValueError("must be a path")
-    return value
-
-
-def _home_expanded(path: Path) -> Path:
-    try:
-        return path.expanduser()
-    except RuntimeError:
-        raise ValueError("must not begin with ~: there is no such home directory") from None
+    return to_path(value) if isinstance(value, str | Path) else value
 
 
 def _token(secret: SecretStr) -> SecretStr:
@@ -67,9 +45,9 @@ def _counted(value: object) -> object:
 Region = Annotated[str, AfterValidator(values.region)]
 Address = Annotated[str, AfterValidator(values.address)]
 PathSegment = Annotated[str, AfterValidator(values.path_segment)]
-OneLine = Annotated[str, AfterValidator(values.one_line)]
-BatchName = Annotated[str, AfterValidator(values.batch_name)]
-LocalPath = Annotated[Path, BeforeValidator(_path), AfterValidator(_home_expanded)]
+OneLine = Annotated[str, AfterValidator(one_line)]
+BatchName = Annotated[str, AfterValidator(batch_name)]
+LocalPath = Annotated[Path, BeforeValidator(_path)]
 Token = Annotated[SecretStr, AfterValidator(_token)]
 LoopbackHost = Annotated[str, AfterValidator(values.loopback_host)]
 _Whole = Annotated[int, BeforeValidator(_no_switch)]

@@ -9,9 +9,6 @@ from ingestor.model.text import printable
 
 _LONGEST_VALUE = 80
 
-WHOLE = 4096
-"""Characters of a path or identifier that are shown: all that a path may have, because a part of it is of no use."""
-
 _MUST = {
     "bool_parsing": "must be true or false",
     "bool_type": "must be true or false",

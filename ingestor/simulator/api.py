@@ -58,7 +58,7 @@ class Api:
         }
 
     def operation(self, path: str) -> str:
-        """Return the operation that a path names, such as `runs/create`; "" where there is none."""
+        """Return the operation that a path names, such as `runs/create`; "" if there is none."""
         name = path.removeprefix(self.prefix)
         return name if name in self._operations and name != path else ""
 

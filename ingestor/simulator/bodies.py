@@ -151,7 +151,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def text(document: Document, name: str) -> str | None:
-    """Return a field that is a string; None where it is left out. Raises ApiError (400)."""
+    """Return a field that is a string; None if it is left out. Raises ApiError (400)."""
     value = document.get(name, "")
     if not isinstance(value, str):
         raise invalid_parameter(f"{name} must be a string.")
@@ -170,7 +170,7 @@ def _required_text(document: Document, name: str) -> str:
 
 
 def int64(document: Document, name: str) -> int | None:
-    """Return a field that is a 64-bit integer; None where it is left out. Raises ApiError (400)."""
+    """Return a field that is a 64-bit integer; None if it is left out. Raises ApiError (400)."""
     value = document.get(name, 0)
     if type(value) is not int or value not in _INT64:
         raise invalid_parameter(f"{name} must be an int64.")

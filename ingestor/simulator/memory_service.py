@@ -1,4 +1,4 @@
-"""A service in memory: it implements the port `Service` without a network, for tests of whatever sends requests."""
+"""A service in memory: it implements the port `Service` without a network, for tests of code that sends requests."""
 
 import asyncio
 import json
@@ -18,14 +18,14 @@ _STEPS = frozenset({Operation.LOG_BATCH, Operation.LOG_INPUTS, Operation.UPDATE_
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The request is carried out, and `reply` comes instead of its answer."""
+    """The request is carried out, and `reply` is returned instead of its answer."""
 
     reply: Reply
 
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """`reply` comes at once, and the request is carried out `seconds` later."""
+    """`reply` is returned at once, and the request is carried out `seconds` later."""
 
     reply: Reply
     seconds: float
@@ -59,7 +59,7 @@ class Run:
 
     Attributes:
         run_id: its id.
-        token: the retry token of the request that created it; None where it had none.
+        token: the retry token of the request that created it; None if it had none.
         body: the body of that request.
         created_at: when, on the service's clock.
         steps: the requests that were carried out on it later, in order, each once.
@@ -87,16 +87,16 @@ class MemoryService:
         search: which look-ups go wrong, and how.
         latency: seconds.
         probe: the reply to every probe.
-        now: the clock that retry tokens age by, in seconds.
+        now: the clock for the age of retry tokens, in seconds.
         idempotent: whether retry tokens are honoured.
 
     Attributes:
         runs: all runs, in the order of their creation.
-        attempts: all attempts: when each came, on the event loop's clock, and its request.
-        lookups: all look-ups: when each came, and its token.
+        attempts: all attempts: when each arrived, on the event loop's clock, and its request.
+        lookups: all look-ups: when each arrived, and its token.
         in_flight: attempts that have no reply yet.
-        most_in_flight: the most there ever were.
-        probes: how many came.
+        most_in_flight: the highest value of `in_flight`.
+        probes: how many arrived.
         renewals: how often credentials were renewed.
         renewable: what a renewal returns.
     """
@@ -187,7 +187,7 @@ class MemoryService:
         return scripted.reply if isinstance(scripted, Lost) else reply
 
     def _carry_out(self, request: Request) -> Reply:
-        """Do what a request asks for, or answer as the first one with its token was answered."""
+        """Carry out a request, or return the answer that the first request with its token got."""
         now = self._now()
         if request.token is None or not self._idempotent:
             return self._do(request, now)

@@ -1,15 +1,59 @@
-"""The settings of a simulated service."""
+"""The settings of a simulated service, and the faults that it injects."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from random import Random
 
 from ingestor.model.errors import UsageError
-from ingestor.simulator.faults import InjectedFault
 
 PLATFORM_ID = "ocid1.aidataplatform.oc1.simulated.example"
 WORKSPACE_KEY = "simulated"
+
+
+class InjectedFault(StrEnum):
+    """One way in which an admitted request fails. A request has at most one fault."""
+
+    ERROR_500 = "error_500"
+    """500 InternalServerError; nothing was done."""
+    ERROR_503 = "error_503"
+    """503 ServiceUnavailable; nothing was done."""
+    ERROR_409 = "error_409"
+    """409 IncorrectState, which may be retried; nothing was done."""
+    HTML = "html"
+    """A proxy's 502 with an HTML body; nothing was done."""
+    RESET_BEFORE = "reset_before"
+    """The connection is reset; nothing was done."""
+    RESET_AFTER = "reset_after"
+    """The request is carried out, then the connection is reset."""
+    TRUNCATED = "truncated"
+    """The request is carried out, and the connection closes in the middle of the response."""
+    HTML_OK = "html_ok"
+    """The request is carried out, and a proxy answers 200 with an HTML body."""
+    HANG = "hang"
+    """The request is carried out, and no response ever comes."""
+    SLOW = "slow"
+    """The request is carried out, and the response comes late."""
+
+
+class FaultSchedule:
+    """Draws at most one fault a request, with one random number each: a seed repeats the whole schedule."""
+
+    def __init__(self, chances: Mapping[InjectedFault, float], seed: int) -> None:
+        self._chances = tuple((InjectedFault(name), chance) for name, chance in chances.items())
+        self._random = Random(seed)  # noqa: S311 - a repeatable schedule is the point
+
+    def draw(self) -> InjectedFault | None:
+        """Return the fault of the next request; None for no fault."""
+        if not self._chances:
+            return None
+        point = self._random.random()
+        for fault, chance in self._chances:
+            if point < chance:
+                return fault
+            point -= chance
+        return None
 
 
 class RetryAfter(StrEnum):
@@ -22,19 +66,19 @@ class RetryAfter(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatorOptions:
-    """The settings of one simulator. Raises UsageError for a value that makes no sense.
+    """The settings of one simulator. Raises UsageError for an invalid value.
 
     Attributes:
         platform_id: the only AI Data Platform.
         workspace_key: the only workspace.
-        experiments: the ids that exist; None: every id that is not empty exists.
-        missing_experiments: ids that do not exist, whatever `experiments` says.
+        experiments: the ids that exist; None: every non-empty id exists.
+        missing_experiments: ids that do not exist, also if they are in `experiments`.
         poison: experiment ids and run names whose create requests are always answered with 500.
         public_key_file: PEM file of the public key that signatures must match; None accepts every caller.
-        key_id: the keyId that signatures must carry; goes with `public_key_file`.
+        key_id: the keyId that signatures must carry; required with `public_key_file`.
         bearer_token: the accepted bearer token. With `public_key_file`, a caller may use either.
         retry_tokens: whether retry tokens are honoured.
-        token_life: seconds a retry token protects, from the request that was carried out (24 h by the API page).
+        token_life: seconds for which a retry token protects after its request was carried out (24 h by the API page).
         rate: requests a second; None is no limit. No response names it.
         burst: how many seconds' worth of unused rate may be spent at once.
         concurrency: how many requests may be in flight at once; None is no limit.
@@ -44,7 +88,7 @@ class SimulatorOptions:
         slow: seconds added by the fault `slow`.
         faults: the probability of each fault, 0 to 1 and at most 1 in total.
         seed: of the random faults and jitter; the same seed and order of requests repeat them.
-        unavailable: whether the service starts out answering every request with 503.
+        unavailable: whether the service answers every request with 503 at first.
     """
 
     platform_id: str = PLATFORM_ID

@@ -1,7 +1,7 @@
-"""The runs that exist, and the retry tokens that protect each request from being carried out twice.
+"""The runs that exist, and the retry tokens, which prevent that a request is carried out twice.
 
-Made to hold millions of runs: a run is its create request and little more, and its id is its place in the list. What
-later requests add to a run is stored apart, for the runs that have any.
+It can hold millions of runs: a run is little more than its create request, and its id is its index in the list. What
+later requests add to a run is stored separately.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from ingestor.simulator.search import Search, View
 from ingestor.simulator.wire import ApiError, HttpResponse, invalid_parameter, not_found
 
 INVALIDATED_TOKEN = "InvalidatedRetryToken"  # noqa: S105 - an error code
-"""The error code of a retry token that came with another request before."""
+"""The error code of a retry token that was used with another request."""
 
 DEFAULT_EXPERIMENT = "0"
 """The experiment of a run that names none, as in MLflow."""
@@ -25,16 +25,16 @@ DEFAULT_EXPERIMENT = "0"
 
 @dataclass(slots=True)
 class Content:
-    """What the requests after create made of a run.
+    """What the requests after create added to a run.
 
     Attributes:
         status: as runs/update set it.
         end_time: milliseconds since the epoch, as runs/update set it.
-        run_name: the name that runs/update set; None: create's name stands.
+        run_name: the name that runs/update set; None: the name from create.
         is_deleted: runs/delete was carried out.
-        metrics: every point, in the order of arrival. A point that is equal to another in all its fields is one.
+        metrics: every point, in the order of arrival; equal points are stored once.
         params: by key; a param never changes.
-        tags: by key; they stand before create's tags of the same key.
+        tags: by key; they replace create's tags of the same key.
         dataset_inputs: by the dataset's name and digest.
     """
 
@@ -49,7 +49,7 @@ class Content:
 
 
 NOTHING = Content()
-"""What a run has that was created and nothing more."""
+"""The content of a run that was only created."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class _Use:
 
 
 class RunStore:
-    """All runs in the order of their creation. A run's place in it is its number."""
+    """All runs in the order of their creation. The number of a run is its index."""
 
     def __init__(self, *, honour_tokens: bool, token_life: float, now: Callable[[], float]) -> None:
         self.runs: list[Run] = []
@@ -92,9 +92,9 @@ class RunStore:
         self._run_id = re.compile(f"{self._id_prefix}([0-9a-f]{{16}})")
 
     def create(self, body: bytes, token: str | None) -> tuple[int, bool]:
-        """Create a run, or find the one that `token` made; return its number and whether it was there before.
+        """Create a run, or find the one that was created under `token`; return its number and whether it existed.
 
-        Raises ApiError (409 InvalidatedRetryToken) where a living token comes with another request.
+        Raises ApiError (409 InvalidatedRetryToken) if a living token was used with another request.
         """
         use = self._living_use(token)
         if use is not None:
@@ -108,7 +108,7 @@ class RunStore:
         return run.number, False
 
     def replay(self, operation: str, body: bytes, token: str | None) -> HttpResponse | None:
-        """Return the response that a request other than create got before under this token; None where it is new.
+        """Return the response that a request other than create has already got under this token; None if it is new.
 
         Raises ApiError as `create` does.
         """
@@ -157,7 +157,7 @@ class RunStore:
         return self._number(update.run_id)
 
     def delete(self, run_id: str) -> None:
-        """Mark a run as deleted; it may be so already. Raises ApiError (404)."""
+        """Mark a run as deleted; it may already be deleted. Raises ApiError (404)."""
         self._changeable(run_id).is_deleted = True
 
     def _active(self, run_id: str) -> Content:
@@ -176,7 +176,7 @@ class RunStore:
         return number
 
     def content(self, number: int) -> Content:
-        """Return what the requests after create made of a run. Not to be changed."""
+        """Return what the requests after create added to a run. Do not change it."""
         return self._contents.get(number, NOTHING)
 
     def tags(self, number: int) -> dict[str, str]:
@@ -188,13 +188,13 @@ class RunStore:
         return f"{self._id_prefix}{number:016x}"
 
     def number(self, run_id: str) -> int | None:
-        """Return the number of the run with this id; None where there is none."""
+        """Return the number of the run with this id; None if there is none."""
         match = self._run_id.fullmatch(run_id)
         number = int(match[1], 16) if match else len(self.runs)
         return number if number < len(self.runs) else None
 
     def find(self, search: Search) -> Iterator[int]:
-        """Yield the numbers of the runs that match, from `search.start` on, oldest first."""
+        """Yield the numbers of the runs that match, beginning at `search.start`, oldest first."""
         for number in self._candidates(search):
             if search.view is not View.ALL and self.content(number).is_deleted is not (search.view is View.DELETED):
                 continue
@@ -216,7 +216,7 @@ class RunStore:
 
 
 class _TagIndex:
-    """The runs per value of one tag, brought up to date by each search: it costs nothing until then.
+    """The runs per value of one tag. Each search updates it; it costs nothing until then.
 
     A run is listed under every value that its tag ever had.
     """
@@ -228,7 +228,7 @@ class _TagIndex:
         self._later: list[int] = []
 
     def add_later(self, number: int) -> None:
-        """Take note that the tag of this run was set after create."""
+        """Record that the tag of this run was set after create."""
         self._later.append(number)
 
     def numbers(self, value: str, store: RunStore) -> list[int]:

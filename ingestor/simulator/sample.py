@@ -1,6 +1,6 @@
 """Records that look like real ones, for a first run: `python -m ingestor.simulator.sample 4000 > runs.jsonl`.
 
-The same number always makes the same records.
+The same count always gives the same records.
 """
 
 import json
@@ -14,7 +14,7 @@ _FIRST_START = 1_572_566_400_000  # 2019-11-01
 
 
 def records(count: int) -> Iterator[dict[str, object]]:
-    """Make `count` valid records, among them nested runs, long tag values, names and values in many scripts."""
+    """Yield `count` valid records: also nested runs, long tag values, and names and values in many scripts."""
     source = random.Random(count)  # noqa: S311 - repeatable, and no secret
     for number in range(1, count + 1):
         model = source.choice(_MODELS)
@@ -47,7 +47,7 @@ def _tags(source: random.Random, number: int, model: str, experiment: str) -> li
 
 
 def main() -> None:
-    """Write as many records as the argument says."""
+    """Write the number of records that the argument gives."""
     for record in records(int(sys.argv[1])):
         sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
 

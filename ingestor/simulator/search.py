@@ -25,9 +25,9 @@ class View(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """A search for runs, oldest first; the order that was asked for is ignored.
+    """A search for runs, oldest first; a requested order is ignored.
 
-    `start` is the position to go on from, `tag` the (key, value) to match, `limit` the size of a page.
+    `start` is the position where the page begins, `tag` the (key, value) to match, `limit` the size of a page.
     """
 
     experiments: frozenset[str]
@@ -39,7 +39,7 @@ class Search:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """A search for experiments: the position to go on from, the size of a page, and the view."""
+    """A search for experiments: the position where the page begins, the size of a page, and the view."""
 
     start: int
     limit: int

@@ -1,4 +1,4 @@
-"""The simulator as an HTTP server: an AI Data Platform workspace that fits in a test."""
+"""The simulator as an HTTP server: a simulated workspace of an AI Data Platform, for tests."""
 
 import asyncio
 import signal
@@ -14,11 +14,9 @@ from aiohttp import web
 
 from ingestor.model.errors import UsageError
 from ingestor.simulator.api import Api
-from ingestor.simulator.faults import FaultSchedule, InjectedFault
-from ingestor.simulator.limits import Throttle, TokenBucket
-from ingestor.simulator.options import SimulatorOptions
+from ingestor.simulator.gate import SignatureVerifier, Throttle, TokenBucket
+from ingestor.simulator.options import FaultSchedule, InjectedFault, SimulatorOptions
 from ingestor.simulator.runs import RunStore
-from ingestor.simulator.signature import SignatureVerifier
 from ingestor.simulator.statistics import Statistics
 from ingestor.simulator.wire import (
     HTML,
@@ -38,7 +36,7 @@ from ingestor.simulator.wire import (
 
 _BACKLOG = 1024
 _GRACE = 0.05
-"""Seconds that requests in flight get at the end."""
+"""Seconds that requests in flight have at the end."""
 _STATISTICS_PATHS = frozenset({"/statistics", "/account"})
 """Where the statistics are. `/account` is the name of earlier versions."""
 _PROXY_PAGE = HttpResponse(body=b"<html><body><h1>Welcome</h1></body></html>", content_type=HTML)
@@ -52,10 +50,10 @@ _NOTHING_DONE: Mapping[InjectedFault | None, HttpResponse] = {
 
 
 class Simulator:
-    """A service on `host` while the `async with` block runs, at `url`. Port 0 takes a free one.
+    """A service on `host` while the `async with` block runs, at `url`. Port 0 selects a free one.
 
-    `now` is the service's wall clock, in seconds since the epoch: token life, rate, dates and Retry-After go by
-    it. Entering raises UsageError where the port is not free. `statistics` stay readable after the block.
+    `now` is the service's wall clock, in seconds since the epoch, for token life, rate, dates and Retry-After. Entering
+    raises UsageError if the port is not free. `statistics` stay readable after the block.
     """
 
     def __init__(
@@ -100,11 +98,11 @@ class Simulator:
         await self._runner.cleanup()
 
     def set_rate(self, rate: float | None) -> None:
-        """Change the hidden limit, in requests a second; None lifts it."""
+        """Change the hidden limit, in requests a second; None removes it."""
         self._bucket.set_rate(rate)
 
     def set_available(self, available: bool) -> None:
-        """Stop answering every request with 503, or start to."""
+        """Answer requests normally, or every request with 503."""
         self._available = available
 
     def clear_faults(self) -> None:
@@ -125,9 +123,9 @@ class Simulator:
             self.statistics.ended()
 
     async def _serve(self, connection: web.BaseRequest, request: HttpRequest) -> web.StreamResponse:
-        """Carry a request out at once, and only then wait and spoil the response.
+        """Carry a request out at once; then wait, and inject the fault into the response.
 
-        So a client that stops waiting leaves a run behind, as it may with the real service.
+        So the run exists even if the client stops waiting, as it may with the real service.
         """
         sent_id = request.headers.get("opc-request-id")
         try:
@@ -202,7 +200,7 @@ class Simulator:
 async def serve(options: SimulatorOptions, host: str, port: int, ready: Callable[[str], None]) -> Statistics:
     """Run a simulator until it is cancelled or gets SIGINT or SIGTERM, and return its statistics.
 
-    `ready` is called with its URL. Must run in the main thread, for the signals. Raises UsageError where the port is
+    `ready` is called with its URL. Must run in the main thread, for the signals. Raises UsageError if the port is
     not free.
     """
     stop = asyncio.Event()

@@ -1,10 +1,10 @@
-"""What the simulator was asked for, and what it created: the numbers that tests compare against."""
+"""Counts of the requests and of what they created: the numbers that tests compare with."""
 
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from ingestor.simulator.faults import InjectedFault
+from ingestor.simulator.options import InjectedFault
 from ingestor.simulator.runs import DEFAULT_EXPERIMENT, INVALIDATED_TOKEN, RunStore
 from ingestor.simulator.wire import ApiError, HttpRequest
 
@@ -12,20 +12,20 @@ _LINES_PER_CHUNK = 500
 
 
 class Statistics:
-    """Counts, and the runs. Everyone may read the counters; only the simulator changes them.
+    """Counts, and the runs. Only the simulator changes the counters.
 
     Attributes:
-        requests: all that arrived whole, but for those to `/statistics`.
+        requests: all that arrived completely, except those to `/statistics`.
         requests_by_operation: the same by path below `mlflow/`; "" for any other path.
-        requests_by_token: requests by retry token, whatever became of them.
-        done: requests that changed something, by operation: each counts once, however often it was repeated.
-        statuses: responses by HTTP status, with those of the faults `html` and `html_ok`.
+        requests_by_token: requests by retry token, also refused ones.
+        done: requests that changed something, by operation; a repeated request counts once.
+        statuses: responses by HTTP status, also those of the faults `html` and `html_ok`.
         faults: injected faults by kind, also those of requests that were refused.
-        replays: requests that got the response that their token had got before.
-        token_conflicts: requests with a living retry token that had come with another request. A client must keep it 0.
-        repeated_request_ids: requests whose opc-request-id had come before.
-        in_flight: requests that are being worked on.
-        max_in_flight: the most there ever were.
+        replays: requests that got the stored response of their token.
+        token_conflicts: requests with a living retry token that was used with another request. It must stay 0.
+        repeated_request_ids: requests whose opc-request-id occurred earlier.
+        in_flight: requests that are being processed.
+        max_in_flight: the highest value of `in_flight`.
     """
 
     def __init__(self, store: RunStore) -> None:
@@ -59,7 +59,7 @@ class Statistics:
         self.in_flight -= 1
 
     def carried_out(self, operation: str, *, replayed: bool) -> None:
-        """Count a request that was carried out, now or before."""
+        """Count a request that was carried out, now or earlier."""
         self.replays += replayed
         self.done[operation] += not replayed
 
@@ -84,20 +84,12 @@ class Statistics:
 
     @property
     def repeated_points(self) -> int:
-        """How many metric points were logged again, equal to one that the run had already."""
+        """How many metric points were equal to one that the run already had."""
         return self._store.repeated_points
 
     def runs_by_token(self) -> Counter[str]:
         """Count the runs by retry token: each should be 1."""
         return Counter(run.token for run in self._store.runs if run.token is not None)
-
-    def runs_by_body(self) -> Counter[bytes]:
-        """Count the runs by the body of create."""
-        return Counter(run.body for run in self._store.runs)
-
-    def saw_request_id(self, request_id: str) -> bool:
-        """Return whether a request came with this opc-request-id."""
-        return hash(request_id) in self._request_ids
 
     def runs(self) -> Iterator[dict[str, object]]:
         """Yield every run, in order of creation, with its retry token and all of its metric points."""

@@ -1,4 +1,4 @@
-"""Requests as they arrive, responses as they leave, and the ways in which a response fails to arrive."""
+"""Requests as they arrive, responses as they leave, and the ways in which a response can get lost."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpRequest:
-    """A request as it arrived. `target` is the path and query exactly as on the wire; `headers` ignore case."""
+    """A request as it arrived. `target` is the path and query exactly as they were sent; `headers` ignore case."""
 
     method: str
     path: str
@@ -102,7 +102,7 @@ def check_request_id(sent: str | None) -> None:
 
 
 async def read_request(request: web.BaseRequest) -> HttpRequest:
-    """Read a request whole. Raises ApiError (413) for a body beyond MAX_BODY."""
+    """Read a complete request. Raises ApiError (413) for a body beyond MAX_BODY."""
     try:
         body = await request.read()
     except web.HTTPRequestEntityTooLarge:
@@ -137,7 +137,7 @@ async def send_half(request: web.BaseRequest, response: HttpResponse, headers: d
 
 
 def reset(request: web.BaseRequest) -> web.StreamResponse:
-    """Reset the connection (TCP RST). The server needs a response to go on with, but nothing is sent."""
+    """Reset the connection (TCP RST). The server needs a response to continue, but nothing is sent."""
     if request.transport is not None:
         request.transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, _RESET_ON_CLOSE)
         request.transport.abort()

@@ -1,4 +1,4 @@
-"""Records of a file or a pipe, and the positions at which another process reads on in a file."""
+"""Records of a file or a pipe, and the positions at which another process continues in a file."""
 
 import hashlib
 import os
@@ -15,7 +15,7 @@ from ingestor.sources.lines import ByteSource, DamagedSourceError, LineSplitter,
 from ingestor.sources.parse import parse_record
 
 _HASHED = 4096
-"""Bytes at the start of a file, and bytes before an offset, by which another process recognises them."""
+"""Bytes at the start of a file, and bytes before an offset, by which another process recognizes them."""
 
 
 class _FilePosition(msgspec.Struct, frozen=True):
@@ -36,9 +36,9 @@ class _FilePosition(msgspec.Struct, frozen=True):
 class FileSource:
     """One file, pipe or standard input. Only a file that another process can find has positions.
 
-    A position is the beginning of a line. It holds while the file is as long as the offset at least, its first bytes
-    and those before the offset are the same, and the file either grew or kept its times. An edit before the offset of
-    a file that grew as well stays invisible, unless it touches those bytes.
+    A position is the beginning of a line. It holds while the file is at least as long as the offset, its first bytes
+    and those before the offset are the same, and the file either grew or kept its times. An edit before the offset of a
+    file that also grew is not detected, unless it changes those bytes.
     """
 
     def __init__(self, source: Source, scope: Scope) -> None:
@@ -54,23 +54,33 @@ class FileSource:
         return 0 if self._reading is None else self._reading.read_bytes
 
     def read(self, start: Position | None = None) -> Iterator[Chunk]:
-        """Yield the records after `start`, or all of them where `start` does not hold."""
+        """Yield the records after `start`, or all records if `start` does not hold.
+
+        The records before the end of a regular file are in the chunk that ends it: a small file is one chunk.
+        """
         splitter, position = LineSplitter(), None
+        waits = self.total_bytes is None  # so that what is there must be passed on at once
+        records: list[Job | Reject] = []
         try:
             with closing(self._open(start)) as reading:
                 splitter = LineSplitter(reading.line)
                 position = reading.position_at(0, reading.line)
                 for block in reading.read_on():
                     for first, texts, end in splitter.split(block):
-                        position = reading.position_at(end, splitter.line)
-                        if records := self._records(first, texts):
+                        if records:
                             yield Chunk(self.source, records, position)
+                        position = reading.position_at(end, splitter.line)
+                        records = self._records(first, texts)
+                        if waits and records:
+                            yield Chunk(self.source, records, position)
+                            records = []
         except DamagedSourceError as error:
-            reject = damage(Origin(self.source.name, splitter.line), error, splitter.rest())
-            yield Chunk(self.source, [reject], position, SourceEnd.DAMAGED)
+            records.append(damage(Origin(self.source.name, splitter.line), error, splitter.rest()))
+            yield Chunk(self.source, records, position, SourceEnd.DAMAGED)
         else:
             # The position stays before a last line without an end: more of this line may be appended.
-            yield Chunk(self.source, self._records(splitter.line, [splitter.rest()]), position, SourceEnd.COMPLETE)
+            records += self._records(splitter.line, [splitter.rest()])
+            yield Chunk(self.source, records, position, SourceEnd.COMPLETE)
 
     def _records(self, first: int, texts: Sequence[bytes]) -> list[Job | Reject]:
         scope = self._scope
@@ -85,7 +95,7 @@ class FileSource:
 
 
 class _Reading(ByteSource):
-    """An open file, and what its positions are made of: its state, its first bytes, and those before an offset."""
+    """An open file, and the parts of its positions: its state, its first bytes, and those before an offset."""
 
     def __init__(self, path: str, *, has_positions: bool) -> None:
         super().__init__(path)
@@ -108,13 +118,13 @@ class _Reading(ByteSource):
         if not self._has_positions:
             return None
         status = os.fstat(self.descriptor)
-        if status.st_size > self._status.st_size:  # else an edit must show: the state from before it stays
+        if status.st_size > self._status.st_size:  # else an edit must be detected: the earlier state stays
             self._status = status
         position = _FilePosition(self._offset + end, line, *self._hashes(end), *_state(self._status))
         return msgspec.json.encode(position).decode()
 
     def go_to(self, start: Position) -> bool:
-        """Begin to read at a position; False where it does not hold. Then this object is spent."""
+        """Begin to read at a position; False if it does not hold. Then this object can't be used any more."""
         try:
             position = msgspec.json.decode(start, type=_FilePosition)
             kept = (position.size, position.mtime_ns, position.ctime_ns)
@@ -128,7 +138,7 @@ class _Reading(ByteSource):
         return self._hashes(0) == (position.head, position.tail)
 
     def _skip(self, offset: int) -> bool:
-        """Go to an offset, with what comes before it known; False where the file is shorter."""
+        """Go to an offset, and read the bytes before it; False if the file is shorter."""
         if not self.is_compressed:
             count = min(offset, _HASHED)
             self._head = os.pread(self.descriptor, count, 0)

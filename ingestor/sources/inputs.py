@@ -30,7 +30,8 @@ class KeptRecords:
         self._stopped = False
 
     async def chunks(self) -> AsyncIterator[Chunk]:
-        """See the port `Input`. Raises JournalError."""
+        """See the port `Input`. Raises JournalError. An empty chunk is first: what was read before is admitted then."""
+        yield Chunk(None, ())
         after = -1
         while not self._stopped:
             page = await self._journal.kept_records(self._outcome, after=after, limit=_PAGE)
@@ -40,7 +41,7 @@ class KeptRecords:
             yield Chunk(None, [parse_record(Line(it.origin, it.text), self._scope) for it in page])
 
     async def acknowledge(self, checkpoints: Sequence[Checkpoint]) -> None:
-        """Do nothing: the journal itself forgets a text once its run is created."""
+        """Do nothing: the journal itself deletes a text once its run is created."""
 
     def stop(self) -> None:
         """See the port `Input`."""
@@ -94,7 +95,7 @@ class IterableInput:
     """The records of an iterable: mappings, or their JSON text as str or bytes. It has no positions.
 
     The origin of a record is `name` and its number from 1. An async iterable is read on the event loop, any other in a
-    thread of its own. An error that the iterable raises comes out of `chunks`, after the records before it.
+    thread of its own. `chunks` raises an error of the iterable, after the records before it.
     `read_bytes` counts the records' JSON text.
     """
 

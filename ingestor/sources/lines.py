@@ -1,4 +1,4 @@
-"""Files, pipes and standard input become lines: bytes are read, decompressed, and cut, in bounded memory."""
+"""Files, pipes and standard input become lines: bytes are read, decompressed and split, in bounded memory."""
 
 import gzip
 import os
@@ -20,19 +20,19 @@ LONGEST = 16 * 1024 * 1024
 """Bytes of a line that are kept. The rest of a longer line is skipped."""
 
 MOST_LINES = 600
-"""Lines that are passed on together."""
+"""Lines that are processed together."""
 
 _BUFFER = 256 * 1024
 _BOM = b"\xef\xbb\xbf"
-_KEPT = len(_BOM) + LONGEST + 2  # of a line's beginning: enough to tell a too long line from one that ends in \r
+_KEPT = len(_BOM) + LONGEST + 2  # of a line's beginning: enough to see whether it is too long, or ends in \r
 
 
 class DamagedSourceError(Exception):
-    """An input can't be read on: `str()` says why."""
+    """An input can't be read to its end: `str()` says why."""
 
 
 class ByteSource:
-    """One open input. `descriptor` belongs to it. Raises DamagedSourceError where the input can't be opened."""
+    """One open input. `descriptor` belongs to it. Raises DamagedSourceError if the input can't be opened."""
 
     def __init__(self, path: str) -> None:
         with _explained():
@@ -44,7 +44,7 @@ class ByteSource:
 
     @property
     def read_bytes(self) -> int:
-        """How many stored bytes (compressed where they are) were read or skipped."""
+        """How many stored bytes (compressed ones of a compressed file) were read or skipped."""
         return self._raw.count
 
     def skip(self, offset: int) -> None:
@@ -53,7 +53,7 @@ class ByteSource:
             self._raw.count = os.lseek(self.descriptor, offset, os.SEEK_SET)
 
     def blocks(self, size: int = BLOCK) -> Iterator[bytes]:
-        """Yield what is there in blocks of about `size` bytes. Never waits to fill a block.
+        """Yield the available bytes in blocks of about `size` bytes. Never waits to fill a block.
 
         Raises DamagedSourceError, after it has yielded all bytes before the damage.
         """
@@ -103,7 +103,7 @@ def _gathered(blocks: Iterator[bytes], size: int) -> Iterator[bytes]:
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Turn what the system and the decompressors raise into DamagedSourceError."""
+    """Turn errors of the system and the decompressors into DamagedSourceError."""
     try:
         yield
     except (EOFError, zlib.error) as error:
@@ -150,14 +150,14 @@ class _CountingReader(RawIOBase):
 
 
 class LineSplitter:
-    """Cuts a stream of bytes into lines. `line` is the number of the line that is begun."""
+    """Splits a stream of bytes into lines. `line` is the number of the current line."""
 
     def __init__(self, line: int = 1) -> None:
         self.line = line
         self._begun = bytearray()
 
     def split(self, block: bytes) -> Iterator[tuple[int, Sequence[bytes], int]]:
-        r"""Take the next block, and yield the lines that end in it, in portions: first number, texts, end.
+        r"""Add the next block, and yield the lines that end in it, in portions: first number, texts, end.
 
         A text has no `\n`. `end` is the index in the block after the last line of the portion.
         """
@@ -174,7 +174,7 @@ class LineSplitter:
         self._begun += rest[: _KEPT - len(self._begun)]
 
     def rest(self) -> bytes:
-        """Return what was begun of a line and has no end: at most a little more than LONGEST."""
+        """Return the beginning of the last line, if it has no newline: at most a little more than LONGEST."""
         return bytes(self._begun)
 
 
@@ -193,6 +193,6 @@ def to_lines(source: str, first: int, texts: Sequence[bytes]) -> list[Line]:
 
 
 def damage(origin: Origin, error: DamagedSourceError, begun: bytes) -> Reject:
-    """Return the reject that a source ends in where it can't be read on: why, and what was begun of a line."""
+    """Return the reject at the end of a damaged source: the reason, and the beginning of the last line."""
     reason = f"reading ended here: {error}; the lines before this one were read"
     return Reject(origin, reason, begun.decode(errors="backslashreplace"))

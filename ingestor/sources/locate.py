@@ -1,4 +1,4 @@
-"""SOURCE arguments become concrete inputs: files in a fixed order, or standard input."""
+"""SOURCE arguments become inputs: files in a fixed order, or standard input."""
 
 import errno
 import glob
@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from ingestor.model.errors import UsageError
 from ingestor.model.sources import Source
+from ingestor.model.text import WHOLE, printable
 
 STDIN = "-"
 
@@ -18,7 +19,7 @@ SUFFIXES = (".jsonl", ".ndjson", ".json")
 """The ends of the names of record files in a directory; `.gz` or `.zst` may follow."""
 
 _RECORD_FILES = tuple(suffix + packed for suffix in SUFFIXES for packed in ("", ".gz", ".zst"))
-_DESCRIPTORS = ("/dev/stdin", "/dev/fd/", "/proc/")  # another process finds something else there
+_DESCRIPTORS = ("/dev/stdin", "/dev/fd/", "/proc/")  # in another process they mean something else
 _TIMESTAMP = re.compile(r"-\d{8}T\d{6}Z(-\d+)?$")  # an earlier rejects file is renamed to a name with its time
 
 
@@ -31,7 +32,7 @@ class ReservedPaths:
     state: str = ""
 
     def writer(self, name: str) -> str | None:
-        """Return the option that names this file as an output; None where no option does."""
+        """Return the option that names this file as an output; None if no option does."""
         path = os.path.realpath(name)
         if self.log and path == os.path.realpath(self.log):
             return "--log"
@@ -46,7 +47,7 @@ NO_RESERVED_PATHS = ReservedPaths()
 
 
 def locate(sources: Sequence[str], reserved: ReservedPaths = NO_RESERVED_PATHS) -> list[str]:
-    """Return the names of the inputs that `sources` mean, each input once, in order. No source means standard input.
+    """Return the names of the inputs that `sources` mean, each input once, in sequence. No source means standard input.
 
     A source is a file, `-`, a directory or a glob (`**` matches any depth). A directory means its record files at any
     depth, also through links, sorted, without hidden ones. An existing name is never read as a glob. Directories and
@@ -64,18 +65,23 @@ def locate(sources: Sequence[str], reserved: ReservedPaths = NO_RESERVED_PATHS) 
 
 def source_of(name: str) -> Source:
     """Return the source that a name means now, with the real path of a file: a link may lead elsewhere later."""
-    if name == STDIN or os.path.abspath(name).startswith(_DESCRIPTORS):
+    if name == STDIN or is_descriptor(name):
         return Source(name, None)
     path = os.path.realpath(name)
     return Source(name, path if os.path.isfile(path) else None)
 
 
+def is_descriptor(name: str) -> bool:
+    """Return whether a name means a descriptor of the process that uses it, as in a shell's `<(command)`."""
+    return os.path.abspath(name).startswith(_DESCRIPTORS)
+
+
 def require_file(path: str) -> None:
-    """Raise UsageError where there is no readable file under this very path. It is never read as a glob."""
+    """Raise UsageError if there is no readable file under this very path. It is never read as a glob."""
     if not os.path.lexists(path):
         _raise_missing(path)
     if _is_pipe(path):
-        raise UsageError(f"{_shown(path)}: is no longer a file.")
+        raise UsageError(f"{printable(path, WHOLE)}: is no longer a file. Put the file back.")
     _check_readable(path)
 
 
@@ -86,7 +92,9 @@ def _expand(source: str, reserved: ReservedPaths) -> Iterator[str]:
         yield from _files_in(source, reserved)
     elif os.path.lexists(source):
         if (option := reserved.writer(source)) is not None:
-            raise UsageError(f"{_shown(source)}: this program writes it ({option}), so it can't be read as records.")
+            raise UsageError(
+                f"{printable(source, WHOLE)}: this program writes it ({option}), so it can't be read as records."
+            )
         yield source
     elif glob.has_magic(source):
         yield from _matches(source, reserved)
@@ -95,14 +103,14 @@ def _expand(source: str, reserved: ReservedPaths) -> Iterator[str]:
 
 
 def _raise_missing(source: str) -> NoReturn:
-    """Say why there is nothing under a name: this user may only not be allowed to see it."""
+    """Raise the reason why there is nothing under a name: this user may have no right to see it."""
     try:
         os.stat(source)
     except PermissionError as error:
         _raise_unreadable(error, source)
     except (OSError, ValueError):
         pass
-    raise UsageError(f"{_shown(source)}: there is no such file or directory.")
+    raise UsageError(f"{printable(source, WHOLE)}: there is no such file or directory.")
 
 
 def _files_in(directory: str, reserved: ReservedPaths) -> list[str]:
@@ -116,7 +124,9 @@ def _files_in(directory: str, reserved: ReservedPaths) -> list[str]:
     files = [name for name in files if reserved.writer(name) is None]
     if not files:
         kinds = ", *".join(SUFFIXES)
-        raise UsageError(f"{_shown(directory)}: there are no record files in it (*{kinds}, also with .gz or .zst).")
+        raise UsageError(
+            f"{printable(directory, WHOLE)}: there are no record files in it (*{kinds}, also with .gz or .zst)."
+        )
     return sorted(files)
 
 
@@ -124,7 +134,7 @@ def _matches(pattern: str, reserved: ReservedPaths) -> list[str]:
     files = (match for match in glob.glob(pattern, recursive=True) if not os.path.isdir(match))
     matches = sorted("./-" if name == STDIN else name for name in files if reserved.writer(name) is None)
     if not matches:
-        raise UsageError(f"{_shown(pattern)}: no file matches.")
+        raise UsageError(f"{printable(pattern, WHOLE)}: no file matches.")
     return matches
 
 
@@ -146,7 +156,7 @@ def _is_pipe(name: str) -> bool:
 
 
 def _check_readable(name: str) -> None:
-    """Refuse what can't be opened before anything is read. A FIFO is not opened: that would disturb its writer."""
+    """Raise UsageError for what can't be opened. A FIFO is not opened: that would disturb its writer."""
     if name == STDIN:
         return
     try:
@@ -159,11 +169,7 @@ def _check_readable(name: str) -> None:
 
 
 def _raise_unreadable(error: OSError, name: str = "") -> NoReturn:
-    raise UsageError(f"{_shown(name or str(error.filename))}: can't be read: {error.strerror}.") from None
-
-
-def _shown(name: str) -> str:
-    return repr(name)[1:-1]
+    raise UsageError(f"{printable(name or str(error.filename), WHOLE)}: can't be read: {error.strerror}.") from None
 
 
 def _without_timestamp(path: str) -> str:

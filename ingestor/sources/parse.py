@@ -17,7 +17,7 @@ _LONGEST_TEXT = 10_000  # characters of an object that can't be written as JSON
 
 
 def parse_record(line: Line, scope: Scope) -> Job | Reject:
-    """Make the job of a line, or a reject that names everything that is wrong with it. Never raises."""
+    """Return the job of a line, or a reject that names everything that is wrong with it. Never raises."""
     fast = parse_fast(line)
     if fast is not None:
         return identify(line, *fast, scope)
@@ -26,7 +26,7 @@ def parse_record(line: Line, scope: Scope) -> Job | Reject:
 
 
 def parse_object(record: object, origin: Origin, scope: Scope) -> Job | Reject:
-    """Make the job of a mapping, or of a record's JSON text as str or bytes; anything else is a reject."""
+    """Return the job of a mapping, or of a record's JSON text as str or bytes; anything else is a reject."""
     if isinstance(record, Mapping):
         try:
             text = _encode(dict(record))
@@ -65,8 +65,8 @@ def _reject_object(record: object, origin: Origin, reason: str) -> Reject:
 
 
 # The fast path for valid records: compiled code decodes, checks and types a line in one step. It accepts no record that
-# `parse_strict` rejects, and returns the same job. It leaves every unusual line to `parse_strict`, which costs several
-# times as much. Nearly all records of a migration take the fast path.
+# `parse_strict` rejects, and returns the same job. Every unusual line is parsed by `parse_strict`, which costs several
+# times as much. Almost all records of a migration use the fast path.
 
 _Name = Annotated[str, Meta(min_length=1)]
 _JobId = Annotated[str, Meta(min_length=1, max_length=LONGEST_JOB_ID)]
@@ -77,7 +77,7 @@ class _Record(Struct, forbid_unknown_fields=True, gc=False):
     job_id: _JobId | UnsetType = UNSET
     experiment_id: _Name | UnsetType = UNSET
     run_name: str | UnsetType = UNSET
-    start_time: _Milliseconds | float | UnsetType = UNSET  # with float beside it, 1.0 does not pass as an int
+    start_time: _Milliseconds | float | UnsetType = UNSET  # with float as a second type, 1.0 is not accepted as an int
     tags: list[Tag] | dict[str, str] | UnsetType = UNSET
 
 
@@ -89,7 +89,7 @@ _ESCAPED_NUL_OR_COLON = re.compile(rb"\\u00(00|3[aA])")
 def parse_fast(line: Line) -> tuple[str | None, str | None, bytes] | None:
     """Return a record's `job_id`, its `experiment_id`, and the canonical body of its run.
 
-    None leaves the line to `parse_strict`. Never raises.
+    None: `parse_strict` must parse the line. Never raises.
     """
     raw = line.raw
     if line.cut or _ESCAPED_NUL_OR_COLON.search(raw):
@@ -120,7 +120,7 @@ def _colons(record: _Record, body: bytes) -> int:
 
 
 def _sorted(tags: list[Tag] | dict[str, str] | UnsetType) -> list[Tag] | None:
-    """Return the tags in the order of their keys; None where a key is empty, reserved or there twice."""
+    """Return the tags in the order of their keys; None if a key is empty, reserved or occurs twice."""
     if isinstance(tags, dict):
         made = [Tag(key, value) for key, value in sorted(tags.items())]
     else:

@@ -1,4 +1,4 @@
-"""The record format in full: a line is parsed, or a reject names everything that is wrong with it."""
+"""The complete record format: a line is parsed, or a reject names everything that is wrong with it."""
 
 import json
 from collections import Counter
@@ -82,7 +82,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) < len(pairs):
         count = Counter(name for name, _ in pairs)
-        raise _ProblemError(f"{_shown(count.most_common(1)[0][0])} appears twice in one object")
+        raise _ProblemError(f"{_shown(count.most_common(1)[0][0])} occurs twice in one object")
     return members
 
 
@@ -214,7 +214,7 @@ def _tag_key(value: object, taken: Container[str]) -> str:
     if not key:
         raise _ProblemError("a key must not be empty")
     if key in taken:
-        raise _ProblemError(f"the key {_shown(key)} appears twice")
+        raise _ProblemError(f"the key {_shown(key)} occurs twice")
     if key == STAMP:
         raise _ProblemError(f"the key {STAMP!r} is reserved: this program writes it on each run; remove the tag")
     return key

@@ -18,11 +18,11 @@ _FROM_THE_START: Mapping[Source, Position] = MappingProxyType({})
 
 
 class RecordSource(Protocol):
-    """What a reader reads: to add a kind of source, write a class like this."""
+    """What a reader reads. To add a kind of source, write a class like this."""
 
     @property
     def source(self) -> Source:
-        """What the journal knows it by."""
+        """Its identity in the journal."""
         ...
 
     @property
@@ -32,11 +32,11 @@ class RecordSource(Protocol):
 
     @property
     def total_bytes(self) -> int | None:
-        """Its stored size, None where it has no known size."""
+        """Its stored size, None if it has no known size."""
         ...
 
     def read(self, start: Position | None) -> Iterator[Chunk]:
-        """Yield its records after `start` in order, each chunk as soon as it is there; the last one has `end`.
+        """Yield its records after `start` in order, each chunk as soon as it is available; the last one has `end`.
 
         It runs in the reader's thread. A position that does not hold means the beginning.
         """
@@ -46,7 +46,7 @@ class RecordSource(Protocol):
 class Reader:
     """Reads sources one after the other in a thread of its own, which also decompresses and validates.
 
-    `starts` says where reading begins in a source, else at its start. `spool` takes the checkpoints of standard input.
+    `starts` says where reading begins in a source, else at its start. `spool` gets the checkpoints of standard input.
     """
 
     def __init__(
@@ -61,17 +61,15 @@ class Reader:
         self._spool = spool
         self._channel: ThreadChannel[Chunk] | None = None
         self._stopped = False
+        self._progress: tuple[int, RecordSource | None] = (0, None)
+        sizes = [it.total_bytes for it in sources]
+        self.total_bytes = None if None in sizes else sum(size or 0 for size in sizes)
 
     @property
     def read_bytes(self) -> int:
         """See the port `Input`."""
-        return sum(it.read_bytes for it in self._sources)
-
-    @property
-    def total_bytes(self) -> int | None:
-        """See the port `Input`."""
-        sizes = [it.total_bytes for it in self._sources]
-        return None if None in sizes else sum(size or 0 for size in sizes)
+        before, current = self._progress
+        return before if current is None else before + current.read_bytes
 
     async def chunks(self) -> AsyncIterator[Chunk]:
         """See the port `Input`."""
@@ -100,6 +98,7 @@ class Reader:
 
     def _read(self) -> Iterator[tuple[Chunk, int, int]]:
         for source in self._sources:
+            self._progress = (self.read_bytes, source)
             for chunk in source.read(self._starts.get(source.source)):
                 yield chunk, len(chunk.records), _size(chunk)
 
@@ -117,7 +116,7 @@ def read_sources(
 ) -> Reader:
     """Return the input that reads `sources`, in order; the source `-` is the standard input of this process.
 
-    With a spool, standard input is kept there, and what earlier processes kept there is read first.
+    With a spool, standard input is kept there, and what earlier executions kept there is read first.
     """
     parts: list[RecordSource] = []
     if spool is not None and not spool.is_empty:

@@ -16,7 +16,7 @@ _NAME = re.compile(r"stdin-s(\d{12})-of-(\d{12})-line-(\d+)(-inside)?(-end)?\.js
 
 
 class SpoolPosition(msgspec.Struct, frozen=True):
-    """Where reading goes on: an offset in the segment of this number, where the line `line` begins."""
+    """Where reading continues: an offset in the segment of this number, where the line `line` begins."""
 
     segment: int
     offset: int
@@ -24,7 +24,7 @@ class SpoolPosition(msgspec.Struct, frozen=True):
 
     @staticmethod
     def parse(text: Position | None) -> "SpoolPosition | None":
-        """Return the position that a text means; None where it means none."""
+        """Return the position that a text means; None if it means none."""
         try:
             return None if text is None else msgspec.json.decode(text, type=SpoolPosition)
         except msgspec.MsgspecError:
@@ -39,10 +39,10 @@ class Segment:
     """A file of the spool: a piece of what one process read from its standard input, its stream.
 
     Attributes:
-        path: where it lies.
+        path: its path.
         number: grows from segment to segment; 0 for a file that an earlier version wrote, which is a whole stream.
         stream: the first segment of the same stream.
-        line: the number of the line that is begun where the segment begins.
+        line: the number of the line at the beginning of the segment.
         is_inside: the segment begins inside this line.
         is_last: the process saw the end of its standard input after this segment.
     """
@@ -68,7 +68,7 @@ def _parse_name(path: Path, legacy: int) -> Segment:
 
 
 class SegmentFile:
-    """A new segment that is written. Raises OSError.
+    """A new segment that is being written. Raises OSError.
 
     `size` is how many bytes it holds.
     """
@@ -90,7 +90,7 @@ class SegmentFile:
         return block
 
     def mark_end(self) -> None:
-        """Note durably that standard input ended after this segment."""
+        """Record durably that standard input ended after this segment."""
         path = self.segment.path
         ended = path.rename(path.with_name(f"{path.stem}-end{path.suffix}"))
         self.segment = replace(self.segment, path=ended, is_last=True)
@@ -102,7 +102,7 @@ class SegmentFile:
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder of the spool so that a power cut does not remove it. Raises OSError."""
+    """Create the folder of the spool so that a power cut does not remove it. Raises OSError."""
     for path in (folder.parent, folder):  # one by one: `parents=True` would let others read the upper one
         path.mkdir(mode=0o700, exist_ok=True)
         _sync(path.parent)
@@ -114,9 +114,9 @@ def is_ready(timeout: float) -> bool:
 
 
 def _move(file: int, size: int) -> int:
-    """Move what there is of standard input to the end of `file`; return how many bytes, 0 at its end.
+    """Move the available standard input to the end of `file`; return how many bytes, 0 at the end of input.
 
-    A pipe is spliced: its bytes are never in this process alone, where a crash would lose them.
+    A pipe is spliced: its bytes are never only in this process, where a crash would lose them.
     """
     while True:
         try:

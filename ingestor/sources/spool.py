@@ -1,10 +1,12 @@
 """Standard input can't be read twice: it is kept in segment files until every record has a durable outcome."""
 
 import hashlib
+import json
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
@@ -16,25 +18,61 @@ from ingestor.sources.segments import Segment, SegmentFile, SpoolPosition, is_re
 from ingestor.sources.streams import STANDARD_INPUT, Block, Streams
 
 SEGMENT_SIZE = 1024 * 1024
-"""Bytes from which on a segment is sealed."""
+"""A segment of this many bytes or more is sealed."""
 SILENCE = 1.0
 """Seconds without input after which a segment is sealed."""
 
 _AFTER_ALL = 2**63
+
+_FOLDER = "spool"
+_SCOPE = "scope.json"  # for people: whose standard input a folder keeps
+
+
+@dataclass(frozen=True, slots=True)
+class KeptElsewhere:
+    """Standard input that the state directory keeps for another target or batch; `scope` is None if it is not known."""
+
+    folder: Path
+    size: int
+    scope: Scope | None
+
+
+def kept_elsewhere(state: Path, scope: Scope) -> list[KeptElsewhere]:
+    """Return what is kept of standard input in a state directory for all targets and batches but this one."""
+    own = Spool(state, scope).folder
+    others = [folder for folder in sorted((state / _FOLDER).glob("*")) if folder != own]
+    found = [KeptElsewhere(folder, _kept_size(folder), _scope_of(folder)) for folder in others]
+    return [kept for kept in found if kept.size]
+
+
+def _kept_size(folder: Path) -> int:
+    size = 0
+    for segment in list_segments(folder):
+        with suppress(OSError):  # its owner may delete it just now
+            size += segment.path.stat().st_size
+    return size
+
+
+def _scope_of(folder: Path) -> Scope | None:
+    try:
+        return Scope(**json.loads((folder / _SCOPE).read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 class Spool:
     """The kept standard input of one batch, in the state directory. It belongs to the owner of that directory.
 
     Bytes are on disk before they count as read. A segment is deleted once it is sealed and the durable checkpoint has
-    passed its end. At any crash, the segments and what is left in the pipe are the whole input after the checkpoint.
+    passed its end. At any crash, the segments and the rest in the pipe are the complete input after the checkpoint.
     """
 
     def __init__(
         self, state: Path, scope: Scope, *, segment_size: int = SEGMENT_SIZE, silence: float = SILENCE
     ) -> None:
         batch = f"{scope.platform}\0{scope.workspace}\0{scope.batch}"
-        self.folder = state / "spool" / hashlib.sha256(batch.encode()).hexdigest()[:16]
+        self.folder = state / _FOLDER / hashlib.sha256(batch.encode()).hexdigest()[:16]
+        self._scope = scope
         self.segment_size = segment_size
         self.silence = silence
         self._streams = Streams(scope)
@@ -42,6 +80,12 @@ class Spool:
         self._lock = threading.Lock()  # guards what follows
         self._sealed: deque[tuple[int, int, Path]] = deque()  # number, size and path of what may be deleted
         self._passed = (-1, 0)  # the durable checkpoint: a segment and an offset
+
+    def make_folder(self) -> None:
+        """Create the folder, with a file that names its target and batch. Raises OSError."""
+        make_folder(self.folder)
+        scope = {"platform": self._scope.platform, "workspace": self._scope.workspace, "batch": self._scope.batch}
+        (self.folder / _SCOPE).write_text(json.dumps(scope))
 
     def segments(self) -> list[Segment]:
         """Return what is kept, oldest first."""
@@ -62,12 +106,12 @@ class Spool:
 
     @property
     def is_cut(self) -> bool:
-        """Whether something is kept of a standard input whose end no process has seen."""
+        """Whether something is kept of a standard input that was not read to its end."""
         streams = groupby(self.segments(), key=lambda it: it.stream)
         return any(not list(segments)[-1].is_last for _, segments in streams)
 
     def kept(self, *, is_end: bool) -> "KeptInput":
-        """Return what earlier processes kept, as a source; it ends standard input where `is_end`."""
+        """Return what earlier executions kept, as a source; it ends standard input where `is_end`."""
         kept = KeptInput(self._streams, self.segments(), is_end=is_end)
         for segment, size in kept.sizes.items():
             self.seal(segment, size)
@@ -78,7 +122,7 @@ class Spool:
         return LiveInput(self, self._streams)
 
     def seal(self, segment: Segment, size: int) -> None:
-        """Take note that a segment does not grow any more."""
+        """Record that a segment is complete."""
         with self._lock:
             self._sealed.append((segment.number, size, segment.path))
             self._delete_passed()
@@ -96,12 +140,12 @@ class Spool:
     def _delete_passed(self) -> None:
         while self._sealed and self._sealed[0][:2] <= self._passed:
             path = self._sealed.popleft()[2]
-            with suppress(OSError):  # a file that stays costs room, and the next process passes it
+            with suppress(OSError):  # a file that stays only uses space; the next execution skips it
                 path.unlink()
 
 
 class KeptInput:
-    """What earlier processes kept of their standard input."""
+    """What earlier executions kept of their standard input."""
 
     source = STANDARD_INPUT
 
@@ -113,7 +157,7 @@ class KeptInput:
         self.total_bytes: int | None = sum(self.sizes.values())
 
     def read(self, start: Position | None = None) -> Iterator[Chunk]:
-        """Yield the records after `start`, or all of them where its segment is not there."""
+        """Yield the records after `start`, or all of them if its segment does not exist."""
         left, offset, line = deque(self.sizes), 0, None
         position = SpoolPosition.parse(start)
         if position is not None and any(
@@ -135,7 +179,7 @@ class KeptInput:
             yield self._streams.end()
 
     def _blocks(self, left: deque[Segment], stream: int, offset: int) -> Iterator[Block]:
-        """Yield the blocks of a stream, and take its segments off. Raises DamagedSourceError."""
+        """Yield the blocks of a stream, and remove its segments from `left`. Raises DamagedSourceError."""
         while left and left[0].stream == stream:
             segment = left.popleft()
             with closing(ByteSource(str(segment.path))) as file:
@@ -164,18 +208,18 @@ class LiveInput:
         yield self._streams.end()
 
     def _blocks(self, start: Position | None) -> Iterator[Block]:
-        """Yield blocks that are on disk. Raises SpoolError where they can't be kept."""
+        """Yield blocks that are on disk. Raises SpoolError if they can't be kept."""
         try:
             yield from self._segments(start)
         except OSError as error:
             raise SpoolError(
-                f"Standard input can't be kept in {self._spool.folder}: {error.strerror}. Make room, or read it "
+                f"Standard input can't be kept in {self._spool.folder}: {error.strerror}. Free some space, or read it "
                 "without keeping it (--no-spool)."
             ) from error
 
     def _segments(self, start: Position | None) -> Iterator[Block]:
         spool = self._spool
-        make_folder(spool.folder)
+        spool.make_folder()
         spool.segments()
         number = spool.next_number(start)
         line = 1

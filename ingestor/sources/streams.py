@@ -20,8 +20,8 @@ Block = tuple[Segment, int, bytes]
 class Streams:
     """Turns streams into chunks: what one process after the other read from its standard input.
 
-    A new producer begins with a line of its own, and a producer that goes on begins with the rest of a line. So a line
-    that is a record by itself is never joined to the one before. The joined line is byte for byte what was sent.
+    A new producer begins with a new line, and a producer that continues begins with the rest of a line. So a line that
+    is a record by itself is never joined to the one before. A joined line is byte for byte what was sent.
     """
 
     def __init__(self, scope: Scope) -> None:
@@ -38,9 +38,9 @@ class Streams:
             self._position = self._reached = str(position)
 
     def read(self, blocks: Iterator[Block], line: int, *, is_cut: bool, skips_first: bool = False) -> Iterator[Chunk]:
-        """Yield the records of a stream from a line on; `skips_first` is for the rest of a line that is done.
+        """Yield the records of a stream, beginning at a line; `skips_first` is for the rest of a line that is done.
 
-        Where `is_cut`, the stream may go on in the next one: the beginning of a line is held.
+        `is_cut`: the stream may continue in the next one, so the beginning of a last line is held back.
         """
         splitter = LineSplitter(line)
         segment: Segment | None = None
@@ -97,9 +97,9 @@ class Streams:
             self._position = self._reached
 
     def _close(self, number: int, piece: bytes, *, is_torn: bool = False) -> list[Line]:
-        """Return the lines that the held pieces make with the first line of the next process, or without it.
+        """Return the lines that the held pieces give with the first line of the next process, or without it.
 
-        Where `is_torn`, this piece may be a beginning too: then it is held where it is no record so far.
+        `is_torn`: this piece may be a beginning too; it is held back if it is not a record so far.
         """
         alone, joined = to_lines(STDIN, number, [piece]), self._joined(number, piece)
         if joined is None or self._is_record(alone):
@@ -111,14 +111,14 @@ class Streams:
         return [] if is_torn else self._release()
 
     def _release(self) -> list[Line]:
-        """Return the held pieces as lines; none where together they are blank."""
+        """Return the held pieces as lines; none if together they are blank."""
         pieces, self._pieces = self._pieces, []
         if pieces and not to_lines(STDIN, pieces[0][0], [b"".join(text for _, text in pieces)]):
             return []
         return [line for number, text in pieces for line in to_lines(STDIN, number, [text])]
 
     def _joined(self, number: int, piece: bytes) -> list[Line] | None:
-        """Return the held pieces and the next as one line; None where that is too long, or a piece was cut."""
+        """Return the held pieces and the next as one line; None if that is too long, or a piece was cut."""
         pieces = [*self._pieces, (number, piece)]
         if sum(len(text) for _, text in pieces) > LONGEST:
             return None

@@ -13,13 +13,25 @@ MOST_BYTES = 8 * 1024 * 1024
 T = TypeVar("T")
 
 
+class ProducerExit(Exception):  # noqa: N818 - it carries what is no Error
+    """What a producer raised that ends a program, as KeyboardInterrupt and SystemExit do.
+
+    Inside a task, these end the event loop at once. As an Exception, it ends the work as any other error does.
+    """
+
+    def __init__(self, reason: BaseException) -> None:
+        super().__init__(repr(reason))
+        self.reason = reason
+
+
 class ThreadChannel(Generic[T]):
     """One producer calls `put` and `end`, one task `take` and `stop`. `put` waits for room; `take` takes everything."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._filled = asyncio.Event()  # touched on the loop only
-        self._lock = threading.Condition()  # guards all that follows
+        self._lock = threading.Lock()  # guards all that follows
+        self._emptied = threading.Condition(self._lock)
         self._values: list[T] = []
         self._records = 0
         self._bytes = 0
@@ -28,17 +40,17 @@ class ThreadChannel(Generic[T]):
         self._error: BaseException | None = None
 
     def fill(self, values: Iterable[tuple[T, int, int]]) -> None:
-        """Put values, with their records and bytes, from a thread of its own, until nobody takes them any more.
+        """Put values, with their records and bytes, from a thread of its own, until `stop`.
 
         The thread is a daemon: nothing waits for a thread that is blocked in a silent pipe.
         """
         threading.Thread(target=self._fill, args=(values,), name="reader", daemon=True).start()
 
     def put(self, value: T, *, records: int, size: int) -> bool:
-        """Pass on a value of so many records and bytes, as soon as there is room; False where nobody takes it."""
+        """Pass on a value of so many records and bytes, as soon as there is room; False if nobody takes it."""
         with self._lock:
             while not self._stopped and not self.has_room(records, size):
-                self._lock.wait()
+                self._emptied.wait()
             if self._stopped:
                 return False
             if not self._values:
@@ -55,30 +67,32 @@ class ThreadChannel(Generic[T]):
 
     @contextmanager
     def ending(self) -> Iterator[None]:
-        """Call `end` once the block ends, with what it raises: that is raised by `take`, where it can be handled."""
+        """Call `end` when the block ends, with the error that it raises: `take` raises it, where it can be handled."""
         try:
             yield
+        except (KeyboardInterrupt, SystemExit) as error:
+            self.end(ProducerExit(error))
         except BaseException as error:  # noqa: BLE001 - see above
             self.end(error)
         else:
             self.end()
 
     def end(self, error: BaseException | None = None) -> None:
-        """Say that nothing more comes, or why."""
+        """Record the end of the values, or the error that ended them."""
         with self._lock:
             self._ended, self._error = True, error
             if not self._stopped:
                 self._wake()
 
     async def take(self) -> list[T]:
-        """Return all values that are there, at least one; none at the end. Raises what ended the thread."""
+        """Return all available values, at least one; none at the end. Raises what ended the thread."""
         while True:
             with self._lock:
                 if self._stopped:
                     return []
                 if self._values:
                     values, self._values, self._records, self._bytes = self._values, [], 0, 0
-                    self._lock.notify()
+                    self._emptied.notify()
                     return values
                 if self._error is not None:
                     raise self._error
@@ -91,7 +105,7 @@ class ThreadChannel(Generic[T]):
         """Take no more."""
         with self._lock:
             self._stopped = True
-            self._lock.notify()
+            self._emptied.notify()
         self._filled.set()
 
     def _fill(self, values: Iterable[tuple[T, int, int]]) -> None:

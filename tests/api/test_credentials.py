@@ -6,8 +6,9 @@ from pydantic import SecretStr
 from yarl import URL
 
 from ingestor.api.credentials import load_bearer, make_signer
-from ingestor.api.options import AuthKind, AuthOptions
+from ingestor.api.options import AuthOptions
 from ingestor.api.signing import Anonymous
+from ingestor.api.values import AuthKind
 from ingestor.model.errors import CredentialsError
 from tests.api.conftest import FINGERPRINT, TENANCY, USER, Clock, jwt, pem, write_profile
 

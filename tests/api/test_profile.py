@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from ingestor.api.options import AuthKind, AuthOptions
+from ingestor.api.options import AuthOptions
 from ingestor.api.profile import load_api_key, load_session_token, token_expiry
 from ingestor.api.signing import Identity, Lease
+from ingestor.api.values import AuthKind
 from ingestor.model.errors import CredentialsError
 from tests.api.conftest import FINGERPRINT, TENANCY, USER, Clock, jwt, pem, write_profile
 

@@ -157,7 +157,7 @@ JSON = st.recursive(
 
 
 @given(JSON, JSON, JSON, st.dictionaries(st.sampled_from(["run_name", "start_time", "status", "end_time"]), JSON))
-def test_the_run_id_is_found_whatever_else_the_answer_holds(
+def test_the_run_id_is_found_with_any_other_content_of_the_answer(
     a: object, b: object, c: object, info: dict[str, object]
 ) -> None:
     data = {"metrics": [a, b], "tags": [c, {"key": a}], "params": b}

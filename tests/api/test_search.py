@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import pytest
 from aiohttp import web
 
-from ingestor.api.options import AuthKind, AuthOptions, Endpoint, TargetOptions, aidp, mlflow
+from ingestor.api.options import AuthOptions, Endpoint, TargetOptions, aidp, mlflow
 from ingestor.api.service import HttpService
+from ingestor.api.values import AuthKind
 from ingestor.model.reply import Finding, Presence
 from ingestor.policy.identity import STAMP
 from ingestor.policy.plan import create_request

@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from ingestor.api.options import AuthKind, AuthOptions, Endpoint, TargetOptions, aidp
+from ingestor.api.options import AuthOptions, Endpoint, TargetOptions, aidp
 from ingestor.api.sender_channel import Attempt, Channel, Message, Replied
 from ingestor.api.senders import Sender, SenderError, SenderPool
+from ingestor.api.values import AuthKind
 from ingestor.model.errors import CredentialsError
 from ingestor.model.reply import Fault, Reply
 from ingestor.model.request import Operation, Request
@@ -67,13 +68,19 @@ def options_of(server: Server, auth: AuthOptions = NOBODY) -> TargetOptions:
     return TargetOptions(endpoint=server.endpoint, auth=auth, connections=1, timeout=30.0)
 
 
+def pids_of(pool: SenderPool) -> list[int]:
+    """Return the processes that make attempts now."""
+    return [sender.pid for sender in pool._alive if sender.pid is not None]
+
+
 async def test_attempts_are_spread_over_the_senders(server: Server, create: Request) -> None:
     async with SenderPool(options_of(server), 2) as pool:
-        assert len(set(pool.pids)) == 2
+        assert len(set(pids_of(pool))) == 2
         replies = await asyncio.gather(*(pool.send(create) for _ in range(40)))
+        assert [sender._replies for sender in pool._senders] == [20, 20], "each does half of the work"
     assert [reply.run_id for reply in replies] == ["r-1"] * 40
     assert len({reply.opc_client_request_id for reply in replies}) == 40
-    assert sorted(server.connections.values()) == [20, 20], "each has one connection, and does half of the work"
+    assert len(server.connections) <= 4, "each has one connection, and one to spare for probes"
 
 
 async def test_attempts_of_a_dying_sender_are_lost_and_later_ones_are_made_by_its_replacement(
@@ -83,20 +90,20 @@ async def test_attempts_of_a_dying_sender_are_lost_and_later_ones_are_made_by_it
         server.open.clear()
         attempts = [asyncio.ensure_future(pool.send(create)) for _ in range(3)]
         await server.until_waiting(1)
-        (victim,) = pool.pids
+        (victim,) = pids_of(pool)
         os.kill(victim, signal.SIGKILL)
         replies = await asyncio.gather(*attempts)
         assert [(reply.fault, reply.status) for reply in replies] == [(Fault.LOST, None)] * 3
         assert all(reply.opc_client_request_id and reply.latency_ms > 0 for reply in replies)
         server.open.set()
         assert (await pool.send(create)).run_id == "r-1"
-        assert victim not in pool.pids
-        assert len(pool.pids) == 1
+        assert victim not in pids_of(pool)
+        assert len(pids_of(pool)) == 1
 
 
 async def test_a_sender_that_does_not_answer_pings_is_replaced(server: Server, create: Request) -> None:
     async with SenderPool(options_of(server), 1, ping_timeout=0.5) as pool:
-        (frozen,) = pool.pids
+        (frozen,) = pids_of(pool)
         os.kill(frozen, signal.SIGSTOP)
         assert (await pool.send(create)).fault is Fault.LOST
         assert (await pool.send(create)).run_id == "r-1"
@@ -106,13 +113,13 @@ async def test_a_sender_that_does_not_answer_pings_is_replaced(server: Server, c
 async def test_a_sender_that_is_only_slow_is_not_replaced(server: Server, create: Request) -> None:
     server.open.clear()
     async with SenderPool(options_of(server), 1, ping_timeout=0.1) as pool:
-        before = pool.pids
+        before = pids_of(pool)
         attempt = asyncio.ensure_future(pool.send(create))
         await asyncio.wait({attempt}, timeout=0.5)
         assert not attempt.done()
         server.open.set()
         assert (await attempt).run_id == "r-1"
-        assert pool.pids == before
+        assert pids_of(pool) == before
 
 
 async def test_a_cancelled_attempt_does_not_disturb_its_sender(server: Server, create: Request) -> None:
@@ -128,7 +135,7 @@ async def test_a_cancelled_attempt_does_not_disturb_its_sender(server: Server, c
 
 async def test_senders_end_with_their_pool(server: Server) -> None:
     async with SenderPool(options_of(server), 2) as pool:
-        pids = pool.pids
+        pids = pids_of(pool)
         assert all(map(is_running, pids))
     assert not any(map(is_running, pids))
 
@@ -151,7 +158,7 @@ async def test_missing_credentials_are_reported_before_anything_is_sent(server: 
     pool = SenderPool(options_of(server, AuthOptions(kind=AuthKind.BEARER, bearer_token_file=Path("/nowhere"))), 2)
     with pytest.raises(CredentialsError, match="/nowhere"):
         await pool.__aenter__()
-    assert pool.pids == []
+    assert pids_of(pool) == []
     assert server.waiting == 0
 
 
@@ -168,7 +175,7 @@ async def test_attempts_raise_where_no_sender_can_be_kept_running(
     monkeypatch.setattr("ingestor.api.senders._FIRST_PAUSE", 0.0)
     async with SenderPool(options_of(server), 1) as pool:
         monkeypatch.setattr(sys, "executable", "/bin/false")
-        os.kill(pool.pids[0], signal.SIGKILL)
+        os.kill(pids_of(pool)[0], signal.SIGKILL)
         with pytest.raises(SenderError):
             await until_it_raises(pool, create)
 
@@ -188,11 +195,11 @@ async def test_senders_that_die_of_every_attempt_are_given_up(
     async with SenderPool(options_of(server), 1) as pool:
 
         def kill() -> None:
-            for pid in pool.pids:
+            for pid in pids_of(pool):
                 os.kill(pid, signal.SIGKILL)
 
         server.on_request = kill
-        with pytest.raises(SenderError, match="5 sender processes in a row died"):
+        with pytest.raises(SenderError, match="5 sender processes in a row crashed"):
             await until_it_raises(pool, create)
     assert server.waiting == 5
 
@@ -202,11 +209,11 @@ async def test_senders_that_die_of_every_probe_are_given_up(server: Server, monk
     async with SenderPool(options_of(server), 1) as pool:
 
         def kill() -> None:
-            for pid in pool.pids:
+            for pid in pids_of(pool):
                 os.kill(pid, signal.SIGKILL)
 
         server.on_request = kill
-        with pytest.raises(SenderError, match="5 sender processes in a row died"):
+        with pytest.raises(SenderError, match="5 sender processes in a row crashed"):
             await pool.probe()
 
 
@@ -215,7 +222,7 @@ async def test_a_probe_is_sent_again_where_its_sender_died(server: Server) -> No
         server.open.clear()
         probe = asyncio.ensure_future(pool.probe())
         await server.until_waiting(1)
-        os.kill(pool.pids[0], signal.SIGKILL)
+        os.kill(pids_of(pool)[0], signal.SIGKILL)
         server.open.set()
         assert (await probe).status == 200
 
@@ -226,7 +233,7 @@ async def test_senders_ignore_a_stop_signal_for_the_whole_group(server: Server, 
         attempt = asyncio.ensure_future(pool.send(create))
         await server.until_waiting(1)
         for number in (signal.SIGTERM, signal.SIGINT):
-            os.kill(pool.pids[0], number)
+            os.kill(pids_of(pool)[0], number)
         server.open.set()
         assert (await attempt).run_id == "r-1"
 
@@ -235,7 +242,7 @@ async def test_credentials_are_not_in_a_senders_command_line_or_environment(serv
     auth = AuthOptions(kind=AuthKind.BEARER, bearer_token=SecretStr(SECRET))
     async with SenderPool(options_of(server, auth), 1) as pool:
         assert (await pool.send(create)).run_id == "r-1"
-        assert SECRET.encode() not in shown_to_others(pool.pids[0])
+        assert SECRET.encode() not in shown_to_others(pids_of(pool)[0])
     assert server.authorizations == {f"Bearer {SECRET}": 1}
 
 
@@ -290,7 +297,7 @@ class Wire(asyncio.Transport):
 REPLIES = st.builds(
     Reply, status=st.integers(100, 599), message=st.text(), run_id=st.none() | st.text(), retry_after=st.floats(0, 1e9)
 )
-REQUESTS = st.builds(Request, st.sampled_from(Operation), st.text(), st.binary(), st.none() | st.text())
+REQUESTS = st.builds(Request, st.sampled_from(Operation), st.binary(), st.none() | st.text())
 MESSAGES = st.tuples(
     st.integers(0), st.builds(Attempt.of, st.text(), REQUESTS) | st.builds(Replied.of, REPLIES, st.binary())
 )

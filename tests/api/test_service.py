@@ -12,9 +12,10 @@ from pydantic import SecretStr
 from yarl import URL
 
 from ingestor import __version__
-from ingestor.api.options import AuthKind, AuthOptions, Endpoint, TargetOptions, aidp, mlflow
+from ingestor.api.options import AuthOptions, Endpoint, TargetOptions, aidp, mlflow
 from ingestor.api.service import HttpService
 from ingestor.api.signing import BearerSigner, Identity, Lease, RequestSigner, signed_headers
+from ingestor.api.values import AuthKind
 from ingestor.model.errors import CredentialsError, UsageError
 from ingestor.model.ports import Service
 from ingestor.model.reply import Fault, Reply
@@ -124,7 +125,7 @@ async def test_every_operation_has_its_own_path_and_its_answer_needs_no_run(
     server: Recorder, operation: Operation
 ) -> None:
     server.body = {}
-    request = Request(operation, operation, b'{"run_id":"r-1"}', "step-token", is_repeatable=True)
+    request = Request(operation, b'{"run_id":"r-1"}', "step-token", is_repeatable=True)
     async with service_of(server) as service:
         reply = await service.send(request)
     assert (reply.status, reply.fault, reply.message, reply.run_id) == (200, None, "", None)
@@ -220,3 +221,22 @@ async def test_many_attempts_are_made_at_once(server: Recorder, create: Request)
         replies = await asyncio.gather(*(service.send(create) for _ in range(200)))
     assert {reply.run_id for reply in replies} == {"r-1"}
     assert len({reply.opc_client_request_id for reply in replies}) == 200
+
+
+async def test_a_probe_is_answered_while_every_attempt_in_flight_waits_for_its_answer(
+    serve: Serve, create: Request
+) -> None:
+    answering = asyncio.Event()
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        if request.path.endswith("/create"):
+            await answering.wait()
+        return web.json_response({})
+
+    async with serve(answer) as base:
+        options = options_of(aidp(endpoint=str(base), platform_id="ocid1.x", workspace="ws"), NOBODY)
+        async with HttpService(options) as service, asyncio.timeout(9), asyncio.TaskGroup() as attempts:
+            for _ in range(options.connections):
+                attempts.create_task(service.send(create))
+            assert (await service.probe()).status == 200
+            answering.set()

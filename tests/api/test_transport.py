@@ -225,7 +225,7 @@ async def test_a_request_may_be_carried_out_where_no_answer_comes() -> None:
 
     async with raw_server(talk) as url:
         result = broken(await post(url, seconds=LONG_ENOUGH_TO_CONNECT))
-    assert (result.fault, result.detail) == (Fault.TIMEOUT, "No whole answer came in time.")
+    assert (result.fault, result.detail) == (Fault.TIMEOUT, "No complete answer came in time.")
 
 
 async def test_an_answer_that_stops_halfway_is_a_timeout() -> None:

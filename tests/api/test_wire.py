@@ -15,8 +15,8 @@ from ingestor.model.reply import Fault, Reply
 from ingestor.model.request import Operation, Request
 
 NOW = 1_700_000_000.0
-CREATE = Request(Operation.CREATE_RUN, "runs/create", b"{}", "token")
-STEP = Request(Operation.LOG_BATCH, "runs/log-batch", b"{}", "token", is_repeatable=True)
+CREATE = Request(Operation.CREATE_RUN, b"{}", "token")
+STEP = Request(Operation.LOG_BATCH, b"{}", "token", is_repeatable=True)
 RUN = {"run": {"info": {"run_id": "r-1", "experiment_id": "7"}}}
 
 

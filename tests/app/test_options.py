@@ -7,7 +7,7 @@ import pytest
 
 from ingestor.app.machine import cores
 from ingestor.app.options import BatchOptions
-from ingestor.cli.composition import options_of, target_of
+from ingestor.cli.commands import options_of, target_of
 from ingestor.settings.options import Settings
 from tests.settings.environment import environment
 

@@ -9,17 +9,19 @@ from pathlib import Path
 import pytest
 
 from ingestor.app.options import BatchOptions
-from ingestor.app.ports import JobStore, Ports
+from ingestor.app.ports import JobStore, Ports, Reading
 from ingestor.app.reading import objects
 from ingestor.app.session import Session
 from ingestor.app.target import Target, aidp
+from ingestor.journal.journal import SqliteJournal
 from ingestor.journal.reader import known_sources, status
 from ingestor.model.admission import Admission, UnsettledJob
-from ingestor.model.errors import ExitCode, JournalError, SpoolError
+from ingestor.model.errors import ExitCode, JournalError, SpoolError, UsageError
 from ingestor.model.events import BatchFinished, BatchStarted, Event
 from ingestor.model.ports import Changes, Input
 from ingestor.model.record import Job, Outcome, Result
 from ingestor.model.sources import Checkpoint, Chunk, KeptRecord
+from ingestor.report.appender import ReportError
 from ingestor.sources.inputs import IterableInput
 from ingestor.testing import PLATFORM_ID, WORKSPACE_KEY, Simulator
 
@@ -108,7 +110,8 @@ async def ingest(session: Session, records: Sequence[object] = RECORDS) -> Batch
 
 
 def logged(options: BatchOptions) -> list[dict[str, object]]:
-    return [json.loads(line) for line in options.log_path.read_text().splitlines()]
+    log = options.log_path
+    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
 
 async def test_a_batch_begins_and_ends_in_log_journal_and_views(target: Target, options: BatchOptions) -> None:
@@ -196,6 +199,28 @@ async def test_the_time_budget_covers_all_batches_of_a_reconciliation(target: Ta
     session.stop("over")
     ends = await session.reconcile(["a", "b"])
     assert [end.batch for end in ends] == ["a"]
+
+
+async def test_a_batch_that_can_not_begin_is_not_logged_as_started(target: Target, options: BatchOptions) -> None:
+    async def refuse(_journal: SqliteJournal) -> Reading:
+        raise UsageError("not now")
+
+    with pytest.raises(UsageError, match="not now"):
+        await Session(target, options).ingest(refuse, ["records"])
+    assert logged(options) == []
+
+
+async def test_rejects_that_can_not_be_finished_halt_the_batch(target: Target, options: BatchOptions) -> None:
+    rejects = options.state.with_name("r" * 240 + ".jsonl")  # with a time, the name is too long for a file
+    rejects.write_text("of an earlier run\n")
+    session = Session(target, replace(options, rejects=rejects))
+    finished = await ingest(session)
+
+    assert finished.exit_code is ExitCode.HALTED
+    assert "can't be renamed" in str(finished.reason)
+    assert isinstance(session.error, ReportError)
+    halted, last = logged(options)[-2:]
+    assert (halted["event"], last["event"], last["exit_code"]) == ("batch.halted", "batch.finished", 4)
 
 
 async def test_two_sessions_never_share_a_state_directory(target: Target, options: BatchOptions) -> None:

@@ -1,6 +1,7 @@
 """The package stays easy to read: no file and no function grows beyond what fits in one's head."""
 
 import ast
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,12 +39,20 @@ def test_the_length_of_a_function_spans_its_signature_and_its_body() -> None:
     assert sorted(functions(text)) == [("inner", 2), ("outer", 6)]
 
 
+def test_the_picture_of_the_layers_shows_what_is_enforced() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (layers,) = (it["layers"] for it in project["tool"]["importlinter"]["contracts"] if it["type"] == "layers")
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    picture = page.partition("## Layers")[2].partition("```text\n")[2].partition("```")[0]
+    assert [line.split() for line in picture.splitlines()] == [layer.split(" | ") for layer in layers]
+
+
 def test_a_file_is_at_most_300_lines_long_or_says_why() -> None:
     long = {name_of(path): lines_of(path) for path in sources() if lines_of(path) > MAX_FILE_LINES}
     assert {name: lines for name, lines in long.items() if name not in LONG_FILES} == {}
 
 
-def test_no_reason_is_left_behind_for_a_file_that_is_short() -> None:
+def test_no_reason_remains_for_a_file_that_is_short() -> None:
     long = {name_of(path) for path in sources() if lines_of(path) > MAX_FILE_LINES}
     assert LONG_FILES.keys() <= long
 

@@ -15,8 +15,8 @@ FEW = 10_000
 """The number of records that the largest is compared with."""
 
 _NOTE = (
-    "The wall-clock time of the first run contains the search for the rate that the service allows, which weighs most "
-    "where records are few."
+    "The wall-clock time of the first execution contains the search for the rate that the service allows, which weighs "
+    "most for few records."
 )
 
 _MIB = 1024 * 1024
@@ -62,7 +62,7 @@ def scaling(url: str, folder: Path, counts: Sequence[int], report: Callable[[str
     for count in counts:
         sizes.append(measure(program, folder, count, still))
         report(f"scaling: {' | '.join(sizes[-1].row)}")
-    title = "What a record costs, unsigned: first run (creates the runs), and again (all are done already)"
+    title = "What a record costs, unsigned: first execution (creates the runs), and again (all are done already)"
     return Table(title, _COLUMNS, [size.row for size in sizes], _NOTE), checks(sizes)
 
 

@@ -1,4 +1,4 @@
-"""Seconds from the start to --help and to the first request, beside the time to import aiohttp and pydantic."""
+"""Seconds from the start to --help and to the first request, compared with the time to import aiohttp and pydantic."""
 
 import shutil
 import sys
@@ -33,7 +33,7 @@ def startup(url: str, folder: Path, rounds: int, report: Callable[[str], None]) 
         (name, f"{median(seconds):.2f}", f"{median_ratio(seconds, imports):.2f}") for name, seconds in tried.items()
     ]
     title = f"Start-up without OCI credentials, {rounds} rounds: medians"
-    return Table(title, ("", "seconds", "to the imports"), rows), [
+    return Table(title, ("", "seconds", "ratio to the import time"), rows), [
         Check("ingestor --help", median(helps), 0.5, at_least=False, unit=" s"),
         Check("start to first request", median(firsts), 1.0, at_least=False, unit=" s"),
     ]

@@ -43,7 +43,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A result beside its target.
+    """A result and its target.
 
     Attributes:
         what: what is measured.

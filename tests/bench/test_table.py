@@ -53,7 +53,7 @@ def test_a_target_is_reached_from_its_own_side(value: float, at_least: bool, is_
     assert Check("w", value, 0.85, at_least=at_least).is_met is is_met
 
 
-def test_a_check_is_a_row_with_its_target_beside_it() -> None:
+def test_a_check_is_a_row_with_its_target() -> None:
     row = Check("again", 61_234.5, 50_000, unit="/s", by_cpu=7.0).row
     assert row == ("again", "61,234/s", "at least 50,000/s", "yes", "7.00/s")
     assert len(row) == len(CHECK_COLUMNS)

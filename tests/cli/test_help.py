@@ -9,9 +9,8 @@ from ingestor.cli.commands import parser_of
 from ingestor.cli.main import RESUMABLE, main
 from ingestor.cli.pages import COMMANDS
 from ingestor.model.errors import ExitCode
+from ingestor.settings.commands import ResultsOptions, SimulateOptions
 from ingestor.settings.options import Settings, flag_of, option_of, variable_of
-from ingestor.settings.results import ResultsOptions
-from ingestor.settings.simulate import SimulateOptions
 
 HEAVY = {"aiohttp", "aiolimiter", "cryptography", "oci", "rich", "sqlite3", "structlog", "backports"}
 
@@ -97,7 +96,7 @@ def test_help_imports_nothing_heavy(words: list[str]) -> None:
         assert not modules & {"pydantic", "pydantic_settings", "argparse", "asyncio"}
 
 
-def test_help_beats_errors_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_is_printed_even_if_there_are_errors(capsys: pytest.CaptureFixture[str]) -> None:
     assert printed(capsys, "run", "--bogus", "--help").startswith("usage: ingestor run")
 
 

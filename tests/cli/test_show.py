@@ -1,7 +1,7 @@
 import json
 from pathlib import Path
 
-from ingestor.cli.show import show
+from ingestor.cli.commands import show
 from ingestor.settings.load import load
 from ingestor.settings.options import Settings
 from tests.settings.environment import environment

@@ -61,7 +61,7 @@ def test_every_setting_is_taken_by_every_command_that_has_settings() -> None:
         ([], "name a command: run, check, status, results, reconcile, resume, simulate, config (see ingestor --help)"),
         (["rnu"], "rnu: no such command; did you mean run? (see ingestor --help)"),
         (["zzz"], "zzz: no such command (see ingestor --help)"),
-        (["--rate", "5", "run"], "--rate: options follow the command: ingestor COMMAND [OPTIONS]"),
+        (["--rate", "5", "run"], "--rate: put options after the command: ingestor COMMAND [OPTIONS]"),
         (["run", "--rte", "5"], "--rte: no such option; did you mean --rate? (see ingestor run --help)"),
         (
             ["run", "--platform", "x"],
@@ -92,7 +92,7 @@ def test_a_secret_on_the_command_line_is_refused_and_not_repeated(
 
 def test_the_message_about_a_secret_on_the_command_line_names_its_variable(capsys: pytest.CaptureFixture[str]) -> None:
     assert refused(capsys, "run", "--oci-passphrase=x") == (
-        "ingestor: --oci-passphrase: a secret never comes by flag: set INGESTOR_OCI_PASSPHRASE instead "
+        "ingestor: --oci-passphrase: a secret can't be given as a flag: set INGESTOR_OCI_PASSPHRASE instead "
         "(see ingestor run --help)\n"
     )
 

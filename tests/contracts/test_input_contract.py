@@ -168,7 +168,7 @@ async def test_read_bytes_grow_from_nothing_to_the_size_of_all(make: Make) -> No
     assert (opened.read_bytes, opened.total_bytes) in {(size + 5000, size + 5000), (size, None)}
 
 
-async def test_a_source_that_may_go_on_has_no_known_size_and_counts_what_it_gave(make_open: Make) -> None:
+async def test_a_source_that_may_continue_has_no_known_size_and_counts_what_it_gave(make_open: Make) -> None:
     opened = make_open(lines(5))
     assert (opened.read_bytes, opened.total_bytes) == (0, None)
     async for _ in opened.chunks():

@@ -212,7 +212,7 @@ async def test_a_released_job_was_never_there(opened: Open, clock: ManualClock) 
     assert (kept.status, kept.may_exist) == (AdmissionStatus.RESEND, True)
 
 
-async def test_the_intent_of_an_earlier_process_is_not_released(opened: Open) -> None:
+async def test_the_intent_of_an_earlier_execution_is_not_released(opened: Open) -> None:
     await admitted_once(opened, [])
     async with opened() as journal:
         await admit(journal, job(1))
@@ -248,7 +248,7 @@ async def test_releasing_a_job_never_admitted_does_nothing(opened: Open) -> None
 async def test_ending_a_job_never_admitted_is_an_error_and_ends_none_of_the_others(opened: Open) -> None:
     async with opened() as journal:
         await admit(journal, job(1))
-        with pytest.raises(JournalError, match="misses the intents"):
+        with pytest.raises(JournalError, match="lacks the intents"):
             await end(journal, created(job(1)), created(job(2)))
     async with opened() as journal:
         assert (await admit(journal, job(1))).status is AdmissionStatus.RESEND
@@ -292,21 +292,21 @@ async def test_calls_at_the_same_time_are_carried_out_in_their_order(opened: Ope
 
 
 @pytest.mark.parametrize("ends", [created, partial])
-async def test_a_job_that_this_execution_completed_is_recent_and_one_of_an_earlier_execution_is_not(
+async def test_a_job_that_this_execution_completed_is_marked_and_one_of_an_earlier_execution_is_not(
     opened: Open, ends: Callable[[Job], Result]
 ) -> None:
     async with opened() as journal:
         await admit(journal, job(1))
         await end(journal, ends(job(1)))
         again = await admit(journal, job(1))
-    assert (again.status, again.run_id, again.is_recent) == (AdmissionStatus.DONE, "run of job-1", True)
+    assert (again.status, again.run_id, again.done_in_this_execution) == (AdmissionStatus.DONE, "run of job-1", True)
     async with opened() as journal:
-        assert await admit(journal, job(1)) == replace(again, is_recent=False)
+        assert await admit(journal, job(1)) == replace(again, done_in_this_execution=False)
 
 
 @open_ends
 @pytest.mark.parametrize("later", [0.0, HOUR, TOKEN_GONE, FORGOTTEN, -HOUR])
-async def test_a_job_whose_run_exists_is_begun_whatever_its_age(
+async def test_a_job_whose_run_exists_is_begun_at_any_age(
     opened: Open, clock: ManualClock, ends: list[Result], later: float
 ) -> None:
     async with opened() as journal:
@@ -349,11 +349,11 @@ async def test_a_job_may_begin_and_end_in_one_commit(opened: Open) -> None:
 
 async def test_beginning_a_job_never_admitted_is_an_error(opened: Open) -> None:
     async with opened() as journal:
-        with pytest.raises(JournalError, match="misses the intents of 1 jobs"):
+        with pytest.raises(JournalError, match="lacks the intents of 1 jobs"):
             await journal.commit(Changes(begun=[(job(1), "run-1")]))
 
 
-async def test_a_job_that_may_have_been_sent_by_an_earlier_process_never_fails_by_a_release(opened: Open) -> None:
+async def test_a_job_that_may_have_been_sent_by_an_earlier_execution_never_fails_by_a_release(opened: Open) -> None:
     await admitted_once(opened, [failed(job(1))])
     await admitted_once(opened, [])
     async with opened() as journal:
@@ -522,7 +522,7 @@ async def test_a_source_that_is_read_again_starts_as_given_and_the_others_stay(o
     assert await known(opened) == [Checkpoint(OTHER, "[1]", 1), Checkpoint(FILE), Checkpoint(PIPE, "[1]", 1)]
 
 
-async def test_a_file_is_one_source_under_whatever_name_and_files_of_one_name_are_two(opened: Open) -> None:
+async def test_a_file_is_one_source_under_every_name_and_files_of_one_name_are_two(opened: Open) -> None:
     renamed, elsewhere = Source("./a", "/d/a"), Source("a", "/e/a")
     async with opened() as journal:
         await journal.start_execution(checkpoints=[Checkpoint(FILE, "[1]"), Checkpoint(elsewhere, "[2]")])

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from ingestor.api.options import AuthKind, AuthOptions, TargetOptions, aidp
+from ingestor.api.options import AuthOptions, TargetOptions, aidp
 from ingestor.api.senders import SenderPool
 from ingestor.api.service import HttpService
+from ingestor.api.values import AuthKind
 from ingestor.model.ports import Service
 from ingestor.model.record import Job
 from ingestor.model.reply import Fault, Presence, Reply
@@ -22,7 +23,6 @@ from ingestor.model.request import Operation, Request, Step
 from ingestor.policy.identity import STAMP, TOKEN_LIFE
 from ingestor.policy.plan import create_request, step_request
 from ingestor.policy.retry import ReplyKind, classify
-from ingestor.simulator.faults import InjectedFault
 from ingestor.simulator.memory_service import (
     Lost,
     MemoryService,
@@ -31,7 +31,7 @@ from ingestor.simulator.memory_service import (
     always_answer,
     always_find,
 )
-from ingestor.simulator.options import PLATFORM_ID, WORKSPACE_KEY, RetryAfter, SimulatorOptions
+from ingestor.simulator.options import PLATFORM_ID, WORKSPACE_KEY, InjectedFault, RetryAfter, SimulatorOptions
 from ingestor.simulator.server import Simulator
 from tests.api.conftest import Clock
 from tests.support.records import job, jobs
@@ -100,7 +100,7 @@ def serve(request: pytest.FixtureRequest, clock: Clock) -> Serve:
             async with HttpService(options) if request.param == "http" else SenderPool(options, 1) as service:
                 yield Served(
                     service,
-                    statistics.runs_by_body,
+                    lambda: Counter(run.body for run in statistics._store.runs),
                     lambda: Counter({name: done for name, done in statistics.done.items() if name != "runs/create"}),
                 )
 
@@ -398,7 +398,7 @@ async def test_a_deleted_run_takes_no_further_step(serve: Serve, index: int) -> 
 
 
 @pytest.mark.parametrize("fault", [InjectedFault.RESET_AFTER, InjectedFault.TRUNCATED, InjectedFault.HTML_OK])
-async def test_a_step_whose_answer_is_lost_is_worth_a_repetition_and_is_carried_out_once(
+async def test_a_step_whose_answer_is_lost_is_repeated_and_is_carried_out_once(
     serve: Serve, fault: InjectedFault
 ) -> None:
     garbled = Reply(fault=Fault.GARBLED)

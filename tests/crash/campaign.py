@@ -14,8 +14,7 @@ from random import Random
 from typing import Any
 
 from ingestor.journal.reader import results
-from ingestor.simulator.faults import InjectedFault
-from ingestor.simulator.options import RetryAfter, SimulatorOptions
+from ingestor.simulator.options import InjectedFault, RetryAfter, SimulatorOptions
 from ingestor.simulator.sample import records
 from ingestor.simulator.server import Simulator
 from tests.crash.driver import OFTEN, POINTS, Point

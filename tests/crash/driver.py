@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ingestor.app.ports import JobStore, Ports
-from ingestor.app.reconcile import reconcile
 from ingestor.app.resume import resume
-from ingestor.app.run import run
-from ingestor.cli.commands import parser_of
-from ingestor.cli.composition import options_of, target_of, terminal_of
+from ingestor.app.run import reconcile, run
+from ingestor.cli.commands import options_of, parser_of, target_of, terminal_of
 from ingestor.cli.pages import COMMANDS
 from ingestor.model.admission import Admission, UnsettledJob
 from ingestor.model.events import Event, RunsEnded
@@ -66,7 +64,7 @@ STEPS = {
     Operation.LOG_INPUTS: (Point.BEFORE_LOG_INPUTS, Point.LOG_INPUTS_ANSWERED),
     Operation.UPDATE_RUN: (Point.BEFORE_UPDATE, Point.UPDATE_ANSWERED),
 }
-"""The points before and behind each request of a plan."""
+"""The points before and after each request of a plan."""
 
 OFTEN = frozenset({Point.BEFORE_LOOK_UP, Point.LOOKED_UP}.union(*STEPS.values()))
 """Points that are passed once for each job; many jobs pass the others together."""
@@ -89,7 +87,7 @@ class Fuse:
 
 @dataclass(frozen=True)
 class FusedJournal:
-    """The journal with points before and behind each write."""
+    """The journal with points before and after each write."""
 
     inner: JobStore
     reach: Reach
@@ -127,7 +125,7 @@ class FusedJournal:
 
 @dataclass(frozen=True)
 class FusedService:
-    """The port Service with points before each attempt or look-up, and behind its answer."""
+    """The port Service with points before each attempt or look-up, and after its answer."""
 
     inner: Service
     reach: Reach
@@ -154,7 +152,7 @@ class FusedService:
 
 @dataclass(frozen=True)
 class FusedLog:
-    """The port EventLog with a point behind outcomes that are logged together."""
+    """The port EventLog with a point after outcomes that are logged together."""
 
     inner: EventLog
     reach: Reach
@@ -173,7 +171,7 @@ class FusedLog:
 
 @dataclass(frozen=True)
 class FusedInput:
-    """The port Input with points before and behind each acknowledgement."""
+    """The port Input with points before and after each acknowledgement."""
 
     inner: Input
     reach: Reach

@@ -27,7 +27,7 @@ class Files:
         return tuple(self._random.sample(self.names, self._random.randint(1, _COUNT)))
 
     def look(self, done: Collection[str]) -> None:
-        """Take note of the files that the journal knows, and of those that are `done`, which it forgets."""
+        """Record the files that are in the journal, and of those that are `done`, which it forgets."""
         with closing(sqlite3.connect(f"{self._journal.as_uri()}?mode=ro", uri=True)) as journal:
             self.unknown -= {name for (name,) in journal.execute("SELECT name FROM source")}
         self.unknown -= set(done)

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from ingestor.journal.reader import results
-from ingestor.journal.schema import State
+from ingestor.model.record import State
 from ingestor.simulator.server import Simulator
 from tests.crash.driver import Point
 from tests.crash.processes import run_program

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ingestor.journal.reader import results
-from ingestor.journal.schema import State
+from ingestor.model.record import State
 from ingestor.simulator.sample import records
 from ingestor.simulator.server import Simulator
 from tests.crash.driver import STEPS, Point

@@ -11,7 +11,7 @@ import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from io import TextIOWrapper
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 from ingestor.cli.main import main
 from ingestor.journal import reader
-from ingestor.journal.schema import State
+from ingestor.model.record import State
 from ingestor.simulator.options import PLATFORM_ID, WORKSPACE_KEY
 from ingestor.simulator.server import Simulator
 
@@ -99,7 +99,13 @@ class Running:
         async with asyncio.timeout(TIMEOUT):
             stdout, stderr = await self._process.communicate(stdin)
         assert self._process.returncode is not None
-        return _ended(self._process.returncode, stdout, stderr)
+        return _ended(self._process.returncode, stdout or b"", stderr)
+
+    async def is_over(self, seconds: float) -> bool:
+        """Wait for its end for a short time, and return whether it has ended."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._process.wait(), seconds)
+        return self._process.returncode is not None
 
     async def leave_input_open_and_end(self) -> Ended:
         """Wait for its end without ending its standard input."""
@@ -124,6 +130,7 @@ class Program:
         self,
         *words: str,
         stdin: int = PIPE,
+        stdout: int = PIPE,
         env: Mapping[str, str] | None = None,
         command: Sequence[str] = COMMAND,
     ) -> Running:
@@ -131,7 +138,7 @@ class Program:
         environment = self._environment(env)
         words = _alone(words)
         process = await asyncio.create_subprocess_exec(
-            *command, *words, cwd=self.folder, env=environment, stdin=stdin, stdout=PIPE, stderr=PIPE
+            *command, *words, cwd=self.folder, env=environment, stdin=stdin, stdout=stdout, stderr=PIPE
         )
         running = Running(process)
         self._started.append(running)
@@ -194,7 +201,7 @@ class Program:
         return name
 
     async def close(self) -> None:
-        """Leave no process behind."""
+        """Leave no process running."""
         for running in self._started:
             await running.die()
 

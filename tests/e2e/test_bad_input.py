@@ -28,9 +28,9 @@ BAD_LINES = {
     "a start_time beyond int64": (b'{"start_time": 9223372036854775808}', "start_time: "),
     "tag keys that appear twice": (
         b'{"tags": [{"key": "a", "value": "1"}, {"key": "a", "value": "2"}]}',
-        "tags: the key 'a' appears twice",
+        "tags: the key 'a' occurs twice",
     ),
-    "a tag that appears twice in an object": (b'{"tags": {"a": "1", "a": "2"}}', "'a' appears twice"),
+    "a tag that occurs twice in an object": (b'{"tags": {"a": "1", "a": "2"}}', "'a' occurs twice"),
     "a nested tag value": (b'{"tags": {"a": {"b": "c"}}}', "tags: the value of 'a' must be a string"),
     "a null field": (b'{"run_name": null}', "run_name: must be a string, not null"),
     "a raw NUL byte": (b'{"run_name": "a\0b"}', "not JSON"),

@@ -2,7 +2,9 @@
 
 import gzip
 import os
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
 
@@ -138,6 +140,66 @@ async def test_rejects_before_the_checkpoint_count_in_the_exit_code_of_resume(
     assert "Earlier runs of batch default rejected records" in ended.stderr
     assert_each_is_one_run(simulator, wanted, program.rows())
     assert (await program.run("resume", *aim(simulator))).code == 0
+
+
+async def test_rejects_of_a_file_that_was_done_before_a_kill_are_reported_once_whatever_ran_since(
+    program: Program, simulator: Simulator
+) -> None:
+    wanted = list(records(COUNT + 1))
+    names = [program.write("a.jsonl", b"nope\n"), program.write("z.jsonl", wanted[:COUNT])]
+    running = await program.start("run", *aim(simulator), "--rate", "1000", *names)
+    await running.until(lambda: simulator.statistics.run_count >= COUNT // 2)
+    await running.die()
+    assert simulator.statistics.run_count < COUNT, "the test needs a kill in the middle"
+    rejects = program.folder / ".ingestor" / "rejects.jsonl"
+    assert len(program.rejects()) == 1
+    kept = rejects.read_text()
+    assert (await program.run("run", *aim(simulator), program.write("b.jsonl", wanted[COUNT:]))).code == 0
+    assert [path.read_text() for path in rejects.parent.glob("rejects-*.jsonl")] == [kept]
+
+    ended = await program.run("resume", *aim(simulator))
+
+    assert (ended.code, "rejected records: see rejects.jsonl and rejects-<time>.jsonl" in ended.stderr) == (3, True)
+    assert_each_is_one_run(simulator, wanted, program.rows())
+    assert (await program.run("resume", *aim(simulator))).code == 0
+
+
+async def test_rejects_of_a_file_that_was_done_are_reported_where_nothing_else_is_left(
+    program: Program, simulator: Simulator
+) -> None:
+    """The execution is killed after its last checkpoint and before its end."""
+    name = program.write("a.jsonl", b"nope\n")
+    running = await program.start("run", *aim(simulator), name, "-")
+    await running.until(lambda: "complete" in ends(program))
+    await running.write(to_lines([{"run_name": "last"}]))
+    await running.until(lambda: simulator.statistics.run_count == 1 and program.spooled() == 0)
+    await running.die()
+    assert (await program.run("run", *aim(simulator), stdin=b"")).code == 0
+
+    assert [(await program.run("resume", *aim(simulator))).code for _ in range(2)] == [3, 0]
+
+
+def ends(program: Program) -> list[str]:
+    """Return how the known sources ended."""
+    journal = program.folder / ".ingestor" / "journal.db"
+    if not journal.exists():
+        return []
+    with (
+        suppress(sqlite3.OperationalError),  # it is being made
+        closing(sqlite3.connect(f"{journal.as_uri()}?mode=ro", uri=True)) as connection,
+    ):
+        return [end for (end,) in connection.execute("SELECT ended FROM source WHERE ended IS NOT NULL")]
+    return []
+
+
+async def test_resume_adds_to_the_rejects_of_what_it_continues(program: Program, simulator: Simulator) -> None:
+    wanted = list(records(COUNT))
+    text = b"first\n" + to_lines(wanted) + b"last\n"
+    await stop_in_the_middle(program, simulator, SIGTERM, program.write("runs.jsonl", text))
+
+    assert (await program.run("resume", *aim(simulator))).code == 3
+
+    assert list(dict.fromkeys(reject["record"] for reject in program.rejects())) == ["first", "last"]
 
 
 async def test_resume_names_a_damaged_source_until_it_is_replaced(program: Program, simulator: Simulator) -> None:

@@ -1,14 +1,13 @@
 """Every fault of network and service at once, and never a run too many or too few."""
 
-from ingestor.simulator.faults import InjectedFault
-from ingestor.simulator.options import PLATFORM_ID, WORKSPACE_KEY, SimulatorOptions
+from ingestor.simulator.options import PLATFORM_ID, WORKSPACE_KEY, InjectedFault, SimulatorOptions
 from ingestor.simulator.sample import records
 from ingestor.simulator.server import Simulator
 from tests.e2e.program import Program, aim, to_lines
 from tests.e2e.proof import assert_each_is_one_run
 
 
-async def test_every_record_is_exactly_one_run_whatever_goes_wrong(program: Program) -> None:
+async def test_every_record_is_exactly_one_run_with_every_fault(program: Program) -> None:
     wanted = list(records(200))
     options = SimulatorOptions(
         faults=dict.fromkeys(InjectedFault, 0.02),

@@ -31,7 +31,7 @@ async def test_a_batch_may_move_between_servers_of_one_machine(program: Program,
     assert again.summary["already_done"] == 5
 
 
-async def test_a_log_that_cant_be_written_stops_the_batch_in_order(program: Program, simulator: Simulator) -> None:
+async def test_a_log_that_cant_be_written_stops_the_batch(program: Program, simulator: Simulator) -> None:
     wanted = list(records(3000))
     source = program.write("runs.jsonl", wanted)
     stopped = await program.run("run", *aim(simulator), "--log", "/dev/full", source)

@@ -3,16 +3,17 @@
 import os
 import signal
 import sqlite3
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from ingestor.simulator.options import SimulatorOptions
+from ingestor.simulator.options import PLATFORM_ID, SimulatorOptions
 from ingestor.simulator.sample import records
 from ingestor.simulator.server import Simulator
-from tests.e2e.program import COMMAND, Program, aim, to_lines
+from tests.e2e.program import COMMAND, Program, aim, at, to_lines
 from tests.e2e.proof import assert_each_is_one_run
 
 SLOWLY = ("--rate", "100", "--output", "json")
@@ -48,7 +49,7 @@ async def test_the_standard_input_of_a_stopped_process_is_finished(program: Prog
     assert (await running.end()).code == 75
 
     ended = await program.run("resume", *aim(simulator))
-    assert (ended.code, "did not see its end" in ended.stderr) == (0, True)
+    assert (ended.code, "stopped before the input ended" in ended.stderr) == (0, True)
     assert_each_is_one_run(simulator, wanted, program.rows())
 
 
@@ -129,7 +130,7 @@ async def test_a_pipe_or_a_descriptor_that_is_not_kept_is_left_to_run(
     running.send(signal.SIGTERM)
     assert (await running.end()).code == 75
     ended = await program.run("resume", *aim(simulator))
-    assert (ended.code, f"did not come to the end of {name}" in ended.stdout) == (75, True)
+    assert (ended.code, f"did not reach the end of {name}" in ended.stdout) == (75, True)
 
 
 async def test_standard_input_that_is_not_kept_is_left_to_run(program: Program, simulator: Simulator) -> None:
@@ -141,8 +142,8 @@ async def test_standard_input_that_is_not_kept_is_left_to_run(program: Program, 
     ended = await program.run("resume", *aim(simulator))
     assert ended.code == 75
     assert ended.stdout == (
-        "A run of batch default did not come to the end of standard input, and the rest is not kept: the same "
-        "`ingestor run` command reads the rest, or gives it up if nothing comes.\n"
+        "A run of batch default did not reach the end of standard input, and the rest is not kept: the same "
+        "`ingestor run` command reads the rest, or drops it if no input comes.\n"
     )
 
 
@@ -158,7 +159,7 @@ async def test_a_run_over_another_file_hides_no_unread_file(program: Program, si
     assert_each_is_one_run(simulator, wanted, program.rows())
 
 
-async def test_the_unread_rest_of_a_pipe_is_reported_when_the_files_beside_it_are_done(
+async def test_the_unread_rest_of_a_pipe_is_reported_when_the_other_files_are_done(
     program: Program, simulator: Simulator
 ) -> None:
     files = (program.write("a.jsonl", list(records(40))), program.write("b.jsonl", [{"job_id": "b"}]))
@@ -168,7 +169,7 @@ async def test_the_unread_rest_of_a_pipe_is_reported_when_the_files_beside_it_ar
 
     for _ in range(2):
         ended = await program.run("resume", *aim(simulator))
-        assert (ended.code, "did not come to the end of standard input" in ended.stdout + ended.stderr) == (75, True)
+        assert (ended.code, "did not reach the end of standard input" in ended.stdout + ended.stderr) == (75, True)
         assert simulator.statistics.run_count == 41
     assert (await program.run("run", *aim(simulator), "--no-spool", stdin=GOOD)).code == 0
     assert (await program.run("resume", *aim(simulator))).code == 0
@@ -209,7 +210,7 @@ def become_a_fifo(path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [vanish, become_a_folder, become_a_fifo])
-async def test_a_path_that_is_no_longer_a_file_is_named_whatever_was_read_since(
+async def test_a_path_that_is_no_longer_a_file_is_named_at_any_time(
     program: Program, simulator: Simulator, change: Callable[[Path], None]
 ) -> None:
     running = await program.start("run", *aim(simulator), *SLOWLY, program.write("a[1].jsonl", records(300)))
@@ -282,6 +283,70 @@ async def test_other_batches_that_have_something_to_resume_are_named(program: Pr
         "Batch nightly has something to resume: --batch nightly",
     ]
     assert (await program.run("resume", *aim(simulator), "--batch", "nightly")).code == 0
+
+
+@pytest.mark.parametrize("command", ["resume", "reconcile"])
+async def test_the_name_of_a_batch_that_does_not_exist_is_wrong(
+    program: Program, simulator: Simulator, command: str
+) -> None:
+    assert (await program.run("run", *aim(simulator), "--batch", "nightly", stdin=GOOD)).code == 0
+    ended = await program.run(command, *aim(simulator), "--batch", "nightyl")
+    assert (ended.code, ended.stdout) == (2, "")
+    assert ended.stderr == "ingestor: Batch nightyl: the journal in .ingestor has no such batch; it has nightly.\n"
+    assert (await program.run("resume", *aim(simulator), "--batch", "nightly")).code == 0
+
+
+async def test_a_named_batch_without_a_journal_has_nothing_to_resume(program: Program, simulator: Simulator) -> None:
+    assert (await program.run("resume", *aim(simulator), "--batch", "nightly")).code == 0
+
+
+async def test_standard_input_that_is_kept_for_another_target_is_named_until_it_is_finished(
+    program: Program, simulator: Simulator
+) -> None:
+    wrong = aim(simulator, workspace="another")
+    assert (await program.run("run", *wrong, stdin=GOOD)).code == 4
+    words = f"warning: {len(GOOD)} bytes of standard input are kept for batch default, to {PLATFORM_ID} another:"
+    for command in ("run", "resume"):
+        ended = await program.run(command, *aim(simulator), stdin=GOOD)
+        assert (ended.code, words in ended.stderr) == (0, True), ended
+    assert words not in (await program.run("run", *aim(simulator), program.write("a.jsonl", GOOD))).stderr
+    async with Simulator(SimulatorOptions(workspace_key="another")) as other:
+        ended = await program.run("resume", *aim(other, workspace="another"))
+        assert (ended.code, words in ended.stderr) == (0, False)
+    assert words not in (await program.run("resume", *aim(simulator))).stderr
+
+
+LIBRARY = """
+import os, signal, sys
+import ingestor
+
+def records():
+    for number in range(1000):
+        yield {"job_id": str(number), "run_name": str(number)}
+    os.kill(os.getpid(), signal.SIGKILL)
+
+target = ingestor.aidp(endpoint=sys.argv[2], platform_id=sys.argv[4], workspace=sys.argv[6], auth="none")
+ingestor.ingest_sync(records(), target, senders=0)
+"""
+
+
+async def test_the_records_of_a_killed_program_are_left_to_the_program(program: Program, simulator: Simulator) -> None:
+    ended = await program.spawn(*at(simulator), command=(sys.executable, "-c", LIBRARY))
+    assert ended.code == -9
+    ended = await program.run("resume", *aim(simulator))
+    said = ended.stdout + ended.stderr
+    assert (ended.code, "must pass the same records again" in said, "`ingestor run`" in said) == (75, True, False)
+
+
+async def test_a_process_substitution_is_left_to_the_shell(program: Program, simulator: Simulator) -> None:
+    program.write("runs.jsonl", records(300))
+    shell = ("bash", "-c", 'exec "$0" "$@" <(cat runs.jsonl)', *COMMAND)
+    running = await program.start("run", *aim(simulator), *SLOWLY, command=shell)
+    await running.until(lambda: simulator.statistics.run_count >= 20)
+    running.send(signal.SIGTERM)
+    assert (await running.end()).code == 75
+    ended = await program.run("resume", *aim(simulator))
+    assert (ended.code, "with the same process substitution" in ended.stdout + ended.stderr) == (75, True)
 
 
 async def test_without_a_journal_there_is_nothing_to_resume(program: Program, simulator: Simulator) -> None:

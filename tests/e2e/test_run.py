@@ -202,7 +202,7 @@ async def test_the_rate_is_never_above_its_ceiling(program: Program, simulator: 
     assert simulator.statistics._store.runs[-1].created_at - began >= 0.9 * 59 / 40
 
 
-async def test_the_same_setting_by_flag_beats_the_environment_beats_the_file(
+async def test_a_flag_overrides_the_environment_which_overrides_the_file(
     program: Program, simulator: Simulator
 ) -> None:
     target = {"endpoint": simulator.url, "platform_id": PLATFORM_ID, "workspace": WORKSPACE_KEY}

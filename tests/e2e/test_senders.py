@@ -7,8 +7,7 @@ from pathlib import Path
 from random import Random
 from signal import SIGINT, SIGKILL
 
-from ingestor.simulator.faults import InjectedFault
-from ingestor.simulator.options import SimulatorOptions
+from ingestor.simulator.options import InjectedFault, SimulatorOptions
 from ingestor.simulator.sample import records
 from ingestor.simulator.server import Simulator
 from tests.e2e.program import TIMEOUT, Program, Running, aim

@@ -1,13 +1,14 @@
 """Stop signals and kills: what was begun is found again, and nothing is done twice."""
 
+import os
 import random
 import sys
+from contextlib import suppress
 from signal import SIGINT, SIGTERM
 
 import pytest
 
-from ingestor.simulator.faults import InjectedFault
-from ingestor.simulator.options import RetryAfter, SimulatorOptions
+from ingestor.simulator.options import InjectedFault, RetryAfter, SimulatorOptions
 from ingestor.simulator.sample import records
 from ingestor.simulator.server import Simulator
 from tests.e2e.program import Program, Running, aim, to_lines
@@ -64,6 +65,28 @@ async def test_a_second_signal_ends_at_once_and_unanswered_requests_are_repeated
         finished = await program.run(*command, "--timeout", "1")
         assert finished.code == 0
         assert_each_is_one_run(simulator, wanted, program.rows())
+
+
+@pytest.mark.parametrize("number", [SIGINT, SIGTERM])
+async def test_a_signal_while_the_summary_is_printed_changes_no_exit_code(
+    program: Program, simulator: Simulator, number: int
+) -> None:
+    """Standard output is a full pipe that nobody reads: the program waits for it to print the summary."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writer, bytes(4096))
+    os.set_blocking(writer, True)
+    running = await program.start("run", *aim(simulator), program.write("runs.jsonl", records(5)), stdout=writer)
+    os.close(writer)
+    log = program.folder / ".ingestor" / "log.jsonl"
+    await running.until(lambda: log.exists() and "batch.finished" in log.read_text())
+    while not await running.is_over(0.1):
+        running.send(number)
+    ended = await running.end()
+    os.close(reader)
+    assert ended.code == 0
 
 
 async def test_a_stop_waits_for_slow_answers_no_longer_than_it_may(program: Program) -> None:

@@ -43,9 +43,9 @@ def a_file_instead(state: Path) -> None:
 @pytest.mark.parametrize(
     ("command", "spoil", "code", "words"),
     [
-        ("run", corrupt, 4, "is damaged. Put a copy of it in its place"),
-        ("resume", corrupt, 4, "is damaged. Put a copy of it in its place"),
-        ("reconcile", corrupt, 4, "is damaged. Put a copy of it in its place"),
+        ("run", corrupt, 4, "is damaged. Restore a backup of it"),
+        ("resume", corrupt, 4, "is damaged. Restore a backup of it"),
+        ("reconcile", corrupt, 4, "is damaged. Restore a backup of it"),
         ("run", newer, 2, f"version {VERSION + 1}"),
         ("run", older, 2, f"version {OLDEST - 1}"),
         ("resume", older, 2, f"version {OLDEST - 1}"),

@@ -7,8 +7,7 @@ from signal import SIGTERM
 
 import pytest
 
-from ingestor.simulator.faults import InjectedFault
-from ingestor.simulator.options import RetryAfter, SimulatorOptions
+from ingestor.simulator.options import InjectedFault, RetryAfter, SimulatorOptions
 from ingestor.simulator.sample import records
 from ingestor.simulator.server import Simulator
 from tests.e2e.program import Program, aim, to_lines
@@ -84,7 +83,7 @@ async def test_a_batch_is_stopped_and_finished(program: Program, state: State, h
         stopped = await running.leave_input_open_and_end()
 
         assert (stopped.code, stopped.summary["exhausted"]) == (75, not state.open_end)
-        assert stopped.summary["reason"] == ("asked to" if how == "a signal" else "the --time-budget is used up")
+        assert stopped.summary["reason"] == ("asked to" if how == "a signal" else "the time budget is used up")
         assert time.monotonic() - began < SOON
         assert program.counts()["failed"] == program.counts()["unresolved"] == 0
 

@@ -83,7 +83,7 @@ def unresolved(job: Job) -> Result:
 
 
 def absent(job: Job) -> Result:
-    """Return what `reconcile` finds where a job has no run for certain."""
+    """Return what `reconcile` finds if a job certainly has no run."""
     return Result(job=job, outcome=Outcome.FAILED, attempts=0, error_code="NotCreated")
 
 

@@ -11,10 +11,9 @@ import pytest
 from ingestor.journal.journal import SqliteJournal
 from ingestor.journal.lock import StateDirectory
 from ingestor.journal.reader import results
-from ingestor.journal.schema import State
 from ingestor.model.admission import AdmissionStatus
 from ingestor.model.ports import Changes
-from ingestor.model.record import Job, Outcome, Result
+from ingestor.model.record import Job, Outcome, Result, State
 from tests.journal.support import HOUR, ManualClock, created, failed, opened, partial, unresolved
 from tests.support.records import SCOPE, job, jobs
 

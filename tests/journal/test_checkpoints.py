@@ -14,7 +14,7 @@ FILE, PIPE = Source("runs.jsonl", "/d/runs.jsonl"), Source("-", None)
 ANOTHER_BATCH = replace(SCOPE, batch="another")
 
 
-async def test_readers_find_the_checkpoints_of_a_batch_beside_the_writer(tmp_path: Path) -> None:
+async def test_readers_find_the_checkpoints_of_a_batch_while_another_process_writes(tmp_path: Path) -> None:
     assert known_sources(tmp_path, SCOPE) == []
     async with opened(tmp_path) as journal:
         assert known_sources(tmp_path, SCOPE) == []

@@ -1,4 +1,4 @@
-"""How far time has come is recorded, whatever happens to the wall clock."""
+"""The journal time is recorded, even if the wall clock is changed."""
 
 import asyncio
 import shutil

@@ -15,10 +15,11 @@ import pytest
 from ingestor.journal import schema
 from ingestor.journal.database import open_owned
 from ingestor.journal.reader import ResultRow, results, status
-from ingestor.journal.schema import State
+from ingestor.journal.writer import Writer
 from ingestor.model.admission import AdmissionStatus
 from ingestor.model.errors import ExitCode, JournalError, JournalVersionError
 from ingestor.model.ports import Changes
+from ingestor.model.record import State
 from ingestor.model.sources import Checkpoint, Source
 from tests.journal.support import child, commits, created, failed, opened
 from tests.support.records import job, jobs
@@ -132,14 +133,14 @@ def lost(path: Path) -> None:
 unusable = pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (text, "not a database. It is damaged. Put a copy of it in its place"),
+        (text, "not a database. It is damaged. Restore a backup of it"),
         (another_database, "is not a journal of ingestor"),
         (empty, "is empty. It is damaged"),
         (directory, "unable to open database file. Check the permissions"),
-        (newer, "has version 9, and this ingestor can use no version later than 8. Use the newer ingestor"),
+        (newer, "has version 9, but this ingestor reads versions up to 8. Use the newer ingestor"),
         (
             older,
-            "has version 6, and this ingestor can use no version older than 7. Finish its batches with the ingestor",
+            "has version 6, but this ingestor reads versions from 7. Finish its batches with the ingestor",
         ),
         (lost, "is missing, but journal.db-wal is there"),
     ],
@@ -237,7 +238,7 @@ async def test_finished_records_that_an_earlier_execution_left_wait_for_no_commi
     async with opened(tmp_path) as journal:
         before = commits(tmp_path)
         admissions = await journal.admit(jobs(300)[1:], stamped=True)
-        assert [(it.status, it.is_recent) for it in admissions] == [(AdmissionStatus.DONE, False)] * 299
+        assert [(it.status, it.done_in_this_execution) for it in admissions] == [(AdmissionStatus.DONE, False)] * 299
         assert commits(tmp_path) == before
 
 
@@ -258,7 +259,7 @@ async def test_a_group_fails_as_a_whole(tmp_path: Path) -> None:
         answers = await asyncio.gather(
             journal.admit([job(1)], stamped=True), journal.commit(Changes([created(job(2))])), return_exceptions=True
         )
-    assert [str(answer) for answer in answers] == ["The journal misses the intents of 1 jobs that were sent."] * 2
+    assert [str(answer) for answer in answers] == ["The journal lacks the intents of 1 jobs that were sent."] * 2
     assert rows(tmp_path) == {}
 
 
@@ -281,7 +282,7 @@ async def test_a_call_that_waits_when_the_journal_closes_is_still_written(tmp_pa
     assert list(rows(tmp_path)) == ["job-1"]
 
 
-async def test_a_closed_journal_raises_and_leaves_no_thread_behind(tmp_path: Path) -> None:
+async def test_a_closed_journal_raises_and_leaves_no_thread_running(tmp_path: Path) -> None:
     async with opened(tmp_path) as journal:
         assert "journal" in {thread.name for thread in threading.enumerate()}
     with pytest.raises(JournalError, match="is closed"):
@@ -300,3 +301,11 @@ async def test_the_write_ahead_log_stays_small(tmp_path: Path) -> None:
             await journal.commit(Changes([created(job) for job in many[start : start + 500]]))
         checkpoint_at, group = 4000 * 4096, 500 * 4096
         assert (tmp_path / "journal.db-wal").stat().st_size < checkpoint_at + group
+
+
+async def test_any_error_at_the_opening_is_a_journal_error() -> None:
+    writer = Writer(Path("no\0path"))
+    with pytest.raises(JournalError, match="null"):
+        async with asyncio.timeout(10):
+            await writer.open()
+    await writer.close()

@@ -8,9 +8,9 @@ import pytest
 
 from ingestor.journal.jobs import hash_of
 from ingestor.journal.reader import results
-from ingestor.journal.schema import State
 from ingestor.model.admission import AdmissionStatus
 from ingestor.model.ports import Changes
+from ingestor.model.record import State
 from tests.journal.support import created, opened
 from tests.support.records import job, jobs
 

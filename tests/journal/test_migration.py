@@ -27,10 +27,10 @@ from ingestor.journal.reader import (
     sources_of_unresolved,
     status,
 )
-from ingestor.journal.schema import State
 from ingestor.model.admission import AdmissionStatus
 from ingestor.model.errors import ExitCode, JournalError
 from ingestor.model.ports import Changes
+from ingestor.model.record import State
 from ingestor.model.sources import Checkpoint, Source, SourceEnd
 from ingestor.policy.identity import retry_token
 from tests.journal.support import HOUR, ManualClock, created, failed, opened
@@ -140,13 +140,13 @@ async def test_its_jobs_are_admitted_as_what_they_were(state: Path, merged: int)
         found = dict(zip(numbers, await journal.admit(offered, stamped=True), strict=True))
     done = [it for it in numbers if found[it].status is AdmissionStatus.DONE]
     assert done == [*range(1, 7), *range(11, 15), *range(21, 29)]
-    assert all(found[it].run_id and not found[it].is_recent for it in done)
+    assert all(found[it].run_id and not found[it].done_in_this_execution for it in done)
     assert [found[it].may_exist for it in (15, 16, 17, 18, 29, 40)] == [False, False, True, True, True, True]
     assert {found[it].status for it in (15, 16, 17, 18, *range(29, 41))} == {AdmissionStatus.RESEND}
     assert found[41].status is AdmissionStatus.NEW
 
 
-async def test_its_time_goes_on(state: Path) -> None:
+async def test_its_time_continues(state: Path) -> None:
     clock = ManualClock(KILLED_AT - 10 * HOUR)
     async with opened(state, clock) as journal:
         (admission,) = await journal.admit([job(30)], stamped=True)
@@ -154,7 +154,7 @@ async def test_its_time_goes_on(state: Path) -> None:
     assert admission.status is AdmissionStatus.EXPIRED
 
 
-async def test_its_outbox_is_read_and_numbers_go_on(state: Path) -> None:
+async def test_its_outbox_is_read_and_numbers_continue(state: Path) -> None:
     change(state, "DELETE FROM untold WHERE number < 4")
     async with opened(state, ManualClock(KILLED_AT)) as journal:
         noted = await journal.unacknowledged()

@@ -46,7 +46,7 @@ async def test_what_is_acknowledged_last_is_deleted_when_the_journal_closes(tmp_
     assert await left(tmp_path) == [3]
 
 
-async def test_outcomes_of_an_earlier_process_stay_until_they_are_acknowledged(tmp_path: Path) -> None:
+async def test_outcomes_of_an_earlier_execution_stay_until_they_are_acknowledged(tmp_path: Path) -> None:
     async with opened(tmp_path) as journal:
         await journal.admit(jobs(3), stamped=True)
         await journal.commit(Changes([created(job) for job in jobs(3)]))

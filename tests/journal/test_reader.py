@@ -19,10 +19,9 @@ from ingestor.journal.reader import (
     results,
     status,
 )
-from ingestor.journal.schema import State
 from ingestor.model.errors import UsageError
 from ingestor.model.ports import Changes
-from ingestor.model.record import Job, Result
+from ingestor.model.record import Job, Result, State
 from tests.journal.support import HOUR, ManualClock, child, created, failed, opened, partial, unresolved
 from tests.support.records import SCOPE, job, jobs
 
@@ -104,7 +103,8 @@ async def test_results_are_narrowed_by_batch_and_outcome(tmp_path: Path) -> None
     assert [row.batch for row in results(tmp_path)] == ["first"] * 5 + ["second"] * 5
     found = results(tmp_path, batch="second", outcome=State.CREATED)
     assert [(row.batch, row.job_id) for row in found] == [("second", "job-1")]
-    assert list(results(tmp_path, batch="third")) == []
+    with pytest.raises(UsageError, match=r"third.*first, second"):
+        results(tmp_path, batch="third")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 import ingestor
-from ingestor.app.records import Records
+from ingestor.app.library import _Call
+from ingestor.app.options import BatchOptions
+from ingestor.app.reading import Records
 from ingestor.model.events import BatchFinished, BatchStarted, Event, RunsEnded
 from ingestor.testing import PLATFORM_ID, WORKSPACE_KEY, Simulator
 
@@ -108,7 +110,7 @@ async def test_events_are_reported_in_order(target: ingestor.Target, state: Path
     assert sum(len(event.results) for event in events if isinstance(event, RunsEnded)) == 30
 
 
-async def test_an_error_of_on_event_ends_the_batch_in_order_and_is_raised(
+async def test_an_error_of_on_event_stops_the_batch_and_is_raised(
     simulator: Simulator, target: ingestor.Target, state: Path
 ) -> None:
     def fail(event: Event) -> None:
@@ -130,8 +132,14 @@ async def test_an_error_of_the_iterable_is_raised_and_the_next_call_does_the_res
         yield from RECORDS[:10]
         raise LookupError("the source broke")
 
+    events: list[Event] = []
     with pytest.raises(LookupError, match="the source broke"):
-        await ingestor.ingest(broken(), target, state=state, senders=0)
+        await ingestor.ingest(broken(), target, state=state, senders=0, on_event=events.append)
+    finished = events[-1]
+    assert isinstance(finished, BatchFinished)
+    assert finished.exit_code == ingestor.ExitCode.STOPPED
+    assert finished.reason == "the input raised LookupError: the source broke"
+    assert list(ingestor.results(state, outcome="pending")) == []
 
     assert (await ingestor.ingest(RECORDS, target, state=state, senders=0)).exit_code == 0
     assert simulator.statistics.run_count == 30
@@ -151,10 +159,10 @@ async def test_a_cancelled_call_loses_nothing(simulator: Simulator, target: inge
     assert simulator.statistics.run_count == 30
 
 
-async def test_a_time_budget_ends_the_batch_in_order(target: ingestor.Target, state: Path) -> None:
+async def test_a_time_budget_stops_the_batch(target: ingestor.Target, state: Path) -> None:
     report = await ingestor.ingest(RECORDS, target, state=state, senders=0, rate=1, time_budget=0.5)
     assert report.exit_code == 75
-    assert report.reason == "the --time-budget is used up"
+    assert report.reason == "the time budget is used up"
     assert report.left > 0
 
 
@@ -183,7 +191,7 @@ def test_the_twin_calls_on_event_and_raises_errors_in_the_calling_thread(target:
         ingestor.ingest_sync("nowhere.jsonl", target, state=state)
 
 
-def test_an_interrupt_ends_the_twin_in_order(simulator: Simulator, target: ingestor.Target, state: Path) -> None:
+def test_an_interrupt_stops_the_twin(simulator: Simulator, target: ingestor.Target, state: Path) -> None:
     seen: list[Event] = []
 
     def interrupt(event: Event) -> None:
@@ -288,9 +296,109 @@ async def test_an_option_out_of_range_raises(
     assert str(caught.value) == message
 
 
-async def test_an_unknown_option_raises(target: ingestor.Target) -> None:
-    with pytest.raises(TypeError, match="speed"):
-        await ingestor.ingest(RECORDS, target, speed=9)  # type: ignore[call-arg]
+WRONG: dict[str, object] = {
+    "speed": 9,
+    "rate": "5",
+    "timeout": "x",
+    "concurrency": 2.5,
+    "max_attempts": True,
+    "drain_timeout": None,
+    "batch": None,
+    "stamp": "no",
+    "wait_for_service": 1,
+    "state": None,
+    "log": 7,
+    "rejects": "",
+    "on_event": "print",
+}
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG.items(), ids=WRONG)
+def test_an_option_that_is_unknown_or_of_a_wrong_type_raises_before_anything_is_opened(
+    target: ingestor.Target, state: Path, name: str, value: object
+) -> None:
+    given = {"state": state, name: value}
+    with pytest.raises(ingestor.UsageError, match=f"^{name}: "):
+        ingestor.ingest_sync(RECORDS, target, **given)  # type: ignore[arg-type]
+    assert not state.exists()
+
+
+@pytest.mark.parametrize("path", ["", "\0", b"state"])
+async def test_a_state_directory_that_is_no_path_raises(target: ingestor.Target, path: str) -> None:
+    with pytest.raises(ingestor.UsageError, match=r"^state: must be a path$"):
+        await ingestor.ingest(RECORDS, target, state=path)
+
+
+def test_a_target_or_records_of_a_wrong_type_raise(target: ingestor.Target, state: Path) -> None:
+    with pytest.raises(ingestor.UsageError, match=r"^target: "):
+        ingestor.ingest_sync(RECORDS, "http://h", state=state)  # type: ignore[arg-type]
+    with pytest.raises(ingestor.UsageError, match=r"^records: "):
+        ingestor.ingest_sync(7, target, state=state)  # type: ignore[arg-type]
+    assert not state.exists()
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+async def test_a_list_of_json_texts_is_a_list_of_records(
+    target: ingestor.Target, state: Path, kind: Callable[[list[str]], Records]
+) -> None:
+    report = await ingestor.ingest(kind(LINES), target, state=state, senders=0)
+    assert report.counts == counted(created=30)
+
+
+async def test_one_json_text_is_one_record(target: ingestor.Target, state: Path) -> None:
+    report = await ingestor.ingest(f" {LINES[0]}", target, state=state, senders=0)
+    assert report.counts == counted(created=1)
+
+
+EXITS = """
+import asyncio, gc, sys
+import ingestor
+
+def records():
+    yield {"run_name": "a"}
+    raise KINDS[sys.argv[2]]("enough")
+
+async def stream():
+    for record in records():
+        yield record
+
+KINDS = {"exit": SystemExit, "interrupt": KeyboardInterrupt}
+target = ingestor.aidp(endpoint=sys.argv[1], platform_id=sys.argv[5], workspace=sys.argv[6], auth="none")
+given = {"records": records, "stream": stream}[sys.argv[3]]()
+try:
+    if sys.argv[4] == "sync":
+        ingestor.ingest_sync(given, target, senders=0)
+    elif sys.argv[4] == "check":
+        ingestor.check(given)
+    else:
+        asyncio.run(ingestor.ingest(given, target, senders=0))
+except KINDS[sys.argv[2]] as error:
+    print(error)
+gc.collect()
+"""
+
+
+@pytest.mark.parametrize("call", ["sync", "async", "check"])
+@pytest.mark.parametrize("given", ["records", "stream"])
+@pytest.mark.parametrize("kind", ["exit", "interrupt"])
+def test_an_iterable_that_ends_the_program_ends_the_batch_first(
+    simulator: Simulator, tmp_path: Path, kind: str, given: str, call: str
+) -> None:
+    command = [sys.executable, "-c", EXITS, simulator.url, kind, given, call, PLATFORM_ID, WORKSPACE_KEY]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "enough\n", "")
+    if call != "check":
+        last = json.loads((tmp_path / ".ingestor" / "log.jsonl").read_text().splitlines()[-1])
+        assert (last["event"], last["exit_code"]) == ("batch.finished", 75)
+
+
+def test_an_interrupt_before_the_batch_begins_is_not_lost(
+    simulator: Simulator, target: ingestor.Target, state: Path
+) -> None:
+    call = _Call(target, BatchOptions(state=state, senders=0), None)
+    call.stop()
+    report = asyncio.run(call.ingest(RECORDS))
+    assert (report.exit_code, report.reason, simulator.statistics.requests) == (75, "interrupted", 0)
 
 
 def test_a_service_that_never_answers_is_a_report(state: Path) -> None:

@@ -8,6 +8,7 @@ from typing import get_type_hints
 import pytest
 
 import ingestor
+from ingestor.api.values import AuthKind
 from ingestor.app.library import MOST_REJECTS, Options
 from ingestor.app.options import BatchOptions
 from ingestor.testing import PLATFORM_ID, WORKSPACE_KEY, Simulator
@@ -84,6 +85,26 @@ def test_results_name_an_outcome_that_does_not_exist(state: Path) -> None:
         ingestor.results(state, outcome="lost")
 
 
+async def test_a_batch_that_the_journal_does_not_know_is_named_with_those_it_knows(
+    state: Path, target: ingestor.Target
+) -> None:
+    await ingestor.ingest([{"run_name": "a"}], target, state=state, batch="nightly", senders=0)
+    words = "Batch nightyl: .* has no such batch; it has nightly"
+    with pytest.raises(ingestor.UsageError, match=words):
+        ingestor.results(state, batch="nightyl")
+    with pytest.raises(ingestor.UsageError, match=words):
+        await ingestor.reconcile(target, state=state, batch="nightyl")
+
+
+async def test_the_home_directory_is_expanded_everywhere(
+    tmp_path: Path, target: ingestor.Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    await ingestor.ingest([{"run_name": "a"}], target, state="~/s", senders=0)
+    assert len(list(ingestor.results("~/s"))) == 1
+    assert (tmp_path / "s" / "journal.db").exists()
+
+
 def test_results_raise_without_a_journal(state: Path) -> None:
     with pytest.raises(ingestor.UsageError, match="There is no journal"):
         ingestor.results(state)
@@ -99,7 +120,7 @@ def test_results_raise_without_a_journal(state: Path) -> None:
         ),
         (
             lambda: ingestor.aidp(platform_id="a/b", workspace="w", region="r"),
-            "platform_id: must not be empty or hold spaces or slashes",
+            "platform_id: must not be empty or contain spaces or slashes",
         ),
         (
             lambda: ingestor.mlflow("http://user:secret@h"),
@@ -112,6 +133,17 @@ def test_results_raise_without_a_journal(state: Path) -> None:
         (
             lambda: ingestor.mlflow("http://h", auth="bearer", bearer_token="two words"),
             "bearer_token: must be a token of visible ASCII characters, on one line",
+        ),
+        (lambda: ingestor.mlflow(None), "url: must be text, not NoneType"),  # type: ignore[arg-type]
+        (lambda: ingestor.mlflow("http://h", nope="secret"), "nope: there is no such option of a target"),  # type: ignore[call-arg]
+        (
+            lambda: ingestor.mlflow("http://h", auth=["bearer"]),  # type: ignore[arg-type]
+            f"auth: must be one of {', '.join(AuthKind)}",
+        ),
+        (lambda: ingestor.mlflow("http://h", oci_config=1), "oci_config: must be a path"),  # type: ignore[arg-type]
+        (
+            lambda: ingestor.aidp(platform_id="p", workspace=7, region="r"),  # type: ignore[arg-type]
+            "workspace: must be text, not int",
         ),
     ],
 )

@@ -34,7 +34,7 @@ def tracking_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def _lean() -> dict[str, str]:
-    """Return this environment, without the five processes for jobs that MLflow starts beside its server."""
+    """Return this environment, without the five processes for jobs that MLflow starts in addition to its server."""
     return {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 

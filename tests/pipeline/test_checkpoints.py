@@ -3,11 +3,10 @@
 import asyncio
 from collections.abc import Sequence
 
-from ingestor.journal.schema import State
 from ingestor.model.errors import IngestorError
 from ingestor.model.events import InputRead, RecordRejected, RunsEnded
 from ingestor.model.ports import Changes
-from ingestor.model.record import Origin, Reject
+from ingestor.model.record import Origin, Reject, State
 from ingestor.model.reply import Reply
 from ingestor.model.sources import Checkpoint, SourceEnd
 from ingestor.pipeline.pipeline import Pipeline

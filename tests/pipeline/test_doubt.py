@@ -7,7 +7,7 @@ import pytest
 
 from ingestor.model.record import Job
 from ingestor.model.reply import Fault, Reply
-from ingestor.pipeline.pipeline import PipelineResult
+from ingestor.pipeline.options import PipelineResult
 from ingestor.simulator.memory_service import Lost
 from tests.pipeline.world import World
 from tests.support.records import job, jobs
@@ -24,7 +24,7 @@ def test_a_page_where_runs_are_expected_halts_after_a_few_attempts() -> None:
     world = World(lambda job, number: PORTAL, probe=NO_SUCH_ROUTE, concurrency=64)
     result = run_virtual(world.ingest(jobs(100)))
     assert result.halt is not None
-    assert "does not look like the API" in result.halt.advice
+    assert "do not come from the API" in result.halt.advice
     assert len(world.attempts) <= 8
     assert world.outcomes == {}
 
@@ -38,7 +38,7 @@ def test_a_truncated_first_answer_is_no_captive_portal() -> None:
     assert Counter(world.created) == Counter(job.key for job in jobs(3))
 
 
-def test_bad_records_at_the_head_do_not_block_the_good_ones_behind() -> None:
+def test_bad_records_at_the_head_do_not_block_the_good_ones_after_them() -> None:
     """The service does not say which experiment is missing, and answers no probes."""
     bad = {job.key for job in jobs(6)}
     world = World(lambda job, number: NOT_FOUND if job.key in bad else None, probe=NO_SUCH_ROUTE)
@@ -126,7 +126,7 @@ def test_a_host_that_never_answers_halts_with_its_first_timeouts() -> None:
 
 
 def test_a_refusal_after_a_lost_answer_leaves_the_record_unresolved() -> None:
-    """The run of the first attempt exists, whatever the second one is answered."""
+    """The run of the first attempt exists, with any answer to the second one."""
     inactive = Reply(status=400, code="InvalidParameter", message="Experiment 1 is not active")
     world = World(lambda job, number: Lost(RESET) if number == 1 else inactive)
     run_virtual(world.ingest([job(1)]))

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ingestor.model.events import RunRetried
 from ingestor.model.record import Job
 from ingestor.model.reply import Fault, Reply
 from ingestor.model.request import Request
-from ingestor.pipeline.pipeline import Pipeline, PipelineResult
+from ingestor.pipeline.options import PipelineResult
+from ingestor.pipeline.pipeline import Pipeline
 from ingestor.policy.lookup import LOOKUP_DELAY
 from ingestor.simulator.memory_service import Late, Lost, MemoryService
 from tests.pipeline.world import Answer, Script, World
@@ -133,7 +135,7 @@ def test_a_run_without_a_stamp_can_not_be_found_and_is_left_unresolved_at_once()
 
 @pytest.mark.parametrize("hours", [0.0, 30.0])
 @pytest.mark.parametrize("lost", [RESET, Lost(RESET), Late(RESET, 3.0)], ids=["not", "done", "late"])
-def test_what_an_earlier_process_left_is_looked_up_first_at_any_age(lost: Answer, hours: float) -> None:
+def test_what_an_earlier_execution_left_is_looked_up_first_at_any_age(lost: Answer, hours: float) -> None:
     world = world_without_tokens(lambda job, number: lost if number == 1 else None)
 
     async def killed_and_started_again() -> PipelineResult:
@@ -212,7 +214,7 @@ searches = st.sampled_from([None, None, BUSY, RESET, LIMITED])
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.lists(answers, max_size=4), min_size=5, max_size=5), st.lists(searches, max_size=6))
-def test_whatever_is_lost_no_record_becomes_two_runs_and_every_outcome_is_true(
+def test_for_every_lost_answer_no_record_becomes_two_runs_and_every_outcome_is_true(
     scripts: list[list[Answer]], lookups: list[Reply | None]
 ) -> None:
     def script(job: Job, number: int) -> Answer:
@@ -255,4 +257,12 @@ def test_a_first_record_that_is_queued_again_is_not_sent_before_the_quiescence_t
     world = world_without_tokens(first(Late(PAGE, LOOKUP_DELAY - 0.1)))
     run_virtual(world.ingest(jobs(3)))
     assert Counter(world.created) == {"job-1": 1, "job-2": 1, "job-3": 1}
+    assert world.outcomes == {"created": 3}
+
+
+def test_an_absence_that_does_not_count_yet_is_reported_in_words() -> None:
+    world = world_without_tokens(first(RESET), search=lambda token, number: BUSY if number == 1 else None)
+    run_virtual(world.ingest(jobs(3)))
+    [retried] = [event for event in world.sink.of(RunRetried) if event.reason == "look-up absent"]
+    assert "no run was found yet" in retried.reply.message
     assert world.outcomes == {"created": 3}

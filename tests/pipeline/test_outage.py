@@ -5,11 +5,11 @@ from collections import Counter
 
 import pytest
 
-from ingestor.journal.schema import State
 from ingestor.model.events import BatchPaused, BatchResumed
+from ingestor.model.record import State
 from ingestor.model.reply import Fault, Reply
 from ingestor.model.request import Request
-from ingestor.pipeline.pipeline import PipelineResult
+from ingestor.pipeline.options import PipelineResult
 from ingestor.simulator.memory_service import MemoryService
 from tests.pipeline.world import World
 from tests.support.records import job, jobs

@@ -8,7 +8,7 @@ import pytest
 
 from ingestor.model.events import BatchPaused, BatchResumed, RateChanged
 from ingestor.pipeline.pacer import Pacer
-from ingestor.simulator.limits import TokenBucket
+from ingestor.simulator.gate import TokenBucket
 from tests.support.memory import RecordingSink
 from tests.support.virtual import run_virtual
 
@@ -124,6 +124,32 @@ async def test_nothing_is_sent_in_a_pause_and_no_more_than_a_bucket_at_its_end()
 
 
 @virtual
+async def test_the_end_of_a_pause_is_reported_in_time_and_a_pause_that_grows_is_reported_again() -> None:
+    client, now = Client(), asyncio.get_running_loop().time
+    client.pacer.observe(throttled=False, sent_at=now(), retry_after=5.0)
+    await asyncio.sleep(2.0)
+    client.pacer.observe(throttled=False, sent_at=now(), retry_after=6.0)
+    client.pacer.observe(throttled=False, sent_at=now(), retry_after=1.0)
+    await asyncio.sleep(5.9)
+    assert client.sink.of(BatchResumed) == []
+    await asyncio.sleep(0.2)
+    assert len(client.sink.of(BatchResumed)) == 1
+    assert [event.seconds for event in client.sink.of(BatchPaused)] == [5.0, 6.0]
+    await asyncio.sleep(100.0)
+    await client.pacer.acquire()
+    assert len(client.sink.of(BatchResumed)) == 1
+
+
+@virtual
+async def test_a_pacer_that_is_closed_reports_nothing_more() -> None:
+    client = Client()
+    client.pacer.observe(throttled=False, sent_at=0.0, retry_after=5.0)
+    client.pacer.close()
+    await asyncio.sleep(10.0)
+    assert client.sink.of(BatchResumed) == []
+
+
+@virtual
 async def test_where_every_refusal_costs_a_pause_refusals_are_rare() -> None:
     client, bucket = Client(), TokenBucket(200.0, 0.1, asyncio.get_running_loop().time)
     client.retry_after = 2.0
@@ -163,7 +189,7 @@ def test_a_service_that_becomes_slow_little_by_little_does_not_count_as_a_queue(
     ("rate", "latency", "bearable", "bearable_then"),
     [(20.0, 0.05, 12, 6), (50.0, 0.2, 28, 8), (100.0, 0.02, 15, 6), (100.0, 0.05, 20, 8), (200.0, 0.02, 25, 8)],
 )
-def test_a_service_that_falls_behind_gets_few_requests_at_once(
+def test_a_service_that_gets_slow_gets_few_requests_at_once(
     rate: float, latency: float, bearable: int, bearable_then: int
 ) -> None:
     """It carries out so many requests a second, then a fifth of that, and the others wait."""

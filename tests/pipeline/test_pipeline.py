@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -10,6 +11,7 @@ from ingestor.model.events import (
     BatchHalted,
     BatchPaused,
     BatchResumed,
+    InputRead,
     RecordRejected,
     RecordsAlreadyDone,
     RecordsDuplicate,
@@ -17,12 +19,16 @@ from ingestor.model.events import (
 )
 from ingestor.model.record import Job, Origin, Outcome, Reject
 from ingestor.model.reply import Fault, Reply
-from ingestor.pipeline.pipeline import Pipeline, PipelineResult
+from ingestor.model.request import Request
+from ingestor.model.sources import Chunk, SourceEnd
+from ingestor.pipeline.options import PipelineResult
+from ingestor.pipeline.pipeline import Pipeline
 from ingestor.policy.evidence import MAX_REFUSALS
 from ingestor.policy.retry import RetryBudget
-from ingestor.simulator.memory_service import Lost
+from ingestor.simulator.memory_service import Lost, MemoryService
+from ingestor.sources.inputs import Chained
 from tests.pipeline.world import Script, World, always_create
-from tests.support.memory import RecordingSink
+from tests.support.memory import MemoryInput, RecordingSink
 from tests.support.records import job, jobs
 from tests.support.virtual import loop_time, run_virtual
 
@@ -30,6 +36,44 @@ NOT_FOUND = Reply(status=404, code="NotAuthorizedOrNotFound", message="Authoriza
 REFUSED_KEY = Reply(status=401, code="NotAuthenticated", message="The required information was not provided")
 NO_CONNECTION = Reply(fault=Fault.REFUSED, message="connection refused")
 RESET = Reply(fault=Fault.RESET, message="connection reset")
+
+
+class Broken(MemoryInput):
+    """An input that raises an error of its own after its records."""
+
+    async def chunks(self) -> AsyncIterator[Chunk]:
+        async for chunk in super().chunks():
+            if chunk.end is not None:
+                raise LookupError("mine")
+            yield chunk
+
+
+class ExpiringCredentials(MemoryService):
+    """A service that accepts no credentials from the first second on, until they are renewed, which takes a while."""
+
+    def __init__(self) -> None:
+        super().__init__(self._expire, latency=0.05)
+        self.is_renewed = False
+        self.refused = 0
+
+    def _expire(self, request: Request, number: int) -> Reply | None:
+        if self.is_renewed or loop_time() < 1.0:
+            return None
+        self.refused += 1
+        return REFUSED_KEY
+
+    async def renew_credentials(self) -> bool:
+        self.renewals += 1
+        await asyncio.sleep(0.3)
+        self.is_renewed = True
+        return True
+
+
+class QuickProbe(MemoryService):
+    """A service that creates runs slowly, and answers probes at once."""
+
+    async def probe(self) -> Reply:
+        return Reply(status=200)
 
 
 def test_every_record_becomes_one_run() -> None:
@@ -54,7 +98,7 @@ def test_a_second_execution_creates_nothing_and_counts_what_is_already_done() ->
     assert sum(event.count for event in world.sink.of(RecordsAlreadyDone)) == 30
 
 
-def test_a_record_met_again_within_one_execution_is_a_duplicate_that_names_its_run() -> None:
+def test_a_record_that_occurs_again_in_one_execution_is_a_duplicate_that_names_its_run() -> None:
     world = World()
 
     async def twice() -> None:
@@ -208,7 +252,79 @@ def test_reading_stops_where_the_pipeline_is_full() -> None:
         pipeline.stop()
 
     run_virtual(world.ingest(jobs(10_000), meanwhile=look))
-    assert seen == [30], "three batches of ten; a fourth does not fit"
+    assert seen == [32], "16 for each attempt in flight"
+
+
+def test_records_that_are_read_while_the_journal_writes_are_admitted_together() -> None:
+    world = World(concurrency=64)
+    records = jobs(1000)
+    world.jobs = {record.key: record for record in records}
+    run_virtual(world.take(MemoryInput(records, size=1)))
+    assert world.outcomes == {"created": 1000}
+    assert world.journal.admissions < 30
+
+
+def test_after_an_error_of_the_journal_every_record_that_was_read_is_counted_as_left() -> None:
+    world = World()
+
+    async def story() -> tuple[int, int]:
+        lefts = []
+
+        async def fail(pipeline: Pipeline) -> None:
+            lefts.append(pipeline)
+            world.journal.fail = True
+
+        with pytest.raises(JournalError):
+            await world.ingest(jobs(300), meanwhile=fail)
+        return lefts[0].left, sum(event.records for event in world.sink.of(InputRead))
+
+    left, read = run_virtual(story())
+    assert left == read > 0
+
+
+@pytest.mark.parametrize("delay", [0.003, 0.02, 0.1])
+def test_a_cancelled_batch_takes_back_the_intents_of_what_was_never_sent(delay: float) -> None:
+    world = World(latency=30.0, concurrency=2)
+
+    async def story() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(delay):
+                await world.ingest(jobs(300))
+
+    run_virtual(story())
+    assert set(world.journal.rows) == {job.key for _, job in world.attempts}
+
+
+def test_an_error_of_the_input_stops_the_batch_and_is_returned() -> None:
+    world = World(latency=1.0, concurrency=2)
+    records = jobs(20)
+    world.jobs = {record.key: record for record in records}
+    result = run_virtual(world.take(Broken(records)))
+    assert isinstance(result.error, LookupError)
+    assert (result.halt, result.stopped, result.exhausted) == (None, True, False)
+    assert result.reason == "the input raised LookupError: mine"
+    assert set(world.journal.rows) == {job.key for _, job in world.attempts}
+    assert world.outcomes == {"created": len(world.attempts)}
+    assert result.left == 20 - len(world.attempts)
+
+
+@pytest.mark.parametrize("outcome", ["created", "unresolved"])
+def test_a_record_that_was_sent_again_from_its_kept_text_counts_once_where_its_source_has_it_too(outcome: str) -> None:
+    world = World(lambda job, number: Reply(status=500), budget=RetryBudget(max_attempts=1))
+    records = jobs(7)
+    world.jobs = {record.key: record for record in records}
+    run_virtual(world.ingest(records[:5]))
+    assert world.outcomes == {"unresolved": 5}
+
+    world.next_process()
+    if outcome == "created":
+        world.script = always_create
+    source = MemoryInput(records)
+    run_virtual(world.take(Chained([MemoryInput(records[:5], source=None), source])))
+    assert world.outcomes == {outcome: 7}
+    assert sum(event.records for event in world.sink.of(InputRead)) == 7
+    assert len(world.attempts) == 5 + 7
+    assert source.acknowledged[-1].end is SourceEnd.COMPLETE
 
 
 @pytest.mark.parametrize("count", [1, 4, 1000])
@@ -229,7 +345,7 @@ def test_a_halt_names_a_clock_that_is_wrong() -> None:
     assert "3600 seconds" in result.halt.advice
 
 
-def test_credentials_are_renewed_on_a_401_and_the_batch_goes_on() -> None:
+def test_credentials_are_renewed_on_a_401_and_the_batch_continues() -> None:
     world = World(lambda job, number: REFUSED_KEY if world.service.renewals == 0 else None, concurrency=64)
     world.service.renewable = True
     result = run_virtual(world.ingest(jobs(200)))
@@ -264,10 +380,56 @@ def test_a_first_record_without_its_experiment_waits_until_the_address_is_proven
 
 def test_a_probe_proves_the_address_where_no_record_can() -> None:
     world = World(lambda job, number: NOT_FOUND, probe=Reply(status=200))
-    result = run_virtual(world.ingest(jobs(30)))
+    result = run_virtual(world.ingest(jobs(3)))
     assert result.halt is None
-    assert world.outcomes == {"failed": 30}
-    assert world.service.probes <= 2
+    assert world.outcomes == {"failed": 3}
+    assert world.service.probes == 1
+
+
+@pytest.mark.parametrize("concurrency", [1, 8, 64])
+@pytest.mark.parametrize("latency", [0.01, 0.6])
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_policy_that_allows_to_read_and_not_to_create_halts_and_fails_next_to_nothing(
+    status: int, latency: float, concurrency: int
+) -> None:
+    denied = Reply(status=status, code="NotAuthorizedOrNotFound", message="Authorization failed")
+    world = World(lambda job, number: denied, probe=Reply(status=200), latency=latency, concurrency=concurrency)
+    result = run_virtual(world.ingest(jobs(500)))
+    assert result.halt is not None
+    assert "create runs" in result.halt.advice
+    assert world.outcomes["failed"] <= 4
+    assert world.outcomes.total() == world.outcomes["failed"]
+
+
+@pytest.mark.parametrize("concurrency", [1, 8, 64])
+def test_some_missing_experiments_fail_their_records_where_others_are_created(concurrency: int) -> None:
+    world = World(
+        lambda job, number: NOT_FOUND if int(job.key[4:]) % 12 == 1 else None,
+        probe=Reply(status=200),
+        concurrency=concurrency,
+    )
+    result = run_virtual(world.ingest(jobs(504)))
+    assert result.halt is None
+    assert world.outcomes == {"created": 462, "failed": 42}
+
+
+def test_credentials_that_expire_in_the_middle_of_a_batch_are_renewed_and_halt_nothing() -> None:
+    world = World(concurrency=64)
+    world.service = service = ExpiringCredentials()
+    result = run_virtual(world.ingest(jobs(2000)))
+    assert result.halt is None
+    assert world.outcomes == {"created": 2000}
+    assert service.renewals == 1
+    assert service.refused > 5
+
+
+def test_a_probe_that_proves_the_address_lets_more_attempts_start_at_once() -> None:
+    world = World(concurrency=16)
+    world.service = QuickProbe(latency=20.0)
+    run_virtual(world.ingest(jobs(16)))
+    times = sorted(at for at, _ in world.service.attempts)
+    assert len(times) == 16
+    assert times[4] < 16.0, "the probe after 15 seconds is the proof, not the first run after 20"
 
 
 @pytest.mark.parametrize("fault", [Fault.REFUSED, Fault.DNS, Fault.TLS])
@@ -435,7 +597,7 @@ def test_what_outlasts_the_drain_is_left_pending_under_its_token() -> None:
 
 
 def test_a_halt_that_becomes_clear_while_what_is_in_flight_ends_counts() -> None:
-    world = World(lambda job, number: REFUSED_KEY, latency=5.0)
+    world = World(lambda job, number: Reply(status=404, message="no such page"), latency=5.0)
 
     async def stop(pipeline: Pipeline) -> None:
         await asyncio.sleep(6.0)
@@ -453,7 +615,7 @@ def test_a_halt_that_becomes_clear_while_what_is_in_flight_ends_counts() -> None
     [always_create, lambda job, number: Reply(status=429, retry_after=200.0), lambda job, number: Reply(status=503)],
     ids=["silent input", "paused", "backing off"],
 )
-def test_a_stop_works_whatever_is_being_waited_for(script: Script) -> None:
+def test_a_stop_works_during_every_wait(script: Script) -> None:
     world = World(script)
 
     async def stop(pipeline: Pipeline) -> None:

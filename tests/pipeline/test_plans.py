@@ -1,13 +1,13 @@
-"""Jobs of several requests, in virtual time: create, then its steps in order, whatever happens between any two."""
+"""Jobs of several requests, in virtual time: create, then its steps in order, with every event between any two."""
 
 import asyncio
 from collections import Counter
 
 import pytest
 
-from ingestor.journal.schema import State
 from ingestor.model.events import RunRetried
 from ingestor.model.ports import Changes
+from ingestor.model.record import State
 from ingestor.model.reply import Fault, Reply
 from ingestor.model.request import Operation, Request
 from ingestor.pipeline.pipeline import Pipeline
@@ -126,7 +126,7 @@ def test_a_record_that_is_partial_is_done_for_later_executions() -> None:
     assert world.outcomes == {"already_done": 3}
 
 
-def test_a_step_whose_budget_is_used_up_leaves_the_job_unresolved_and_the_next_execution_goes_on() -> None:
+def test_a_step_whose_budget_is_used_up_leaves_the_job_unresolved_and_the_next_execution_continues() -> None:
     broken = Reply(status=500, message="boom")
 
     def broken_for_one(request: Request, number: int) -> Reply | None:

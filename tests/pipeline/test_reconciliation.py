@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from ingestor.journal.schema import State
+from ingestor.model.record import State
 from ingestor.model.reply import Fault, Reply
+from ingestor.pipeline.options import PipelineResult
 from ingestor.pipeline.pacer import Pacer
-from ingestor.pipeline.pipeline import PipelineResult
 from ingestor.pipeline.reconciliation import Reconciliation
 from ingestor.policy.retry import RetryBudget
 from ingestor.simulator.memory_service import Late, Lost
@@ -70,7 +70,7 @@ def test_after_a_day_what_was_created_is_found_and_the_rest_is_created_by_the_ne
     assert {row.run_id for row in world.journal.rows.values()} == {run.run_id for run in world.service.runs}
 
 
-def test_while_a_token_lives_an_absent_run_stays_unresolved_and_the_next_run_sends_it_under_that_token() -> None:
+def test_while_a_token_protects_an_absent_run_stays_unresolved_and_the_next_run_sends_it_under_that_token() -> None:
     world = odd_ones_lost(World(rate=500.0))
 
     async def story() -> None:
@@ -142,7 +142,7 @@ def test_a_token_that_the_service_has_withdrawn_is_known_as_such_until_its_job_i
     assert world.outcomes == {"failed": 1}
 
 
-def test_without_tokens_an_absence_counts_only_once_what_a_dead_process_sent_has_ended() -> None:
+def test_without_tokens_an_absence_counts_only_after_the_requests_of_a_killed_execution_have_ended() -> None:
     world = World(idempotent=False, rate=500.0, latency=100.0)
 
     async def story() -> float:
@@ -161,7 +161,7 @@ def test_without_tokens_an_absence_counts_only_once_what_a_dead_process_sent_has
     assert 60.0 <= seconds < 62.0
 
 
-def test_no_token_is_replaced_before_what_a_dead_process_sent_has_ended_however_old_it_looks() -> None:
+def test_no_token_is_replaced_before_the_requests_of_a_killed_execution_have_ended_at_any_age() -> None:
     """A clock that is set far ahead makes a token look old whose request is still under way."""
     sent = Reply(fault=Fault.RESET, message="connection reset")
     world = World(lambda job, number: Late(sent, 50.0), rate=500.0, budget=RetryBudget(max_attempts=1))

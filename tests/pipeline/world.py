@@ -13,8 +13,9 @@ from ingestor.model.record import Job, Reject, Result
 from ingestor.model.reply import Reply
 from ingestor.model.request import Operation, Request
 from ingestor.model.sources import Checkpoint
+from ingestor.pipeline.options import PipelineOptions, PipelineResult
 from ingestor.pipeline.pacer import Pacer
-from ingestor.pipeline.pipeline import Pipeline, PipelineOptions, PipelineResult
+from ingestor.pipeline.pipeline import Pipeline
 from ingestor.policy.retry import RetryBudget
 from ingestor.simulator.memory_service import Late, Lost, MemoryService, SearchScript, always_find
 from tests.support.memory import MemoryInput, RecordingSink, SlowJournal

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ingestor.app.clock import SteadyClock
+from ingestor.app.machine import SteadyClock
 from ingestor.model.admission import JournalTime
 from ingestor.policy.expiry import CLOCK_ERROR, MARGIN, NEVER, forgotten, protects
 from ingestor.policy.identity import TOKEN_LIFE
@@ -115,7 +115,7 @@ def test_no_token_counts_as_younger_than_it_is_but_by_a_clock_that_is_set_back_u
 
 
 @given(before=histories, after=histories)
-def test_no_token_is_forgotten_while_it_lives_but_by_a_clock_that_is_ahead(
+def test_no_token_is_forgotten_during_its_life_except_by_a_clock_that_is_ahead(
     before: list[tuple[str, float, float]], after: list[tuple[str, float, float]]
 ) -> None:
     machine = Machine()
@@ -149,7 +149,7 @@ def test_a_token_is_forgotten_after_a_day_and_an_hour_of_a_clock_that_runs(
     assert protects(machine.now().time, machine.now())
 
 
-def test_a_clock_that_was_far_ahead_and_is_set_right_forgets_no_token_that_lives() -> None:
+def test_a_clock_that_was_far_ahead_and_is_set_right_forgets_no_token_during_its_life() -> None:
     machine = Machine()
     first = machine.now().time
     machine.restart(HOUR, 30 * DAY)

@@ -16,10 +16,10 @@ from ingestor.policy.health import (
     LONGEST_INTERVAL,
     SUSPICION,
     Continue,
-    Decision,
     GiveUp,
     Halt,
     Health,
+    HealthDecision,
     Requeue,
     ServiceHealth,
 )
@@ -61,13 +61,21 @@ class Story:
     def __post_init__(self) -> None:
         self.health = ServiceHealth(wait_for_service=self.wait_for_service, give_up_after=self.give_up_after)
 
-    def reply(self, reply: Reply, number: int = 1, *, experiment: str = "1", sent_at: float | None = None) -> Decision:
+    def reply(
+        self, reply: Reply, number: int = 1, *, experiment: str = "1", sent_at: float | None = None
+    ) -> HealthDecision:
         """Give the reply to an attempt of job `number`."""
         sent_at = self.now if sent_at is None else sent_at
         subject = replace(job(number), experiment_id=experiment)
         return self.health.observe(subject, classify(reply, CREATE), reply, sent_at=sent_at, now=self.now)
 
-    def probe(self, reply: Reply) -> Decision:
+    def refuse_credentials(self, reply: Reply = BAD_KEY) -> HealthDecision:
+        """Give a 401, and let the renewal that it begins end at once."""
+        decision = self.reply(reply)
+        self.health.renewal_ended(self.now)
+        return decision
+
+    def probe(self, reply: Reply) -> HealthDecision:
         """Give the reply to a probe, which is due."""
         assert self.health.next_probe(self.now) == 0
         return self.health.observe_probe(reply, self.now)
@@ -138,7 +146,7 @@ def test_a_created_run_is_proof() -> None:
 
 def test_the_answer_to_a_look_up_is_proof() -> None:
     story = Story()
-    story.health.answered(GRANTED, story.now)
+    story.health.look_up_answered(GRANTED, story.now)
     assert story.state == UP
 
 
@@ -159,12 +167,43 @@ def test_a_denial_is_held_against_the_setting_and_asks_for_a_probe_once() -> Non
     assert story.state == UNPROVEN
 
 
-def test_a_granted_probe_is_proof_so_that_the_next_denial_concerns_its_record() -> None:
+def test_a_granted_probe_is_proof_of_address_and_credentials() -> None:
     story = Story()
     story.reply(NOT_FOUND)
     story.probe(GRANTED)
     assert story.state == UP
+    for number in range(100):
+        assert story.reply(BAD_RECORD, number) == GOES_ON
+
+
+def test_a_job_that_is_denied_alone_five_times_concerns_itself_where_the_probe_is_granted() -> None:
+    story = Story()
+    story.reply(NOT_FOUND)
+    story.probe(GRANTED)
+    for _ in range(MAX_REFUSALS - 2):
+        assert story.reply(NOT_FOUND) == QUEUED_AGAIN
     assert story.reply(NOT_FOUND) == GOES_ON
+
+
+def test_a_created_run_clears_the_denials_that_a_granted_probe_left() -> None:
+    story = Story()
+    story.reply(NOT_FOUND)
+    story.probe(GRANTED)
+    for number in range(2, MANY_REFUSALS):
+        assert story.reply(NOT_FOUND, number, experiment=str(number)) == QUEUED_AGAIN
+    story.reply(CREATED)
+    for number in range(MANY_REFUSALS - 1):
+        assert story.reply(NOT_FOUND, number) == GOES_ON
+
+
+def test_a_granted_probe_renews_the_proof_of_a_batch_that_has_created_runs() -> None:
+    story = up()
+    for number in range(MANY_REFUSALS):
+        story.reply(NOT_FOUND, number)
+    assert story.state == UNPROVEN
+    story.probe(GRANTED)
+    for number in range(MANY_REFUSALS - 1):
+        assert story.reply(NOT_FOUND, number) == GOES_ON
 
 
 # halted
@@ -187,6 +226,20 @@ def test_denials_halt_after_five_where_the_probe_is_denied_too() -> None:
     story.reply(NOT_FOUND)
     story.probe(NOT_FOUND)
     assert refusals_until_halt(story, NOT_FOUND) == MAX_REFUSALS - 1
+
+
+def test_denials_of_every_create_halt_after_twenty_where_the_probe_is_granted() -> None:
+    story = Story()
+    story.reply(NOT_FOUND)
+    story.probe(GRANTED)
+    assert refusals_until_halt(story, NOT_FOUND, experiments=10) == MANY_REFUSALS - 1
+
+
+def test_denials_without_a_code_halt_after_five_where_the_probe_is_granted_too() -> None:
+    story = Story()
+    story.reply(NO_SUCH_ROUTE)
+    story.probe(GRANTED)
+    assert refusals_until_halt(story, NO_SUCH_ROUTE) == MAX_REFUSALS - 1
 
 
 def test_denials_without_a_code_halt_after_five() -> None:
@@ -254,7 +307,7 @@ def test_the_same_refusal_five_times_asks_for_a_probe_and_halts_where_that_is_de
     assert isinstance(story.reply(BAD_RECORD), Halt)
 
 
-def test_the_same_refusal_goes_on_concerning_its_records_where_the_probe_says_nothing() -> None:
+def test_the_same_refusal_concerns_only_its_records_if_the_probe_says_nothing() -> None:
     story = Story()
     for number in range(MAX_REFUSALS):
         story.reply(BAD_RECORD, number)
@@ -273,8 +326,8 @@ def test_refusals_for_different_reasons_concern_their_records() -> None:
 def test_refused_credentials_are_renewed_and_halt_after_five() -> None:
     story = Story()
     for _ in range(MAX_REFUSALS - 1):
-        assert story.reply(BAD_KEY) == QUEUED_AND_RENEWED
-    decision = story.reply(BAD_KEY)
+        assert story.refuse_credentials() == QUEUED_AND_RENEWED
+    decision = story.refuse_credentials()
     assert isinstance(decision, Halt)
     assert "NotAuthenticated" in decision.reason
     assert "--auth" in decision.advice
@@ -284,25 +337,38 @@ def test_credentials_that_can_not_sign_count_as_refused() -> None:
     assert Story().reply(Reply(fault=Fault.UNSIGNED)) == QUEUED_AND_RENEWED
 
 
-def test_a_401_to_an_attempt_from_before_the_renewal_says_nothing_about_the_new_credentials() -> None:
+def test_while_credentials_are_renewed_a_401_counts_for_nothing() -> None:
+    story = Story()
+    for _ in range(MAX_REFUSALS - 1):
+        assert story.reply(BAD_KEY) == QUEUED_AND_RENEWED
+        for number in range(100):
+            assert story.reply(BAD_KEY, number) == QUEUED_AGAIN
+        story.health.renewal_ended(story.now)
+    assert isinstance(story.reply(BAD_KEY), Halt)
+
+
+def test_a_401_to_an_attempt_from_before_the_end_of_the_renewal_says_nothing_about_the_new_credentials() -> None:
     story = Story()
     story.now = 110.0
-    story.health.credentials_renewed(story.now)
+    story.health.renewal_ended(story.now)
     for _ in range(100):
-        assert story.reply(BAD_KEY, sent_at=109.0) == QUEUED_AND_RENEWED
+        assert story.reply(BAD_KEY, sent_at=109.0) == QUEUED_AGAIN
     assert story.state == UNPROVEN
 
 
 def test_a_success_between_refused_credentials_begins_the_count_anew() -> None:
     story = Story()
     for number in range(100):
-        assert not isinstance(story.reply(BAD_KEY if number % MAX_REFUSALS else CREATED), Halt)
+        if number % MAX_REFUSALS:
+            assert story.refuse_credentials() == QUEUED_AND_RENEWED
+        else:
+            story.reply(CREATED)
 
 
 def test_a_clock_that_is_off_is_what_the_advice_names() -> None:
     story = Story()
     for _ in range(MAX_REFUSALS):
-        decision = story.reply(replace(BAD_KEY, clock_skew=-301.0))
+        decision = story.refuse_credentials(replace(BAD_KEY, clock_skew=-301.0))
     assert isinstance(decision, Halt)
     assert "301 seconds" in decision.advice
 
@@ -453,7 +519,7 @@ def test_an_unproven_service_that_answered_becomes_suspect_too_and_stays_unprove
     assert story.state == UNPROVEN
 
 
-def test_ten_different_jobs_that_fail_in_a_row_make_it_down_whatever_probes_say() -> None:
+def test_ten_different_jobs_that_fail_in_a_row_make_it_down_even_if_probes_are_answered() -> None:
     story = up()
     for number in range(BREADTH):
         assert story.health.may_send
@@ -610,7 +676,7 @@ def test_refused_tls_halts_even_where_the_service_is_waited_for() -> None:
 def test_what_the_service_itself_says_halts_even_where_it_is_waited_for() -> None:
     story = Story(wait_for_service=True)
     for _ in range(MAX_REFUSALS):
-        decision = story.reply(BAD_KEY)
+        decision = story.refuse_credentials()
     assert isinstance(decision, Halt)
 
 
@@ -637,7 +703,7 @@ def assert_consistent(story: Story) -> None:
     assert 0.0 <= story.health.uptime(story.now) <= story.now
 
 
-def happen(story: Story, what: str, reply: Reply, number: int) -> Decision:
+def happen(story: Story, what: str, reply: Reply, number: int) -> HealthDecision:
     if what == "reply":
         return story.reply(reply, number, experiment=str(number))
     if what == "probe" and story.health.next_probe(story.now) == 0.0:
@@ -647,7 +713,7 @@ def happen(story: Story, what: str, reply: Reply, number: int) -> Decision:
 
 
 @given(st.lists(events, max_size=80), st.booleans(), st.sampled_from([0.0, 30.0, inf]))
-def test_whatever_is_replied_the_states_keep_their_rules(
+def test_the_states_keep_their_rules_for_all_replies(
     sequence: list[tuple[str, Reply, int]], wait_for_service: bool, give_up_after: float
 ) -> None:
     story = Story(wait_for_service=wait_for_service, give_up_after=give_up_after)

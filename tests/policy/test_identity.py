@@ -137,7 +137,7 @@ def test_a_record_without_a_job_id_is_known_by_its_body() -> None:
     assert other.key != first.key
 
 
-def test_a_job_id_is_the_key_whatever_the_body_says() -> None:
+def test_a_job_id_is_the_key_for_every_body() -> None:
     jobs = [make_job(LINE, "a", RunDetails(run_name=name), SCOPE) for name in ("x", "y")]
     assert {job.key for job in jobs} == {"a"}
     assert len({job.token for job in jobs}) == 1

@@ -49,7 +49,7 @@ def test_an_absence_proves_that_there_is_no_run_once_the_service_is_quiescent() 
 
 
 def test_the_first_absence_after_a_look_up_that_failed_proves_nothing() -> None:
-    """A service that hung may carry out queued requests when it goes on."""
+    """A service that hung may carry out queued requests later."""
     history = AttemptHistory(may_exist=True)
     assert isinstance(after(undecided(Reply(status=503)), history), Retry)
     assert history.quiescent_at == inf

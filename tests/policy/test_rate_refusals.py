@@ -47,7 +47,7 @@ def proven(burst: Sequence[float], accepted_every: int) -> float:
 def test_at_least_half_of_what_a_burst_proves_is_kept_however_many_of_it_are_refused(
     rate: float, latency: float, accepted_every: int
 ) -> None:
-    """The first refusal cuts by a guess. Those behind it cut to what is accepted among them, not one by one.
+    """The first refusal cuts by a guess. Those after it cut to what is accepted among them, not one by one.
 
     Half: the last few refusals count alone where they show a far lower limit, and so few may be wrong by as much.
     """

@@ -26,8 +26,8 @@ from ingestor.policy.retry import (
 )
 
 NONE, UNKNOWN = SideEffect.NONE, SideEffect.UNKNOWN
-CREATE = Request(Operation.CREATE_RUN, "runs/create", b"{}", "token")
-STEP = Request(Operation.LOG_BATCH, "runs/log-batch", b"{}", "token", is_repeatable=True)
+CREATE = Request(Operation.CREATE_RUN, b"{}", "token")
+STEP = Request(Operation.LOG_BATCH, b"{}", "token", is_repeatable=True)
 
 TABLE = [
     (Reply(status=200, run_id="r"), ReplyKind.SUCCEEDED, NONE),
@@ -196,6 +196,18 @@ def test_a_429_costs_no_budget_and_waits_as_long_as_it_says() -> None:
 
 def test_a_retry_after_beyond_the_ceiling_is_cut() -> None:
     assert after(Reply(status=503, retry_after=1e9)) == Retry(300.0)
+
+
+@pytest.mark.parametrize("free", [Reply(status=429), Reply(status=401)])
+def test_an_attempt_that_does_not_count_costs_no_time_of_the_budget(free: Reply) -> None:
+    history = AttemptHistory()
+    for now in (0.0, 700.0):
+        assert isinstance(after(free, history, now=now), Retry)
+    assert isinstance(after(Reply(status=503), history, now=1400.0), Retry)
+    for now in (1500.0, 3000.0):
+        assert isinstance(after(free, history, now=now), Retry)
+    assert isinstance(after(Reply(status=503), history, now=4400.0), Retry)
+    assert history.first_at == 4300.0, "100 seconds count: from the first 503 to the attempt after it"
 
 
 def test_a_budget_ends_by_attempts_and_by_time() -> None:

@@ -176,7 +176,7 @@ async def test_a_job_without_a_stamp_stays_unresolved_and_the_message_says_why(p
     assert all("--no-stamp" in row["error_message"] for row in rows)
 
 
-async def test_the_first_signal_ends_it_in_order_and_the_next_reconcile_continues(program: Program) -> None:
+async def test_the_first_signal_stops_it_and_the_next_reconcile_continues(program: Program) -> None:
     source = program.write("runs.jsonl", WANTED)
     async with Simulator() as simulator, Proxy(simulator.url, thirds) as proxy:
         await program.ingest(*at(proxy.url), *HASTY, source)
@@ -192,7 +192,7 @@ async def test_the_first_signal_ends_it_in_order_and_the_next_reconcile_continue
     assert program.counts()["created"] == 20
 
 
-async def test_the_time_budget_ends_it_in_order(program: Program) -> None:
+async def test_the_time_budget_stops_it(program: Program) -> None:
     source = program.write("runs.jsonl", WANTED)
     async with Simulator() as simulator, Proxy(simulator.url, thirds) as proxy:
         await program.ingest(*at(proxy.url), *HASTY, source)

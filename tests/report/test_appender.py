@@ -75,7 +75,7 @@ async def test_many_lines_are_written_at_once() -> None:
             assert await asyncio.to_thread(os.read, reader, 1024) == b"x" * 1023 + b"\n"
 
 
-async def test_add_never_waits_and_ready_waits_for_a_reader_that_is_behind() -> None:
+async def test_add_never_waits_and_ready_waits_for_a_slow_reader() -> None:
     with pipe() as (reader, writer):
         async with appending_to(writer) as appender:
             line = b"x" * (CHUNK - 1) + b"\n"
@@ -106,8 +106,7 @@ async def test_every_call_after_a_failed_write_raises_it() -> None:
             with pytest.raises(ReportError):
                 await method()
     assert str(error.value) == (
-        "The log x.jsonl can't be written: No space left on device. Fix this or choose another with --log, "
-        "and run the same command again; finished records are not sent again."
+        "The log x.jsonl can't be written: No space left on device. Make it writable, or choose another with --log."
     )
 
 

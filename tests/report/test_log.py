@@ -183,7 +183,7 @@ LINES: list[tuple[Event, dict[str, Any]]] = [
             "pause_seconds": 30.0,
         },
     ),
-    (BatchResumed(), {"event": "batch.resumed", "timestamp": AT, "level": "info"}),
+    (BatchResumed("429"), {"event": "batch.resumed", "timestamp": AT, "level": "info", "reason": "429"}),
     (
         BatchHalted("401 NotAuthenticated", "Check the key."),
         {
@@ -292,7 +292,7 @@ async def test_a_reject_that_can_not_be_written_fails_the_sync() -> None:
 
 async def test_microseconds_are_always_written(tmp_path: Path) -> None:
     log = StructuredLog(str(tmp_path / "log.jsonl"), Watch(0.0))
-    log.emit(BatchResumed())
+    log.emit(BatchResumed("429"))
     await log.close()
     assert '"timestamp":"1970-01-01T00:00:00.000000Z"' in (tmp_path / "log.jsonl").read_text()
 
@@ -306,8 +306,8 @@ async def test_hostile_text_stays_inside_its_line(tmp_path: Path) -> None:
 
 async def test_a_later_run_adds_to_the_log(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
-    await logged(path, BatchResumed())
-    assert len(await logged(path, BatchResumed())) == 2
+    await logged(path, BatchResumed("429"))
+    assert len(await logged(path, BatchResumed("429"))) == 2
     assert path.stat().st_mode & 0o777 == 0o600
 
 
@@ -336,7 +336,7 @@ from tests.report.examples import Watch
 
 async def main():
     log = StructuredLog("-", Watch())
-    log.emit(BatchResumed())
+    log.emit(BatchResumed("429"))
     await asyncio.to_thread(sys.stdin.read)
     await log.close()
 

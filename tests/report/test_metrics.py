@@ -173,7 +173,16 @@ def test_a_pause_is_shown_with_the_time_that_remains(metrics: Metrics, watch: Wa
     assert metrics.snapshot().pause == BatchPaused("429", 0.0)
 
 
-@pytest.mark.parametrize("end", [BatchResumed(), BatchHalted("why", "what"), finished()])
+def test_the_end_of_one_pause_does_not_end_another(metrics: Metrics) -> None:
+    emit(metrics, BatchPaused("429", 30.0), BatchPaused("down", 60.0))
+    assert metrics.snapshot().pause == BatchPaused("down", 60.0)
+    emit(metrics, BatchResumed("down"))
+    assert metrics.snapshot().pause == BatchPaused("429", 30.0)
+    emit(metrics, BatchResumed("429"))
+    assert metrics.snapshot().pause is None
+
+
+@pytest.mark.parametrize("end", [BatchResumed("429"), BatchHalted("why", "what"), finished()])
 def test_a_pause_ends(metrics: Metrics, end: Event) -> None:
     emit(metrics, BatchPaused("429", 30.0), end)
     assert metrics.snapshot().pause is None

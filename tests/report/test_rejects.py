@@ -2,6 +2,7 @@ import asyncio
 import json
 import os
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -164,6 +165,30 @@ def test_a_pipe_is_written_and_never_renamed(tmp_path: Path) -> None:
         output, _ = reader.communicate(timeout=10)
     assert json.loads(output)["record"] == "new"
     assert path.is_fifo()
+
+
+async def test_a_run_that_continues_adds_to_the_file_of_the_earlier_ones(path: Path) -> None:
+    leave(path)
+    for text in ("one", "two"):
+        rejects = RejectsFile(path, append=True)
+        rejects.emit(rejected(text))
+        await rejects.close(completed=True)
+    await RejectsFile(path, append=True).close(completed=True)
+    assert list(content(path.parent)) == ["rejects.jsonl"]
+    lines = content(path.parent)["rejects.jsonl"].splitlines()
+    assert [json.loads(line)["record"] for line in lines] == ["old", "one", "two"]
+
+
+def test_a_device_is_a_place_for_rejects_although_no_file_can_be_made_beside_it() -> None:
+    child = os.fork()
+    if not child:
+        os.setuid(65534)  # a user who may not write to /dev
+        code = 1
+        with suppress(UsageError):
+            RejectsFile(Path("/dev/null"))
+            code = 0
+        os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_a_device_stays_as_it_is() -> None:

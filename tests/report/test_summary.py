@@ -98,16 +98,16 @@ def test_the_text_of_an_eventful_batch(eventful: Metrics) -> None:
     assert advice.splitlines() == [
         ("partial: `ingestor results --outcome partial --state state` shows what the service refused; the runs exist."),
         (
-            "rejected: state/rejects.jsonl has the reasons. Fix the input and run the same command again. Or fix what "
-            "`jq -r .record state/rejects.jsonl` prints and feed it to `ingestor run -` with the same settings."
+            "rejected: state/rejects.jsonl has the reasons. Fix the input and run the same command again; or fix what "
+            "`jq -r .record state/rejects.jsonl` prints and send it with `ingestor run -` and the same settings."
         ),
         (
-            "failed: `ingestor results --outcome failed --state state` shows the reasons. The same command tries them "
+            "failed: `ingestor results --outcome failed --state state` shows the reasons. The same command sends them "
             "again."
         ),
         (
             "unresolved: `ingestor results --outcome unresolved --state state` shows the reasons. `ingestor "
-            "reconcile`, with the same settings, looks for their runs and settles them."
+            "reconcile`, with the same settings, finds out whether their runs exist."
         ),
     ]
 
@@ -260,10 +260,10 @@ def test_the_fixed_texts_are_plain_ascii(eventful: Metrics) -> None:
 
 
 def test_a_stopped_batch_shows_the_reason_and_that_its_input_was_not_read_to_the_end() -> None:
-    stopped = replace(finished(exit_code=75), left=7, reason="the --time-budget is used up", exhausted=False)
+    stopped = replace(finished(exit_code=75), left=7, reason="the time budget is used up", exhausted=False)
     text = as_text(stopped, metrics_of(), FILES)
     assert text.startswith("Batch nightly stopped after")
-    assert "stopped after 2.0 s: the --time-budget is used up\n" in text
+    assert "stopped after 2.0 s: the time budget is used up\n" in text
     assert "7   of those read; the input was not read to its end\n" in text
 
 

@@ -28,7 +28,7 @@ def test_printable_keeps_the_letters_of_every_language() -> None:
 
 
 def test_printable_marks_where_it_cut() -> None:
-    assert printable("a" * 30, 10) == "aaaaaaa..."
+    assert printable("a" * 30, 10) == "aaaaaaaaa…"
     assert printable("a" * 10, 10) == "aaaaaaaaaa"
 
 

@@ -3,10 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from ingestor.api.options import AuthKind
 from ingestor.model.errors import ExitCode, UsageError
 from ingestor.settings.load import Loaded, Place, load
-from ingestor.settings.values import Auth
 from tests.settings.environment import environment
 
 
@@ -28,7 +26,7 @@ def loaded(flags: dict[str, object], path: str | None = None, **variables: str) 
         return load(flags, path)
 
 
-def test_flags_beat_the_environment_beats_the_file_beats_the_default(tmp_path: Path) -> None:
+def test_flags_override_the_environment_the_file_and_the_default(tmp_path: Path) -> None:
     path = config(tmp_path, "rate = 1\nconcurrency = 1\ntimeout = 1\n")
     result = loaded({"rate": "3"}, path, INGESTOR_RATE="2", INGESTOR_CONCURRENCY="2")
     settings = result.settings
@@ -64,7 +62,7 @@ def test_the_environment_can_name_the_file(tmp_path: Path) -> None:
     assert loaded({}, INGESTOR_CONFIG=path).settings.rate == 1
 
 
-def test_the_file_that_the_flag_names_beats_the_one_in_the_environment(tmp_path: Path) -> None:
+def test_the_file_that_the_flag_names_overrides_the_one_in_the_environment(tmp_path: Path) -> None:
     path = config(tmp_path, "rate = 1\n")
     assert loaded({}, path, INGESTOR_CONFIG=str(tmp_path / "missing.toml")).settings.rate == 1
 
@@ -127,9 +125,9 @@ def test_all_errors_are_reported_at_once(tmp_path: Path) -> None:
         ("batch", ["a"], "must be text, in quotes, got an array"),
         ("state", 5, "must be a path, in quotes, got 5"),
         ("region", "evil.example/", "must be a region's name, such as us-ashburn-1"),
-        ("platform_id", "a/b", "must not be empty or hold spaces or slashes"),
-        ("workspace", "..", "must not be empty or hold spaces or slashes"),
-        ("workspace", "", "must not be empty or hold spaces or slashes"),
+        ("platform_id", "a/b", "must not be empty or contain spaces or slashes"),
+        ("workspace", "..", "must not be empty or contain spaces or slashes"),
+        ("workspace", "", "must not be empty or contain spaces or slashes"),
         ("dh_user_principal", "a\r\nx-evil: 1", "must be one line of printable text, without spaces around it"),
         ("log", "a\0b", "must be a path"),
         ("log", "~nobody-has-this-name/x", "must not begin with ~: there is no such home directory"),
@@ -209,7 +207,7 @@ def test_an_unknown_variable_is_a_warning_with_a_suggestion() -> None:
     ]
 
 
-def test_an_unknown_variable_is_reported_beside_other_errors() -> None:
+def test_an_unknown_variable_is_reported_in_addition_to_other_errors() -> None:
     lines = refusal({"rate": "x"}, INGESTOR_WORKSPASE="x")
     assert lines[-1] == "INGESTOR_WORKSPASE is not a setting; did you mean INGESTOR_WORKSPACE?"
 
@@ -233,7 +231,3 @@ def test_authentication_is_an_api_key_for_aidp_and_none_for_a_tracking_server() 
     assert loaded({"region": "r"}).settings.auth == "api-key"
     assert loaded({"tracking_uri": "http://h"}).settings.auth == "none"
     assert loaded({"tracking_uri": "http://h", "auth": "bearer"}).settings.auth == "bearer"
-
-
-def test_the_ways_to_authenticate_are_those_that_the_service_supports() -> None:
-    assert [str(auth) for auth in Auth] == [str(kind) for kind in AuthKind]

@@ -8,11 +8,13 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingestor.api.values import AuthKind
 from ingestor.cli.commands import parser_of
 from ingestor.cli.pages import COMMANDS
+from ingestor.report.progress import Mode
 from ingestor.settings.load import load
 from ingestor.settings.options import Settings, flag_of, option_of, variable_of
-from ingestor.settings.values import Auth, Output, Progress
+from ingestor.settings.values import Output
 from tests.settings.environment import environment
 
 LETTERS = st.characters(exclude_categories=("C", "Z"), exclude_characters="/")
@@ -29,7 +31,7 @@ VALUES: dict[str, st.SearchStrategy[object]] = {
     "workspace": WORDS,
     "tracking_uri": ADDRESSES,
     "dh_user_principal": WORDS,
-    "auth": st.sampled_from([str(auth) for auth in Auth]),
+    "auth": st.sampled_from([str(auth) for auth in AuthKind]),
     "oci_config": PATHS,
     "oci_profile": WORDS,
     "bearer_token_file": PATHS,
@@ -53,7 +55,7 @@ VALUES: dict[str, st.SearchStrategy[object]] = {
     "log": PATHS | st.just("-"),
     "rejects": PATHS,
     "output": st.sampled_from([str(output) for output in Output]),
-    "progress": st.sampled_from([str(progress) for progress in Progress]),
+    "progress": st.sampled_from([str(mode) for mode in Mode]),
 }
 
 

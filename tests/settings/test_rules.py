@@ -50,8 +50,8 @@ def test_aidp_needs_platform_and_workspace() -> None:
 
 def test_a_tracking_server_has_no_platform_and_no_workspace() -> None:
     assert problems({"tracking_uri": "http://h", "workspace": "w"}, INGESTOR_PLATFORM_ID="p") == [
-        "INGESTOR_PLATFORM_ID: is for AIDP and not for --tracking-uri: remove one of the two",
-        "--workspace: is for AIDP and not for --tracking-uri: remove one of the two",
+        "INGESTOR_PLATFORM_ID: can't be combined with --tracking-uri: remove one of the two",
+        "--workspace: can't be combined with --tracking-uri: remove one of the two",
     ]
 
 

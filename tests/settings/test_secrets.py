@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from ingestor.cli.show import MASK, show
+from ingestor.cli.commands import MASK, show
 from ingestor.model.errors import UsageError
 from ingestor.settings.load import load
 from ingestor.settings.options import Settings
@@ -38,8 +38,8 @@ def test_a_secret_in_the_file_is_refused_and_not_repeated(tmp_path: Path, value:
     with environment(), pytest.raises(UsageError) as caught:
         load({}, str(path))
     assert str(caught.value).splitlines() == [
-        f"{path}: bearer_token: a secret does not belong in a file: set INGESTOR_BEARER_TOKEN instead",
-        f"{path}: oci_passphrase: a secret does not belong in a file: set INGESTOR_OCI_PASSPHRASE instead",
+        f"{path}: bearer_token: a secret can't be set in a file: set INGESTOR_BEARER_TOKEN instead",
+        f"{path}: oci_passphrase: a secret can't be set in a file: set INGESTOR_OCI_PASSPHRASE instead",
     ]
 
 

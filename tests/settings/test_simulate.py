@@ -3,10 +3,9 @@ from pathlib import Path
 import pytest
 
 from ingestor.model.errors import UsageError
+from ingestor.settings.commands import SimulateOptions
 from ingestor.settings.load import from_flags
-from ingestor.settings.simulate import SimulateOptions
-from ingestor.simulator.faults import InjectedFault
-from ingestor.simulator.options import SimulatorOptions
+from ingestor.simulator.options import InjectedFault, SimulatorOptions
 
 
 def test_without_flags_the_simulator_is_as_it_comes() -> None:

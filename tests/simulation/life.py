@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from random import Random
 
-from ingestor.journal.schema import State
 from ingestor.model.ports import Input, Timekeeper
-from ingestor.model.record import Job, Outcome, Reject
+from ingestor.model.record import Job, Outcome, Reject, State
 from ingestor.model.sources import Checkpoint, Chunk, SourceEnd
+from ingestor.pipeline.options import PipelineOptions, PipelineResult
 from ingestor.pipeline.pacer import Pacer
-from ingestor.pipeline.pipeline import Pipeline, PipelineOptions, PipelineResult
+from ingestor.pipeline.pipeline import Pipeline
 from ingestor.pipeline.reconciliation import Reconciliation
 from ingestor.policy.lookup import crash_quiescence
 from ingestor.sources.inputs import Chained, KeptRecords

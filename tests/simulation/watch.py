@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from ingestor.app.clock import SteadyClock
+from ingestor.app.machine import SteadyClock
 from ingestor.model.admission import Admission, AdmissionStatus, JournalTime
 from ingestor.model.events import (
     Event,
@@ -28,7 +28,7 @@ _LOOKAHEAD = 16  # jobs in flight for each slot, at most
 
 
 class SteppedClock:
-    """The wall clock of a machine, which is stepped, and beside it the monotonic one."""
+    """The wall clock of a machine, which is stepped, and the monotonic one."""
 
     def __init__(self) -> None:
         self.offset = 1_700_000_000.0
@@ -39,7 +39,7 @@ class SteppedClock:
         return self.offset + loop_time()
 
     def read(self, time: JournalTime) -> None:
-        """Take note of when a time was read."""
+        """Record when a time was read."""
         self._read_at[time] = loop_time()
 
     def spare(self, last: JournalTime) -> None:
@@ -114,7 +114,7 @@ class WatchedJournal(SlowJournal):
 
 
 class TruthfulLog:
-    """The log of one process: whatever it reports must be durable and true.
+    """The log of one process: everything that it reports must be durable and true.
 
     `rejected` holds the lines that were reported as rejected, `safe` those of them that survive a crash.
     """
@@ -158,7 +158,7 @@ class TruthfulLog:
         )
 
     async def ready(self) -> None:
-        """Memory never falls behind."""
+        """Memory is never slow."""
 
     async def sync_rejects(self) -> None:
         await asyncio.sleep(0.001)

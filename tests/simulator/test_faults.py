@@ -6,8 +6,7 @@ import aiohttp
 import pytest
 
 from ingestor.model.errors import UsageError
-from ingestor.simulator.faults import FaultSchedule, InjectedFault
-from ingestor.simulator.options import SimulatorOptions
+from ingestor.simulator.options import FaultSchedule, InjectedFault, SimulatorOptions
 from ingestor.simulator.server import Simulator
 from tests.simulator.conftest import Caller, until
 
@@ -77,7 +76,7 @@ async def test_a_truncated_answer_starts_like_a_good_one() -> None:
 
 
 @pytest.mark.parametrize("fault", [InjectedFault.HANG, InjectedFault.SLOW])
-async def test_a_client_that_stops_waiting_leaves_a_run_behind(caller: Caller, fault: InjectedFault) -> None:
+async def test_a_client_that_stops_waiting_leaves_a_run(caller: Caller, fault: InjectedFault) -> None:
     async with Simulator(SimulatorOptions(faults={fault: 1.0}, slow=1e6)) as simulator:
         waiting = asyncio.create_task(caller.create(simulator, token="t"))
         await until(lambda: simulator.statistics.run_count == 1)

@@ -6,9 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestor.model.errors import UsageError
-from ingestor.simulator.faults import InjectedFault
-from ingestor.simulator.limits import TokenBucket
-from ingestor.simulator.options import RetryAfter, SimulatorOptions
+from ingestor.simulator.gate import TokenBucket
+from ingestor.simulator.options import InjectedFault, RetryAfter, SimulatorOptions
 from ingestor.simulator.server import Simulator
 from tests.simulator.conftest import Caller, ManualClock, until
 

@@ -23,8 +23,7 @@ from aidp_python_client.aidataplatform_dp.models import (
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from ingestor.simulator.faults import InjectedFault
-from ingestor.simulator.options import PLATFORM_ID, WORKSPACE_KEY, SimulatorOptions
+from ingestor.simulator.options import PLATFORM_ID, WORKSPACE_KEY, InjectedFault, SimulatorOptions
 from ingestor.simulator.server import Simulator
 
 DETAILS = CreateExperimentRunDetails(

@@ -2,8 +2,7 @@ from typing import Any
 
 import pytest
 
-from ingestor.simulator.faults import FaultSchedule, InjectedFault
-from ingestor.simulator.options import SimulatorOptions
+from ingestor.simulator.options import FaultSchedule, InjectedFault, SimulatorOptions
 from ingestor.simulator.server import Simulator
 from tests.simulator.conftest import Caller, ManualClock, Response
 

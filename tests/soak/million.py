@@ -21,8 +21,7 @@ from typing import Any
 from urllib.request import urlopen
 
 from ingestor.journal.reader import results
-from ingestor.simulator.faults import InjectedFault
-from ingestor.simulator.options import PLATFORM_ID, WORKSPACE_KEY
+from ingestor.simulator.options import PLATFORM_ID, WORKSPACE_KEY, InjectedFault
 from ingestor.simulator.sample import records
 
 FEW = 10_000

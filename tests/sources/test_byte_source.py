@@ -91,7 +91,7 @@ def test_a_packed_file_is_unpacked(put: Put, suffix: str, pack: Pack) -> None:
 
 
 @PACKED
-def test_packed_files_one_behind_the_other_are_one_input(put: Put, suffix: str, pack: Pack) -> None:
+def test_packed_files_one_after_the_other_are_one_input(put: Put, suffix: str, pack: Pack) -> None:
     half = len(CONTENT) // 2
     assert content_of(put(suffix, pack(CONTENT[:half]) + pack(b"") + pack(CONTENT[half:]))) == CONTENT
 
@@ -168,7 +168,7 @@ def test_what_is_not_packed_as_its_name_says_is_one_reject(put: Put, suffix: str
 
 
 @PACKED
-def test_garbage_behind_a_packed_file_is_one_reject(put: Put, suffix: str, pack: Pack) -> None:
+def test_garbage_after_a_packed_file_is_one_reject(put: Put, suffix: str, pack: Pack) -> None:
     found, rejects, end = read(put(suffix, pack(b"{}\n") + b"garbage, and no packed data"))
     assert (found, len(rejects), end) == ([b"{}"], 1, SourceEnd.DAMAGED)
 

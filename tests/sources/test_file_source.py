@@ -1,4 +1,4 @@
-"""A position is a hint that saves time: wherever reading goes on, nothing is skipped."""
+"""A position is a hint that saves time: wherever reading continues, nothing is skipped."""
 
 import gzip
 import json
@@ -12,7 +12,7 @@ from backports import zstd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestor.model.record import Job
+from ingestor.model.record import Job, Reject
 from ingestor.model.sources import Chunk, Position, SourceEnd
 from ingestor.sources.file_source import FileSource
 from ingestor.sources.locate import source_of
@@ -49,7 +49,7 @@ class File:
         return list(FileSource(source_of(str(self.path)), SCOPE).read(start))
 
     def read(self, start: Position | None = None) -> list[bytes]:
-        """Read the records behind a position, as lines."""
+        """Read the records after a position, as lines."""
         return texts(self.chunks(start))
 
 
@@ -71,7 +71,7 @@ def position_of(chunk: Chunk) -> Position:
     return chunk.position
 
 
-def test_the_records_behind_every_position_are_what_was_not_read_before_it(file: File) -> None:
+def test_the_records_after_every_position_are_what_was_not_read_before_it(file: File) -> None:
     file.write(b"".join(LONG))
     chunks = file.chunks()
     assert len(chunks) > 3
@@ -121,7 +121,7 @@ def test_the_records_of_another_file_are_never_skipped(
 
 
 @given(st.sampled_from(sorted(PACKS)), st.integers(1, 30), st.data())
-def test_no_record_that_was_added_behind_a_position_is_skipped(suffix: str, done: int, data: st.DataObject) -> None:
+def test_no_record_that_was_added_after_a_position_is_skipped(suffix: str, done: int, data: st.DataObject) -> None:
     with TemporaryDirectory() as folder:
         file = File(Path(folder), suffix)
         before = [line(number, 500) for number in range(done)]
@@ -216,7 +216,7 @@ def test_the_end_of_a_line_that_was_appended_later_is_not_read_as_a_line(file: F
     assert file.read(chunks[-1].position) == bare(LONG[1:3])
 
 
-def test_lines_keep_their_numbers_behind_a_position(file: File) -> None:
+def test_lines_keep_their_numbers_after_a_position(file: File) -> None:
     file.write(b"\n\n" + LONG[0] + b"\n")
     start = position_of(file.chunks()[0])
     file.append(LONG[1])
@@ -237,7 +237,7 @@ def test_a_position_with_another_offset_means_the_start(file: File, offset: int)
     assert file.read(json.dumps(start | {"offset": offset})) == bare(SHORT)
 
 
-def test_a_position_behind_damage_is_not_reached(file: File) -> None:
+def test_a_position_after_damage_is_not_reached(file: File) -> None:
     file.write(b"".join(LONG))
     start = position_of(file.chunks()[-1])
     file.path.write_bytes(file.path.read_bytes()[:100] + b"damage" + bytes(2**20))
@@ -253,10 +253,9 @@ def test_a_damaged_file_has_the_position_of_its_last_whole_line(tmp_path: Path) 
     packed = file.path.read_bytes()
     file.path.write_bytes(packed[: len(packed) // 2])
     *_, last = file.chunks()
-    assert (len(last.records), last.end) == (1, SourceEnd.DAMAGED)
+    assert (isinstance(last.records[-1], Reject), last.end) == (True, SourceEnd.DAMAGED)
     again = file.chunks(position_of(last))
-    assert [len(chunk.records) for chunk in again] == [1]
-    assert again[0].records == last.records
+    assert [chunk.records for chunk in again] == [[last.records[-1]]]
 
 
 def test_an_empty_file_ends_at_its_start(file: File) -> None:
@@ -285,7 +284,14 @@ def test_skipped_bytes_count_as_read(file: File) -> None:
 
 
 def test_only_the_last_chunk_may_be_empty(file: File) -> None:
-    file.write(b"\n" * 2_000_000 + b"".join(LONG))
+    file.write(b"\n" * 2_000_000 + b"".join(LONG) + b"\n" * 2_000_000)
     *chunks, last = file.chunks()
     assert all(chunk.records and chunk.end is None for chunk in chunks)
     assert (last.records, last.end) == ([], SourceEnd.COMPLETE)
+
+
+def test_a_small_file_is_one_chunk_with_its_last_line_that_has_no_end(file: File) -> None:
+    file.write(b'{"job_id":"a"}\n{"job_id":"b"}')
+    [chunk] = file.chunks()
+    assert (len(chunk.records), chunk.end) == (2, SourceEnd.COMPLETE)
+    assert json.loads(position_of(chunk))["line"] == 2

@@ -80,7 +80,7 @@ async def all_of(source: Chained | KeptRecords) -> list[Chunk]:
 async def test_kept_records_come_in_pages_in_order_with_their_places() -> None:
     journal = Kept([b'{"job_id":"job %d"}' % number for number in range(1200)])
     chunks = await all_of(KeptRecords(journal, Outcome.FAILED, SCOPE))
-    assert [len(it.records) for it in chunks] == [500, 500, 200]
+    assert [len(it.records) for it in chunks] == [0, 500, 500, 200]
     assert {(it.source, it.position, it.end) for it in chunks} == {(None, None, None)}
     assert [record for it in chunks for record in it.records] == [
         parse_record(Line(it.origin, it.text), SCOPE) for it in journal.records
@@ -89,7 +89,7 @@ async def test_kept_records_come_in_pages_in_order_with_their_places() -> None:
 
 
 async def test_a_kept_text_that_is_no_record_any_more_is_a_reject() -> None:
-    [found] = await all_of(KeptRecords(Kept([b'{"gone": 1}', b"{}"]), Outcome.UNRESOLVED, SCOPE))
+    _, found = await all_of(KeptRecords(Kept([b'{"gone": 1}', b"{}"]), Outcome.UNRESOLVED, SCOPE))
     reject, job = found.records
     assert isinstance(reject, Reject)
     assert (reject.origin, reject.text) == (Origin("runs.jsonl", 10), '{"gone": 1}')
@@ -99,15 +99,20 @@ async def test_a_kept_text_that_is_no_record_any_more_is_a_reject() -> None:
 async def test_kept_records_have_no_bytes_and_stop() -> None:
     source = KeptRecords(Kept([b"{}"] * 1200), Outcome.FAILED, SCOPE)
     chunks = source.chunks()
-    assert len((await anext(chunks)).records) == 500
+    assert [len((await anext(chunks)).records) for _ in range(2)] == [0, 500]
     source.stop()
     assert [it async for it in chunks] == []
     assert (source.read_bytes, source.total_bytes) == (0, 0)
     await source.acknowledge([Checkpoint(Source("a", None))])
 
 
-async def test_no_kept_records_are_no_chunks() -> None:
-    assert await all_of(KeptRecords(Kept([]), Outcome.FAILED, SCOPE)) == []
+async def test_the_journal_is_read_once_the_empty_chunk_before_the_first_page_was_taken() -> None:
+    journal = Kept([])
+    chunks = KeptRecords(journal, Outcome.FAILED, SCOPE).chunks()
+    assert await anext(chunks) == Chunk(None, ())
+    assert journal.queries == []
+    assert [it async for it in chunks] == []
+    assert len(journal.queries) == 1
 
 
 async def test_inputs_are_read_one_after_the_other_as_one() -> None:

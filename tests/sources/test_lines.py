@@ -39,7 +39,7 @@ TEXTS = st.lists(st.binary(max_size=12).map(lambda text: b"x" + text.replace(b"\
 
 
 @given(TEXTS, st.sampled_from([b"\n", b"\r\n"]), st.booleans(), st.lists(st.integers(1, 9), min_size=1))
-def test_lines_are_the_same_whatever_their_ends_and_the_size_of_blocks(
+def test_lines_are_the_same_for_all_line_ends_and_sizes_of_blocks(
     texts: list[bytes], end: bytes, ended: bool, sizes: list[int]
 ) -> None:
     content = end.join(texts) + (end if ended else b"")
@@ -98,7 +98,7 @@ def test_a_too_long_line_at_the_end_is_cut() -> None:
 
 
 @pytest.mark.parametrize("start", [b"", BOM])
-def test_the_longest_line_is_whole_whatever_stands_around_it(start: bytes) -> None:
+def test_the_longest_line_is_complete_with_any_text_around_it(start: bytes) -> None:
     (line,) = lines([start, b"y" * LONGEST, b"\r", b"\n"])
     assert (len(line.raw), line.cut) == (LONGEST, False)
 

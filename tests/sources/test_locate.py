@@ -115,7 +115,7 @@ def test_two_stars_match_any_depth(tmp_path: Path) -> None:
     assert locate([f"{tmp_path}/**/*.jsonl"]) == files
 
 
-def test_a_file_that_a_glob_finds_is_not_standard_input_whatever_its_name(
+def test_a_file_that_a_glob_finds_is_not_standard_input_under_any_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

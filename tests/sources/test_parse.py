@@ -137,7 +137,7 @@ def test_a_line_that_is_no_json_object_is_rejected_with_what_it_is(raw: bytes | 
     assert reason_of(raw) == reason
 
 
-def test_a_line_that_was_cut_is_rejected_whatever_its_beginning_is() -> None:
+def test_a_line_that_was_cut_is_rejected_with_any_beginning() -> None:
     assert reason_of('{"run_name": "aaa', cut=True).startswith("the line is longer than 17 bytes")
     assert reason_of("{}", cut=True).startswith("the line is longer than 2 bytes")
 
@@ -183,7 +183,7 @@ def test_a_line_of_5_mb_is_an_ordinary_record() -> None:
         ({"tags": [{"key": "a"}]}, 'tags: entry 1 must be an object with only "key" and "value"'),
         ({"tags": [{"key": "a", "value": "b", "x": 1}]}, 'tags: entry 1 must be an object with only "key" and "value"'),
         ({"tags": [["a", "b"]]}, 'tags: entry 1 must be an object with only "key" and "value"'),
-        ({"tags": as_list({"a": "1"}) * 2}, "tags: the key 'a' appears twice"),
+        ({"tags": as_list({"a": "1"}) * 2}, "tags: the key 'a' occurs twice"),
     ],
 )
 def test_a_wrong_field_is_named_with_what_is_wrong(record: object, reason: str) -> None:
@@ -224,7 +224,7 @@ def test_milliseconds_are_kept_as_they_are(time: int) -> None:
 
 
 @given(
-    st.datetimes(datetime(1970, 1, 2), datetime(9999, 12, 30)),  # noqa: DTZ001 - the offset is drawn beside it
+    st.datetimes(datetime(1970, 1, 2), datetime(9999, 12, 30)),  # noqa: DTZ001 - the offset is drawn separately
     st.integers(-1439, 1439),
 )
 def test_an_iso_time_is_its_milliseconds(time: datetime, offset: int) -> None:
@@ -241,13 +241,13 @@ def test_z_is_an_offset() -> None:
     "raw", ['{"run_name": "a", "run_name": "b"}', '{"tags": {"run_name": "a", "x": "c", "run_name": "b"}}']
 )
 def test_a_member_that_appears_twice_is_rejected(raw: str) -> None:
-    assert reason_of(raw) == "'run_name' appears twice in one object"
+    assert reason_of(raw) == "'run_name' occurs twice in one object"
 
 
 @pytest.mark.timeout(10)
 def test_a_name_that_appears_twice_among_very_many_is_found_fast() -> None:
     members = ",".join(f'"{number}":""' for number in range(200_000))
-    assert reason_of(f'{{"tags":{{{members},"199999":""}}}}') == "'199999' appears twice in one object"
+    assert reason_of(f'{{"tags":{{{members},"199999":""}}}}') == "'199999' occurs twice in one object"
 
 
 def test_the_tag_of_the_stamp_is_reserved() -> None:

@@ -19,13 +19,21 @@ from ingestor.model.record import Job
 from ingestor.model.sources import Checkpoint, Chunk, Position, SourceEnd
 from ingestor.policy.identity import Scope
 from ingestor.sources.reader import RecordSource, read_sources
-from ingestor.sources.spool import Spool
+from ingestor.sources.spool import Spool, kept_elsewhere
 from ingestor.sources.streams import STANDARD_INPUT
 from tests.sources.standard_input import piped, standard_input, texts
 from tests.support.records import SCOPE
 
 OTHER = Scope(SCOPE.platform, SCOPE.workspace, "another batch")
 TEXT = b'{"run_name": "a"}\n\n{"run_name": "b"}\r\n{"run_name": "c"}'
+
+
+def sizes(state: Path) -> list[int] | None:
+    """Return the sizes of the spool's files; None if one is deleted at this moment."""
+    try:
+        return [file.stat().st_size for file in files(state)]
+    except FileNotFoundError:
+        return None
 
 
 def files(folder: Path) -> list[Path]:
@@ -90,6 +98,17 @@ def test_a_redirected_file_is_kept_as_well(tmp_path: Path) -> None:
     with (tmp_path / "runs.jsonl").open("rb") as file, standard_input(file.fileno()):
         first = places(read(Spool(tmp_path, SCOPE).standard_input()))
     assert places(read(Spool(tmp_path, SCOPE).kept(is_end=True))) == first
+
+
+def test_what_is_kept_for_others_is_known_with_its_size_and_its_owner(tmp_path: Path) -> None:
+    assert kept_elsewhere(tmp_path, SCOPE) == []
+    keep(Spool(tmp_path, OTHER), TEXT)
+    keep(Spool(tmp_path, SCOPE), b"{}\n")
+    (found,) = kept_elsewhere(tmp_path, SCOPE)
+    assert (found.size, found.scope) == (len(TEXT), OTHER)
+    (found.folder / "scope.json").unlink()
+    (found,) = kept_elsewhere(tmp_path, SCOPE)
+    assert found.scope is None
 
 
 def test_it_is_known_whether_the_end_was_seen_of_what_is_kept(tmp_path: Path) -> None:
@@ -182,7 +201,7 @@ async def test_nothing_is_kept_of_an_open_pipe_that_is_silent_and_whose_records_
                 os.write(writing, line(number))
                 chunk = await anext(chunks)
                 await reader.acknowledge([checkpoint(chunk)])
-                while len(found := files(tmp_path)) != 1 or found[0].stat().st_size:  # noqa: ASYNC110 - in a thread
+                while sizes(tmp_path) != [0]:  # noqa: ASYNC110 - the reader's thread deletes and makes files
                     await asyncio.sleep(0)
             assert Spool(tmp_path, SCOPE).is_cut
             os.close(writing)
@@ -359,7 +378,7 @@ KILLED_READER = """
 import os, signal, sys
 from pathlib import Path
 from ingestor.policy.identity import Scope
-from ingestor.sources.spool import Spool
+from ingestor.sources.spool import Spool, kept_elsewhere
 
 spool = Spool(Path(sys.argv[1]), Scope(*sys.argv[2:]), segment_size=4096)
 for number, chunk in enumerate(spool.standard_input().read()):

@@ -8,7 +8,7 @@ from random import Random
 from typing import Protocol
 
 from ingestor.policy.rate import RateController
-from ingestor.simulator.limits import TokenBucket
+from ingestor.simulator.gate import TokenBucket
 
 _BUCKET_SECONDS = 0.05  # as the pacer has it
 

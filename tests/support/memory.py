@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from ingestor.model.admission import Admission
 from ingestor.model.errors import JournalError
 from ingestor.model.events import Event
 from ingestor.model.ports import Timekeeper
@@ -30,7 +31,7 @@ class RecordingSink:
         self.events.append(event)
 
     async def ready(self) -> None:
-        """Memory never falls behind."""
+        """Memory is never slow."""
 
     async def sync_rejects(self) -> None:
         self.synced = len(self.events)
@@ -40,16 +41,24 @@ class RecordingSink:
 
 
 class SlowJournal(MemoryJournal):
-    """A journal whose changes take a moment, one after the other. `fail` makes every later call raise."""
+    """A journal whose changes take a moment, one after the other.
+
+    `fail` makes every later call raise; `admissions` counts the calls of `admit`.
+    """
 
     def __init__(self, clock: Timekeeper, memory: Memory | None = None) -> None:
         super().__init__(SCOPE, clock, memory)
         self.fail = False
+        self.admissions = 0
         self._turn = asyncio.Lock()
 
     @property
     def rows(self) -> dict[str, JobRow]:
         return self.memory.jobs
+
+    async def admit(self, jobs: Sequence[Job], *, stamped: bool) -> list[Admission]:
+        self.admissions += 1
+        return await super().admit(jobs, stamped=stamped)
 
     async def _change(self, change: Callable[[], T]) -> T:
         """Make a change in its turn, whether or not its caller still waits."""

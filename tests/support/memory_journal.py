@@ -8,11 +8,10 @@ from typing import TypeVar
 
 from ingestor.journal.admission import Row, decide_admission, transition
 from ingestor.journal.executions import ExecutionEnd
-from ingestor.journal.schema import State
 from ingestor.model.admission import Admission, AdmissionStatus, JournalTime, UnsettledJob
 from ingestor.model.errors import ExitCode, JournalError
 from ingestor.model.ports import Changes, Timekeeper
-from ingestor.model.record import Job, Origin, Outcome, Result
+from ingestor.model.record import Job, Origin, Outcome, Result, State
 from ingestor.model.sources import Checkpoint, KeptRecord, SourceEnd
 from ingestor.policy.expiry import NEVER, protects
 from ingestor.policy.identity import Scope, retry_token
@@ -130,7 +129,7 @@ class MemoryJournal:
     def _commit(self, changes: Changes, now: JournalTime) -> int:
         keys = [job.key for job, _ in changes.begun] + [result.job.key for result in changes.results]
         if missing := sum(key not in self.memory.jobs for key in keys):
-            raise JournalError(f"The journal misses the intents of {missing} jobs that were sent.")
+            raise JournalError(f"The journal lacks the intents of {missing} jobs that were sent.")
         self.memory.time = now
         for job, run_id in changes.begun:
             self.memory.jobs[job.key].run_id = run_id
@@ -253,7 +252,7 @@ class MemoryJournal:
         self.memory.executions[self._execution - 1] = end
         self._delete_acknowledged()
         if end.exit_code in (ExitCode.OK, ExitCode.INCOMPLETE):
-            for key in self._read:
+            for key in self._read & self.memory.checkpoints.keys():
                 checkpoint = self.memory.checkpoints[key]
                 if checkpoint.end is SourceEnd.COMPLETE and checkpoint.source.path is not None:
                     del self.memory.checkpoints[key]

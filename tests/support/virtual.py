@@ -5,7 +5,7 @@ import selectors
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from ingestor.app.clock import SteadyClock
+from ingestor.app.machine import SteadyClock
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""What the values of options must be, for the command line and the library. Each check raises ValueError.
+"""What addresses and credentials must be, and the kinds of credentials. Each check raises ValueError.
 
 The message begins with "must".
 """
@@ -7,13 +7,23 @@ import ipaddress
 import posixpath
 import re
 from collections.abc import Mapping
+from enum import StrEnum
 from types import MappingProxyType
 from urllib.parse import SplitResult, urlsplit
 
-LONGEST_BATCH_NAME = 100
-"""Characters."""
-
 _DEFAULT_PORTS: Mapping[str, int] = MappingProxyType({"http": 80, "https": 443})
+
+
+class AuthKind(StrEnum):
+    """The kinds of credentials, as `--auth` names them."""
+
+    API_KEY = "api-key"
+    SESSION_TOKEN = "session-token"  # noqa: S105 -- a name, not a token
+    INSTANCE_PRINCIPAL = "instance-principal"
+    RESOURCE_PRINCIPAL = "resource-principal"
+    WORKLOAD_IDENTITY = "workload-identity"
+    BEARER = "bearer"
+    NONE = "none"
 
 
 def region(text: str) -> str:
@@ -24,9 +34,9 @@ def region(text: str) -> str:
 
 
 def address(text: str) -> str:
-    """Return a base URL in the one spelling that all its spellings share: keys are unique in a server.
+    """Return a base URL in its canonical spelling: keys are unique in a server.
 
-    The message does not repeat the text, which may hold a password.
+    The message does not repeat the text, which may contain a password.
     """
     if not _is_plain_address(text):
         raise ValueError("must be http(s)://host[:port][/path], without user, password, query or fragment")
@@ -34,28 +44,14 @@ def address(text: str) -> str:
 
 
 def server_name(url: str) -> str:
-    """Return the name that keys of a tracking server are unique in: this machine has one name for all its own."""
+    """Return the name of a tracking server in which keys are unique: all names of this machine become one."""
     return re.sub(r"^(https?://)(localhost|\[::1\])(?=[:/]|$)", r"\g<1>127.0.0.1", url)
 
 
 def path_segment(text: str) -> str:
     """Return an identifier that stands in a path."""
     if not text or text in {".", ".."} or not text.isprintable() or re.search(r"[\s/]", text):
-        raise ValueError("must not be empty or hold spaces or slashes")
-    return text
-
-
-def one_line(text: str) -> str:
-    """Return a line of text."""
-    if not text or text != text.strip() or not text.isprintable():
-        raise ValueError("must be one line of printable text, without spaces around it")
-    return text
-
-
-def batch_name(text: str) -> str:
-    """Return a batch's name."""
-    if not 1 <= len(text) <= LONGEST_BATCH_NAME or not text.isprintable():
-        raise ValueError(f"must be 1 to {LONGEST_BATCH_NAME} printable characters")
+        raise ValueError("must not be empty or contain spaces or slashes")
     return text
 
 
@@ -69,12 +65,13 @@ def token(text: str) -> str:
 
 def loopback_host(host: str) -> str:
     """Return an address of this machine."""
-    if not _is_loopback(host):
+    if not is_loopback(host):
         raise ValueError("must be a loopback address, such as 127.0.0.1")
     return host
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine: localhost, 127.0.0.0/8 or ::1."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -1,10 +1,12 @@
-"""The options of `ingestor simulate`. They come by flag only, so that no setting of a real batch reaches them."""
+"""The options of `ingestor results` and `ingestor simulate`. They are flags only: no setting reaches them."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from ingestor.model.record import State
 from ingestor.settings.options import Group, Option
 from ingestor.settings.values import (
     Count,
@@ -17,8 +19,25 @@ from ingestor.settings.values import (
     Positive,
     Share,
 )
-from ingestor.simulator.faults import InjectedFault
-from ingestor.simulator.options import PLATFORM_ID, WORKSPACE_KEY, RetryAfter, SimulatorOptions
+from ingestor.simulator.options import PLATFORM_ID, WORKSPACE_KEY, InjectedFault, RetryAfter, SimulatorOptions
+
+
+class Format(StrEnum):
+    """The form of the map from records to runs."""
+
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+class ResultsOptions(BaseModel):
+    """What is printed of the journal. `outcome` None: all."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    format: Annotated[Format, Option(Group.RESULTS, "FORM")] = Format.JSONL
+    """One JSON object a line, or a table with a header."""
+    outcome: Annotated[State | None, Option(Group.RESULTS, "NAME", default="all")] = None
+    """Print only the records with this outcome."""
 
 
 def _split(value: object) -> object:
@@ -37,14 +56,14 @@ Shares = Annotated[Mapping[InjectedFault, Share], BeforeValidator(_pairs)]
 
 
 class SimulateOptions(BaseModel):
-    """The address of the simulator, and the behaviour of the service in it. Times are seconds."""
+    """The address of the simulator, and the behaviour of its service. Times are seconds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     host: Annotated[LoopbackHost, Option(Group.SERVER, "ADDRESS")] = "127.0.0.1"
     """The loopback address to listen on."""
     port: Annotated[Port, Option(Group.SERVER, "N")] = 8765
-    """The port to listen on; 0 takes a free one."""
+    """The port to listen on; 0 selects a free one."""
     platform_id: Annotated[PathSegment, Option(Group.SERVER, "OCID")] = PLATFORM_ID
     """The only AI Data Platform that exists."""
     workspace: Annotated[PathSegment, Option(Group.SERVER, "KEY")] = WORKSPACE_KEY
@@ -63,11 +82,11 @@ class SimulateOptions(BaseModel):
     limit: Annotated[Positive | None, Option(Group.LIMITS, "N", default="none")] = None
     """Requests a second that are accepted. The others get a 429. Clients do not know the limit."""
     burst: Annotated[NotNegative, Option(Group.LIMITS, "SECONDS")] = 1.0
-    """How much unused limit may be used at once, in seconds of the limit."""
+    """How many unused requests may be sent at once, in seconds of the limit."""
     concurrency: Annotated[Count | None, Option(Group.LIMITS, "N", default="no limit")] = None
     """Requests that may be in flight at once. The others get a 429."""
     retry_after: Annotated[RetryAfter, Option(Group.LIMITS, "FORM")] = RetryAfter.NONE
-    """The form in which a 429 says when to try again."""
+    """The form in which a 429 says how long to wait."""
 
     latency: Annotated[NotNegative, Option(Group.FAULTS, "SECONDS")] = 0.0
     """How long every request takes."""
@@ -78,7 +97,7 @@ class SimulateOptions(BaseModel):
     faults: Annotated[Shares, Option(Group.FAULTS, "NAME=SHARE,...", default="none")] = Field(
         default_factory=dict[InjectedFault, float]
     )
-    """The share of the requests, 0 to 1, that meets a fault. Nothing is created by error_500, error_503, error_409
+    """The share of the requests, 0 to 1, that gets a fault. Nothing is created by error_500, error_503, error_409
     (answers with that status), html (the 502 of a proxy) and reset_before (the connection breaks). The run is created
     before reset_after (the connection breaks), truncated (it breaks in the answer), html_ok (the 200 of a proxy), hang
     (no answer) and slow (a late answer)."""

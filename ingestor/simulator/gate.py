@@ -1,8 +1,12 @@
-"""Authentication: OCI request signatures, checked against the bytes on the wire, and bearer tokens."""
+"""What a request must pass first: the signature of its caller, and the limits of the service.
+
+A client learns the limits only when it exceeds them.
+"""
 
 import base64
 import hashlib
 import hmac
+import math
 import re
 from collections.abc import Callable
 from email.utils import formatdate, parsedate_to_datetime
@@ -15,8 +19,77 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from ingestor.model.errors import UsageError
-from ingestor.simulator.options import SimulatorOptions
+from ingestor.simulator.options import RetryAfter, SimulatorOptions
 from ingestor.simulator.wire import ApiError, HttpRequest
+
+_ROUNDING = 1e-6
+"""How much of a token may be missing: seconds since the epoch are not more precise."""
+
+
+class TokenBucket:
+    """Admits `rate` requests a second, and `burst` seconds' worth at once after idle time. Starts full."""
+
+    def __init__(self, rate: float | None, burst: float, now: Callable[[], float]) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._now = now
+        self._level = math.inf
+        self._filled_at = now()
+        self._fill()
+
+    def set_rate(self, rate: float | None) -> None:
+        """Change the rate. Unused tokens stay, up to the new burst."""
+        self._fill()
+        self._rate = rate
+        self._fill()
+
+    def take(self) -> float:
+        """Take one token and return 0, or return the seconds until there will be one."""
+        if self._rate is None:
+            return 0.0
+        self._fill()
+        if self._level < 1 - _ROUNDING:
+            return (1 - self._level) / self._rate
+        self._level -= 1
+        return 0.0
+
+    def _fill(self) -> None:
+        now = self._now()
+        if self._rate is None:
+            self._level = math.inf
+        else:
+            gained = (now - self._filled_at) * self._rate
+            self._level = min(self._level + gained, max(1.0, self._rate * self._burst))
+        self._filled_at = now
+
+
+class Throttle:
+    """Refuses what exceeds the rate or the concurrency with 429 TooManyRequests."""
+
+    def __init__(
+        self, bucket: TokenBucket, concurrency: int | None, form: RetryAfter, now: Callable[[], float]
+    ) -> None:
+        self._bucket = bucket
+        self._concurrency = concurrency
+        self._form = form
+        self._now = now
+
+    def check(self, in_flight: int) -> None:
+        """Admit a request, itself counted in `in_flight`, or raise ApiError (429)."""
+        if self._concurrency is not None and in_flight > self._concurrency:
+            raise self._refusal(1.0)
+        wait = self._bucket.take()
+        if wait:
+            raise self._refusal(wait)
+
+    def _refusal(self, wait: float) -> ApiError:
+        headers = {}
+        if self._form is RetryAfter.SECONDS:
+            headers["Retry-After"] = str(math.ceil(wait))
+        elif self._form is RetryAfter.DATE:
+            headers["Retry-After"] = formatdate(math.ceil(self._now() + wait), usegmt=True)
+        return ApiError(429, "TooManyRequests", "Too many requests in a short period.", headers)
+
 
 CLOCK_SKEW = 300.0
 """Seconds that a signature's date may differ from the service's clock."""
@@ -27,7 +100,7 @@ _BODY_HEADERS = frozenset({"content-length", "content-type", "x-content-sha256"}
 
 
 class SignatureVerifier:
-    """Admits the caller that the options name, by signature or by bearer token; every caller where they name none."""
+    """Admits the caller that the options name, by signature or by bearer token; every caller, if they name none."""
 
     def __init__(self, options: SimulatorOptions, now: Callable[[], float]) -> None:
         self._key = _load_public_key(options.public_key_file) if options.public_key_file else None
@@ -56,7 +129,7 @@ class SignatureVerifier:
         names = parameters.get("headers", "").split(" ")
         has_body = request.method in {"POST", "PUT", "PATCH"}
         if not (_GENERAL_HEADERS | _BODY_HEADERS if has_body else _GENERAL_HEADERS) <= set(names):
-            raise _unauthenticated("The signature does not cover every header it must.")
+            raise _unauthenticated("The signature does not cover every required header.")
         self._check_date(request.headers.get("date", ""))
         if has_body:
             _check_body(request)

@@ -1,0 +1,48 @@
+"""The service that a session sends to."""
+
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from ingestor.api.options import TargetOptions
+from ingestor.api.senders import SenderPool
+from ingestor.app.options import BatchOptions
+from ingestor.app.target import Target
+from ingestor.journal.reader import is_rehearsal
+from ingestor.model.errors import UsageError
+from ingestor.model.ports import Service
+
+
+class OpenService(Service, AbstractAsyncContextManager[object], Protocol):
+    """A service that can be used inside its context."""
+
+
+def open_service(target: Target, options: BatchOptions, senders: int) -> OpenService:
+    """Return the service, not opened yet. Without senders, this process sends. Raises UsageError."""
+    connection = TargetOptions(
+        endpoint=target.endpoint,
+        auth=target.auth,
+        connections=options.concurrency,
+        timeout=options.timeout,
+        user_principal=target.user_principal,
+    )
+    if senders:
+        return SenderPool(connection, senders)
+    from ingestor.api.service import HttpService  # noqa: PLC0415 - only a process that sends needs an HTTP client
+
+    return HttpService(connection)
+
+
+def refuse_a_mixed_batch(target: Target, options: BatchOptions) -> None:
+    """Raise UsageError if a batch that went to a server on this machine would continue elsewhere, or the reverse.
+
+    Its records would count as done, and the real service would never get them.
+    """
+    batch, state, endpoint = options.batch, options.state, target.endpoint
+    before, now = is_rehearsal(state, target.scope(batch)), endpoint.is_on_this_machine
+    if before is None or before == now:
+        return
+    places = ("another machine", "this machine")
+    raise UsageError(
+        f"The runs of batch {batch} in {state} were created on {places[before]}, and {endpoint.display} is on "
+        f"{places[now]}: its records would count as done. Give this one a batch or a state directory of its own."
+    )
