@@ -1,4 +1,4 @@
-"""`ingestor run` and `ingestor reconcile`: create a run for every record; look for the runs whose fate is not known."""
+"""`ingestor run` creates a run for every record; `ingestor reconcile` finds runs of jobs whose result is not known."""
 
 import sys
 import time

@@ -85,7 +85,9 @@ class Spool:
         """Create the folder, with a file that names its target and batch. Raises OSError."""
         make_folder(self.folder)
         scope = {"platform": self._scope.platform, "workspace": self._scope.workspace, "batch": self._scope.batch}
-        (self.folder / _SCOPE).write_text(json.dumps(scope))
+        path = self.folder / _SCOPE
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(scope))
 
     def segments(self) -> list[Segment]:
         """Return what is kept, oldest first."""

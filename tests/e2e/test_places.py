@@ -20,7 +20,7 @@ async def test_a_rehearsal_never_counts_as_the_real_migration(program: Program, 
     real = await program.run("run", *flags, source)
     assert real.code == 2
     assert "would count as done" in real.stderr
-    assert "--batch" in real.stderr
+    assert "a batch or a state directory of its own" in real.stderr
 
 
 async def test_a_batch_may_move_between_servers_of_one_machine(program: Program, simulator: Simulator) -> None:

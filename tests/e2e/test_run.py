@@ -127,7 +127,7 @@ async def test_a_key_that_was_used_with_another_body_is_rejected_and_not_sent(
 
     assert ended.code == 3
     assert ended.summary["counts"] == counted(rejected=1)
-    assert "another body" in program.rejects()[0]["reason"]
+    assert "with other content" in program.rejects()[0]["reason"]
     assert_each_is_one_run(simulator, [first], program.rows())
 
 

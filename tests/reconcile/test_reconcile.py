@@ -162,7 +162,7 @@ async def test_every_batch_of_the_target_is_reconciled_or_the_one_that_is_named(
     assert (one.summary["batches"], counts(one)) == (["b"], (10, 0, 10))
     assert (both.summary["batches"], counts(both)) == (["a", "b"], (10, 0, 20))
     none = await reconcile(program, *at(simulator.url), "--batch", "c")
-    assert (none.code, none.summary["batches"]) == (0, [])
+    assert (none.code, "has no such batch; it has a, b." in none.stderr) == (2, True)
 
 
 async def test_a_job_without_a_stamp_stays_unresolved_and_the_message_says_why(program: Program) -> None:
