@@ -4,32 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from ingestor.model.text import printable
 from ingestor.report.text import json_line, json_lines, spell_duration, spell_rate
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates too
-
-
-@given(ANY_TEXT, st.integers(3, 50))
-def test_printable_text_is_one_line_without_control_characters(text: str, limit: int) -> None:
-    shown = printable(text, limit)
-    assert shown.isprintable()
-    assert len(shown) <= limit
-
-
-def test_printable_shows_control_characters_as_escapes() -> None:
-    assert printable("red \x1b[31m\r\nbell\x07 \x9b2J \u202eevil \udc80") == (
-        "red \\x1b[31m\\r\\nbell\\x07 \\x9b2J \\u202eevil \\udc80"
-    )
-
-
-def test_printable_keeps_the_letters_of_every_language() -> None:
-    assert printable("Größe: 実験 №5") == "Größe: 実験 №5"
-
-
-def test_printable_marks_where_it_cut() -> None:
-    assert printable("a" * 30, 10) == "aaaaaaaaa…"
-    assert printable("a" * 10, 10) == "aaaaaaaaaa"
 
 
 @given(ANY_TEXT)
