@@ -28,7 +28,7 @@ LONG_UNIT_TESTS := $(wildcard tests/policy/test_rate*.py tests/pipeline/test_pac
 run: $(VENV)/.run
 	@PATH="$(abspath $(BIN)):$$PATH" sh deploy/first-run.sh
 
-test: lint types coverage $(VENV)/.nginx
+test: lint types coverage $(VENV)/.nginx $(VENV)/.jq
 	$(BIN)/pytest -q -n $(WORKERS) $(SYSTEM_TESTS) $(LONG_UNIT_TESTS)
 
 check: lint types $(VENV)/.test
@@ -77,6 +77,11 @@ $(VENV)/.bench: $(VENV)/.run $(VENV)/.nginx
 
 $(VENV)/.nginx: | $(VENV)/.run
 	@sh .ci/require nginx-light
+	@touch $@
+
+# The commands of the documentation use it.
+$(VENV)/.jq: | $(VENV)/.run
+	@sh .ci/require jq
 	@touch $@
 
 clean:
