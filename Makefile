@@ -28,7 +28,8 @@ LONG_UNIT_TESTS := $(wildcard tests/policy/test_rate*.py tests/pipeline/test_pac
 run: $(VENV)/.run
 	@PATH="$(abspath $(BIN)):$$PATH" sh deploy/first-run.sh
 
-test: lint types coverage $(VENV)/.nginx $(VENV)/.jq
+test: lint types coverage
+	@sh .ci/require nginx-light jq
 	$(BIN)/pytest -q -n $(WORKERS) $(SYSTEM_TESTS) $(LONG_UNIT_TESTS)
 
 check: lint types $(VENV)/.test
@@ -71,17 +72,9 @@ $(VENV)/.test: pyproject.toml
 	@$(INSTALL) '.[dev]' --no-compile
 	@touch $(VENV)/.run $@
 
-$(VENV)/.bench: $(VENV)/.run $(VENV)/.nginx
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
-	@touch $@
-
-$(VENV)/.nginx: | $(VENV)/.run
+$(VENV)/.bench: $(VENV)/.run
 	@sh .ci/require nginx-light
-	@touch $@
-
-# The commands of the documentation use it.
-$(VENV)/.jq: | $(VENV)/.run
-	@sh .ci/require jq
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	@touch $@
 
 clean:
