@@ -11,7 +11,11 @@ import msgspec
 from ingestor.model.record import Job, Origin, Reject
 from ingestor.model.sources import Chunk, Position, Source, SourceEnd
 from ingestor.policy.identity import Scope
-from ingestor.sources.lines import ByteSource, DamagedSourceError, LineSplitter, damage, to_lines
+from ingestor.sources.byte_source import ByteSource
+from ingestor.sources.compression import LONGEST_MAGIC, compression_of
+from ingestor.sources.errors import DamagedSourceError
+from ingestor.sources.foreign import json_lines
+from ingestor.sources.lines import LineSplitter, damage, to_lines
 from ingestor.sources.parse import parse_record
 
 _HASHED = 4096
@@ -46,6 +50,7 @@ class FileSource:
         self._scope = scope
         self._path = source.path or source.name
         self._reading: _Reading | None = None
+        self._passed = 0  # stored bytes up to the end of the last chunk
         self.total_bytes = os.path.getsize(self._path) if os.path.isfile(self._path) else None
 
     @property
@@ -58,29 +63,37 @@ class FileSource:
 
         The records before the end of a regular file are in the chunk that ends it: a small file is one chunk.
         """
-        splitter, position = LineSplitter(), None
+        splitter, position, stored = LineSplitter(), None, 0
         waits = self.total_bytes is None  # so that what is there must be passed on at once
         records: list[Job | Reject] = []
         try:
             with closing(self._open(start)) as reading:
                 splitter = LineSplitter(reading.line)
-                position = reading.position_at(0, reading.line)
-                for block in reading.read_on():
+                position, stored = reading.position_at(0, reading.line), reading.stored_at(0)
+                self._passed = stored
+                for block in reading.read_on(self.source.name):
                     for first, texts, end in splitter.split(block):
                         if records:
-                            yield Chunk(self.source, records, position)
-                        position = reading.position_at(end, splitter.line)
+                            yield self._chunk(records, position, stored)
+                        position, stored = reading.position_at(end, splitter.line), reading.stored_at(end)
                         records = self._records(first, texts)
                         if waits and records:
-                            yield Chunk(self.source, records, position)
+                            yield self._chunk(records, position, stored)
                             records = []
         except DamagedSourceError as error:
             records.append(damage(Origin(self.source.name, splitter.line), error, splitter.rest()))
-            yield Chunk(self.source, records, position, SourceEnd.DAMAGED)
+            yield self._chunk(records, position, self.read_bytes, SourceEnd.DAMAGED)
         else:
             # The position stays before a last line without an end: more of this line may be appended.
             records += self._records(splitter.line, [splitter.rest()])
-            yield Chunk(self.source, records, position, SourceEnd.COMPLETE)
+            yield self._chunk(records, position, self.read_bytes, SourceEnd.COMPLETE)
+
+    def _chunk(
+        self, records: Sequence[Job | Reject], position: Position | None, stored: int, end: SourceEnd | None = None
+    ) -> Chunk:
+        """Return the chunk that ends at this stored byte, and begins where the last one ended."""
+        begin, self._passed = self._passed, stored
+        return Chunk(self.source, records, position, end, (begin, stored))
 
     def _records(self, first: int, texts: Sequence[bytes]) -> list[Job | Reject]:
         scope = self._scope
@@ -98,20 +111,31 @@ class _Reading(ByteSource):
     """An open file, and the parts of its positions: its state, its first bytes, and those before an offset."""
 
     def __init__(self, path: str, *, has_positions: bool) -> None:
-        super().__init__(path)
+        super().__init__(path, is_file=has_positions)
         self._blocks_left = self.blocks()
         self._status = os.fstat(self.descriptor)
         self._has_positions = has_positions
         self._head = self._before = self._block = self._next = b""
         self._offset = 0  # of the current block
+        self._extent = (0, 0)  # of the current block, in stored bytes
         self.line = 1
         """The number of the line at which reading begins."""
 
-    def read_on(self) -> Iterator[bytes]:
-        """Yield the blocks of the file from here on. Raises DamagedSourceError."""
-        for block in chain([self._next] if self._next else [], self._blocks_left):
+    def read_on(self, name: str) -> Iterator[bytes]:
+        """Yield the blocks of the file from here on; advice calls it `name`. Raises DamagedSourceError."""
+        blocks: Iterator[bytes] = chain([self._next] if self._next else [], self._blocks_left)
+        if self._offset == 0 and self.line == 1:
+            blocks = json_lines(blocks, bytes, name, unpack=self._unpack())
+        for block in blocks:
             self._enter(block)
             yield block
+
+    def _unpack(self) -> str:
+        """Return the command that decompresses the file; nothing if it is not compressed."""
+        if not self.is_compressed or not self._has_positions:
+            return ""
+        found = compression_of(os.pread(self.descriptor, LONGEST_MAGIC, 0))
+        return "" if found is None else found.command
 
     def position_at(self, end: int, line: int) -> Position | None:
         """Return the position of the line that begins at an index of the current block."""
@@ -122,6 +146,11 @@ class _Reading(ByteSource):
             self._status = status
         position = _FilePosition(self._offset + end, line, *self._hashes(end), *_state(self._status))
         return msgspec.json.encode(position).decode()
+
+    def stored_at(self, end: int) -> int:
+        """Return how many stored bytes there are before an index of the current block; about that, if compressed."""
+        begin, after = self._extent
+        return begin + (after - begin) * end // len(self._block) if self._block else after
 
     def go_to(self, start: Position) -> bool:
         """Begin to read at a position; False if it does not hold. Then this object can't be used any more."""
@@ -145,13 +174,16 @@ class _Reading(ByteSource):
             self._before = os.pread(self.descriptor, count, offset - count)
             self._offset = offset
             self.skip(offset)
+            self._extent = (offset, offset)
             return True
         for block in self._blocks_left:
             self._enter(block)
             end = offset - self._offset
             if end <= len(block):
+                stored = self.stored_at(end)
                 self._head, self._block, self._next = self._head[:offset], block[:end], block[end:]
                 self._enter(b"")
+                self._extent = (stored, stored)
                 return True
         return False
 
@@ -159,6 +191,7 @@ class _Reading(ByteSource):
         self._before = (self._before + self._block[-_HASHED:])[-_HASHED:]
         self._offset += len(self._block)
         self._block = block
+        self._extent = (self._extent[1], self.read_bytes)
         self._head += block[: _HASHED - len(self._head)]
 
     def _hashes(self, end: int) -> tuple[str, str]:

@@ -1,25 +1,26 @@
 """SOURCE arguments become inputs: files in a fixed order, or standard input."""
 
 import errno
+import fcntl
 import glob
+import itertools
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import NoReturn
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 from ingestor.model.errors import UsageError
-from ingestor.model.sources import Source
+from ingestor.model.sources import SkippedFiles, Source
 from ingestor.model.text import WHOLE, printable
+from ingestor.sources.directory import Skipped, Walk, kind_of
 
 STDIN = "-"
 
-SUFFIXES = (".jsonl", ".ndjson", ".json")
-"""The ends of the names of record files in a directory; `.gz` or `.zst` may follow."""
-
-_RECORD_FILES = tuple(suffix + packed for suffix in SUFFIXES for packed in ("", ".gz", ".zst"))
+_STANDARD_INPUT = (STDIN, "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
 _DESCRIPTORS = ("/dev/stdin", "/dev/fd/", "/proc/")  # in another process they mean something else
+_NUMBER = re.compile(r"\.\d+$")  # the log is renamed to a name with a number
 _TIMESTAMP = re.compile(r"-\d{8}T\d{6}Z(-\d+)?$")  # an earlier rejects file is renamed to a name with its time
 
 
@@ -31,14 +32,18 @@ class ReservedPaths:
     rejects: str = ""
     state: str = ""
 
-    def writer(self, name: str) -> str | None:
-        """Return the option that names this file as an output; None if no option does."""
-        path = os.path.realpath(name)
-        if self.log and path == os.path.realpath(self.log):
+    def resolved(self) -> "ReservedPaths":
+        """Return the same with real paths, without links."""
+        paths = {name: path and os.path.realpath(path) for name, path in asdict(self).items()}
+        return ReservedPaths(**paths)
+
+    def writer(self, path: str) -> str | None:
+        """Return the option that names this real path as an output; None if no option does. `self` is resolved."""
+        if self.log and _NUMBER.sub("", path) == self.log:
             return "--log"
-        if self.rejects and _without_timestamp(path) == os.path.realpath(self.rejects):
+        if self.rejects and _without_timestamp(path) == self.rejects:
             return "--rejects"
-        if self.state and path.startswith(os.path.realpath(self.state) + os.sep):
+        if self.state and f"{path}{os.sep}".startswith(self.state + os.sep):
             return "--state"
         return None
 
@@ -46,21 +51,30 @@ class ReservedPaths:
 NO_RESERVED_PATHS = ReservedPaths()
 
 
-def locate(sources: Sequence[str], reserved: ReservedPaths = NO_RESERVED_PATHS) -> list[str]:
-    """Return the names of the inputs that `sources` mean, each input once, in sequence. No source means standard input.
+@dataclass(frozen=True, slots=True)
+class Located:
+    """What SOURCE arguments mean.
+
+    Attributes:
+        names: the inputs, each once, in sequence.
+        skipped: what directories and globs leave out.
+        empty: the directories and globs that gave no input.
+    """
+
+    names: Sequence[str]
+    skipped: SkippedFiles
+    empty: Sequence[str]
+
+
+def locate(sources: Sequence[str], reserved: ReservedPaths = NO_RESERVED_PATHS) -> Located:
+    """Return the inputs that `sources` mean. No source means standard input.
 
     A source is a file, `-`, a directory or a glob (`**` matches any depth). A directory means its record files at any
     depth, also through links, sorted, without hidden ones. An existing name is never read as a glob. Directories and
-    globs leave out `reserved` files.
+    globs leave out `reserved` files, and what is not a regular file.
     Raises UsageError for what can't be read, and for a file that is named and reserved.
     """
-    unique: dict[object, str] = {}
-    for source in sources or [STDIN]:
-        for name in _expand(source, reserved):
-            unique.setdefault(_identity(name), name)
-    for name in unique.values():
-        _check_readable(name)
-    return list(unique.values())
+    return _Search(sources, reserved.resolved()).run()
 
 
 def source_of(name: str) -> Source:
@@ -79,63 +93,105 @@ def is_descriptor(name: str) -> bool:
 def require_file(path: str) -> None:
     """Raise UsageError if there is no readable file under this very path. It is never read as a glob."""
     if not os.path.lexists(path):
-        _raise_missing(path)
-    if _is_pipe(path):
+        raise _missing(path)
+    if kind_of(path) not in ("file", ""):
         raise UsageError(f"{printable(path, WHOLE)}: is no longer a file. Put the file back.")
     _check_readable(path)
 
 
-def _expand(source: str, reserved: ReservedPaths) -> Iterator[str]:
-    if source == STDIN:
-        yield source
-    elif os.path.isdir(source):
-        yield from _files_in(source, reserved)
-    elif os.path.lexists(source):
-        if (option := reserved.writer(source)) is not None:
+class _Search:
+    """Finds the inputs that sources mean. `reserved` has real paths."""
+
+    def __init__(self, sources: Sequence[str], reserved: ReservedPaths) -> None:
+        self._sources = sources or [STDIN]
+        self._reserved = reserved
+        self._skipped = Skipped(self._sources)
+        self._walk = Walk(lambda path: reserved.writer(path) is not None, self._skipped)
+
+    def run(self) -> Located:
+        unique: dict[object, str] = {}
+        empty = []
+        for source in self._sources:
+            names = self._expand(source)
+            if not names:
+                empty.append(source)
+            for name in names:
+                unique.setdefault(_identity(name), name)
+        for name in unique.values():
+            _check_readable(name)
+        return Located(list(unique.values()), self._skipped.files, empty)
+
+    def _expand(self, source: str) -> list[str]:
+        if source == STDIN:
+            return [source]
+        if os.path.isdir(source):
+            return self._files_in(source)
+        if os.path.lexists(source):
+            self._refuse_own(source)
+            return [source]
+        if glob.has_magic(source):
+            return self._matches(source)
+        raise _missing(source)
+
+    def _refuse_own(self, source: str) -> None:
+        if (option := self._reserved.writer(os.path.realpath(source))) is not None:
             raise UsageError(
                 f"{printable(source, WHOLE)}: this program writes it ({option}), so it can't be read as records."
             )
-        yield source
-    elif glob.has_magic(source):
-        yield from _matches(source, reserved)
-    else:
-        _raise_missing(source)
+
+    def _files_in(self, directory: str) -> list[str]:
+        self._refuse_own(directory)
+        try:
+            return sorted(self._walk.files(directory))
+        except OSError as error:
+            raise _unreadable(error) from None
+
+    def _matches(self, pattern: str) -> list[str]:
+        _require_folder(pattern)
+        files = [it for it in glob.glob(pattern, recursive=True) if self._is_file(it, pattern)]
+        return sorted("./-" if it == STDIN else it for it in files)
+
+    def _is_file(self, match: str, pattern: str) -> bool:
+        if self._reserved.writer(os.path.realpath(match)) is not None:
+            return False
+        kind = kind_of(match)
+        if kind in ("file", ""):
+            return not _is_link_loop(match)
+        if kind != "directory" or "**" not in pattern:
+            self._skipped.add(match, kind)
+        return False
 
 
-def _raise_missing(source: str) -> NoReturn:
-    """Raise the reason why there is nothing under a name: this user may have no right to see it."""
+def _is_link_loop(match: str) -> bool:
+    """Whether a path leads through more links than the system follows: `**` finds one for a link back up the tree."""
+    try:
+        os.stat(match)
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    return False
+
+
+def _require_folder(pattern: str) -> None:
+    """Raise UsageError if the folder that a glob begins with does not exist or can't be read."""
+    parts = list(itertools.takewhile(lambda part: not glob.has_magic(part), pattern.split(os.sep)))
+    folder = os.sep.join([*parts, ""]) or os.curdir
+    if not os.path.lexists(folder):
+        raise _missing(folder)
+    try:
+        os.scandir(folder).close()
+    except OSError as error:
+        raise _unreadable(error, folder) from None
+
+
+def _missing(source: str) -> UsageError:
+    """Return the reason why there is nothing under a name: this user may have no right to see it."""
     try:
         os.stat(source)
     except PermissionError as error:
-        _raise_unreadable(error, source)
+        return _unreadable(error, source)
     except (OSError, ValueError):
         pass
-    raise UsageError(f"{printable(source, WHOLE)}: there is no such file or directory.")
-
-
-def _files_in(directory: str, reserved: ReservedPaths) -> list[str]:
-    files, seen = [], set()
-    for folder, folders, names in os.walk(directory, onerror=_raise_unreadable, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        if (identity := _identity(folder)) in seen:  # a link back up the tree
-            folders.clear()
-        seen.add(identity)
-        files += [os.path.join(folder, it) for it in names if it.endswith(_RECORD_FILES) and not it.startswith(".")]
-    files = [name for name in files if reserved.writer(name) is None]
-    if not files:
-        kinds = ", *".join(SUFFIXES)
-        raise UsageError(
-            f"{printable(directory, WHOLE)}: there are no record files in it (*{kinds}, also with .gz or .zst)."
-        )
-    return sorted(files)
-
-
-def _matches(pattern: str, reserved: ReservedPaths) -> list[str]:
-    files = (match for match in glob.glob(pattern, recursive=True) if not os.path.isdir(match))
-    matches = sorted("./-" if name == STDIN else name for name in files if reserved.writer(name) is None)
-    if not matches:
-        raise UsageError(f"{printable(pattern, WHOLE)}: no file matches.")
-    return matches
+    return UsageError(f"{printable(source, WHOLE)}: there is no such file or directory.")
 
 
 def _identity(name: str) -> object:
@@ -148,28 +204,40 @@ def _identity(name: str) -> object:
     return status.st_dev, status.st_ino
 
 
-def _is_pipe(name: str) -> bool:
-    try:
-        return stat.S_ISFIFO(os.stat(name).st_mode)
-    except OSError:
-        return False
-
-
 def _check_readable(name: str) -> None:
-    """Raise UsageError for what can't be opened. A FIFO is not opened: that would disturb its writer."""
+    """Raise UsageError for what can't be opened. Only a regular file is opened: to open others changes something."""
+    if name in _STANDARD_INPUT:
+        check_standard_input()
     if name == STDIN:
         return
     try:
-        if not _is_pipe(name):
+        if kind_of(name) in ("file", ""):
             open(name, "rb").close()
         elif not os.access(name, os.R_OK, effective_ids=os.access in os.supports_effective_ids):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
-        _raise_unreadable(error, name)
+        raise _unreadable(error, name) from None
 
 
-def _raise_unreadable(error: OSError, name: str = "") -> NoReturn:
-    raise UsageError(f"{printable(name or str(error.filename), WHOLE)}: can't be read: {error.strerror}.") from None
+def check_standard_input() -> None:
+    """Raise UsageError if standard input can't be read: it is closed, a directory, or open for writing only."""
+    try:
+        status, flags = os.fstat(0), fcntl.fcntl(0, fcntl.F_GETFL)
+    except OSError:
+        flags = None
+    if flags is None or sys.stdin is None:
+        raise UsageError("standard input is closed: name a file or a directory, or connect an input (`< FILE`).")
+    if stat.S_ISDIR(status.st_mode):
+        raise UsageError("standard input is a directory: name the directory as a SOURCE instead.")
+    if flags & os.O_ACCMODE == os.O_WRONLY:
+        raise UsageError(
+            "standard input is open for writing only, so it can't be read (`nohup` does that at a terminal): "
+            "name a file, or connect an input (`< FILE`)."
+        )
+
+
+def _unreadable(error: OSError, name: str = "") -> UsageError:
+    return UsageError(f"{printable(name or str(error.filename), WHOLE)}: can't be read: {error.strerror}.")
 
 
 def _without_timestamp(path: str) -> str:

@@ -11,7 +11,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ingestor.model.record import Job, Line, Origin, Reject
 from ingestor.policy.identity import STAMP, RunBody, Scope, Tag, encoded, identify, make_job
-from ingestor.sources.parse_strict import EARLIEST, FIELDS, LATEST, LONGEST_JOB_ID, parse_strict
+from ingestor.sources.lines import without_marks
+from ingestor.sources.parse_strict import FIELDS, LONGEST_JOB_ID, parse_strict
+from ingestor.sources.times import EARLIEST, LATEST
 
 _LONGEST_TEXT = 10_000  # characters of an object that can't be written as JSON
 
@@ -38,7 +40,7 @@ def parse_object(record: object, origin: Origin, scope: Scope) -> Job | Reject:
         text = record
     else:
         return _reject_object(record, origin, f"must be a mapping, or JSON text, not {type(record).__name__}")
-    return parse_record(Line(origin, text), scope)
+    return parse_record(Line(origin, without_marks(text)), scope)
 
 
 _NOT_JSON = (TypeError, ValueError, RecursionError)
@@ -99,7 +101,7 @@ def parse_fast(line: Line) -> tuple[str | None, str | None, bytes] | None:
     except (ValueError, RecursionError):
         return None
     tags = _sorted(record.tags)
-    if tags is None or isinstance(record.start_time, float):
+    if tags is None or isinstance(record.start_time, float) or not (tags or _is_filled(record)):
         return None
     body = encoded(RunBody(record.experiment_id, record.run_name, record.start_time, tags))
     # The decoder keeps one of two members with the same name: then the canonical body lacks a colon.
@@ -107,6 +109,12 @@ def parse_fast(line: Line) -> tuple[str | None, str | None, bytes] | None:
         return None
     job_id = None if record.job_id is UNSET else record.job_id
     return job_id, None if record.experiment_id is UNSET else record.experiment_id, body
+
+
+def _is_filled(record: _Record) -> bool:
+    """Whether a record without tags certainly says something about its run."""
+    has_field = not (record.job_id is UNSET and record.experiment_id is UNSET and record.start_time is UNSET)
+    return has_field or bool(record.run_name and record.run_name.strip())
 
 
 def _colons(record: _Record, body: bytes) -> int:

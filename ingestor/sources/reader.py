@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Protocol
 
 from ingestor.model.record import Job
-from ingestor.model.sources import Checkpoint, Chunk, Position, Source
+from ingestor.model.sources import NOTHING_SKIPPED, Checkpoint, Chunk, Position, Source
 from ingestor.policy.identity import Scope
 from ingestor.sources.file_source import FileSource
 from ingestor.sources.locate import NO_RESERVED_PATHS, STDIN, ReservedPaths, locate, source_of
@@ -47,6 +48,10 @@ class Reader:
     """Reads sources one after the other in a thread of its own, which also decompresses and validates.
 
     `starts` says where reading begins in a source, else at its start. `spool` gets the checkpoints of standard input.
+
+    Attributes:
+        skipped: the files that the directories and globs of a user leave out.
+        empty: the directories and globs that gave no file.
     """
 
     def __init__(
@@ -56,6 +61,8 @@ class Reader:
         starts: Mapping[Source, Position] = _FROM_THE_START,
         spool: Spool | None = None,
     ) -> None:
+        self.skipped = NOTHING_SKIPPED
+        self.empty: Sequence[str] = ()
         self._sources = sources
         self._starts = starts
         self._spool = spool
@@ -98,14 +105,25 @@ class Reader:
 
     def _read(self) -> Iterator[tuple[Chunk, int, int]]:
         for source in self._sources:
-            self._progress = (self.read_bytes, source)
+            before = self.read_bytes
+            self._progress = (before, source)
+            end: int | None = None
             for chunk in source.read(self._starts.get(source.source)):
-                yield chunk, len(chunk.records), _size(chunk)
+                size = _size(chunk)
+                begin = source.read_bytes if end is None else end
+                begin, end = chunk.extent or (begin, begin + size + len(chunk.records))  # a line end for each
+                if chunk.end is not None:  # what is left of a damaged source is not read any more
+                    end = max(source.read_bytes, source.total_bytes or 0)
+                    self._progress = (before + end, None)
+                yield replace(chunk, extent=(before + begin, before + end)), len(chunk.records), size
 
 
 def open_sources(names: Sequence[str], scope: Scope, reserved: ReservedPaths = NO_RESERVED_PATHS) -> Reader:
     """Return the input that SOURCE arguments mean, for the jobs of `scope`. Raises UsageError (see `locate`)."""
-    return read_sources([source_of(name) for name in locate(names, reserved)], scope)
+    located = locate(names, reserved)
+    reader = read_sources([source_of(name) for name in located.names], scope)
+    reader.skipped, reader.empty = located.skipped, located.empty
+    return reader
 
 
 def read_sources(

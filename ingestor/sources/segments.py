@@ -1,17 +1,16 @@
 """The files of the spool: each holds a piece of what one process read from its standard input."""
 
-import errno
 import os
 import re
-import select
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 
 from ingestor.model.sources import Position
+from ingestor.sources.standard_input import StandardInput
+from ingestor.system.durable import sync_data, sync_directory
 
-_BLOCK = 256 * 1024
 _NAME = re.compile(r"stdin-s(\d{12})-of-(\d{12})-line-(\d+)(-inside)?(-end)?\.jsonl")
 
 
@@ -68,7 +67,7 @@ def _parse_name(path: Path, legacy: int) -> Segment:
 
 
 class SegmentFile:
-    """A new segment that is being written. Raises OSError.
+    """A new segment that is being written. Raises OSError, and DamagedSourceError from `append`.
 
     `size` is how many bytes it holds.
     """
@@ -78,13 +77,13 @@ class SegmentFile:
         self.segment = Segment(folder / name, number, stream, line, is_inside)
         self.size = 0
         self._file = os.open(self.segment.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        _sync(folder)  # a power cut does not remove the file
+        sync_directory(folder)  # a power cut does not remove the file
 
-    def append(self, size: int) -> bytes:
+    def append(self, source: StandardInput, size: int) -> bytes:
         """Move at most `size` bytes of standard input to the disk and return them; nothing at its end."""
-        count = _move(self._file, min(_BLOCK, size))
+        count = source.move(self._file, size)
         if count:
-            os.fdatasync(self._file)
+            sync_data(self._file)
         block = os.pread(self._file, count, self.size)
         self.size += count
         return block
@@ -94,7 +93,7 @@ class SegmentFile:
         path = self.segment.path
         ended = path.rename(path.with_name(f"{path.stem}-end{path.suffix}"))
         self.segment = replace(self.segment, path=ended, is_last=True)
-        _sync(ended.parent)
+        sync_directory(ended.parent)
 
     def close(self) -> None:
         """Close the file."""
@@ -105,41 +104,4 @@ def make_folder(folder: Path) -> None:
     """Create the folder of the spool so that a power cut does not remove it. Raises OSError."""
     for path in (folder.parent, folder):  # one by one: `parents=True` would let others read the upper one
         path.mkdir(mode=0o700, exist_ok=True)
-        _sync(path.parent)
-
-
-def is_ready(timeout: float) -> bool:
-    """Whether standard input has something, or ends, within `timeout` seconds."""
-    return bool(select.select([0], [], [], timeout)[0])
-
-
-def _move(file: int, size: int) -> int:
-    """Move the available standard input to the end of `file`; return how many bytes, 0 at the end of input.
-
-    A pipe is spliced: its bytes are never only in this process, where a crash would lose them.
-    """
-    while True:
-        try:
-            return os.splice(0, file, size)
-        except BlockingIOError:
-            select.select([0], [], [])
-        except OSError as error:
-            if error.errno != errno.EINVAL:  # not a pipe: a file, a terminal or a socket
-                raise
-            return _copy(file, size)
-
-
-def _copy(file: int, size: int) -> int:
-    block = os.read(0, size)
-    rest = memoryview(block)
-    while rest:
-        rest = rest[os.write(file, rest) :]
-    return len(block)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_directory(path.parent)

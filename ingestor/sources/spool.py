@@ -4,7 +4,7 @@ import hashlib
 import json
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import groupby
@@ -13,8 +13,10 @@ from pathlib import Path
 from ingestor.model.errors import SpoolError
 from ingestor.model.sources import Checkpoint, Chunk, Position, SourceEnd
 from ingestor.policy.identity import Scope
-from ingestor.sources.lines import ByteSource
-from ingestor.sources.segments import Segment, SegmentFile, SpoolPosition, is_ready, list_segments, make_folder
+from ingestor.sources.byte_source import ByteSource
+from ingestor.sources.errors import DamagedSourceError
+from ingestor.sources.segments import Segment, SegmentFile, SpoolPosition, list_segments, make_folder
+from ingestor.sources.standard_input import StandardInput
 from ingestor.sources.streams import STANDARD_INPUT, Block, Streams
 
 SEGMENT_SIZE = 1024 * 1024
@@ -175,16 +177,18 @@ class KeptInput:
             line = stream[0].line if line is None else line
             self._streams.begin(SpoolPosition(stream[0].number, offset, line))
             blocks = self._blocks(left, stream[0].stream, offset)
-            yield from self._streams.read(blocks, line, is_cut=not stream[-1].is_last, skips_first=is_rest)
+            is_whole = yield from self._streams.read(blocks, line, is_cut=not stream[-1].is_last, skips_first=is_rest)
+            while not is_whole and left and left[0].stream == stream[0].stream:
+                left.popleft()
             offset, line = 0, None
         if self._is_end:
             yield self._streams.end()
 
-    def _blocks(self, left: deque[Segment], stream: int, offset: int) -> Iterator[Block]:
+    def _blocks(self, left: deque[Segment], stream: int, offset: int) -> Generator[Block]:
         """Yield the blocks of a stream, and remove its segments from `left`. Raises DamagedSourceError."""
         while left and left[0].stream == stream:
             segment = left.popleft()
-            with closing(ByteSource(str(segment.path))) as file:
+            with closing(ByteSource(str(segment.path), is_raw=True)) as file:
                 file.skip(offset)
                 for block in file.blocks():
                     yield segment, offset, block
@@ -206,10 +210,10 @@ class LiveInput:
 
     def read(self, start: Position | None = None) -> Iterator[Chunk]:
         """Yield all records; `start` is where an earlier stream may have ended. Raises SpoolError."""
-        yield from self._streams.read(self._blocks(start), 1, is_cut=False)
+        yield from self._streams.read(self._blocks(start), 1, is_cut=False, is_live=True)
         yield self._streams.end()
 
-    def _blocks(self, start: Position | None) -> Iterator[Block]:
+    def _blocks(self, start: Position | None) -> Generator[Block]:
         """Yield blocks that are on disk. Raises SpoolError if they can't be kept."""
         try:
             yield from self._segments(start)
@@ -224,19 +228,28 @@ class LiveInput:
         spool.make_folder()
         spool.segments()
         number = spool.next_number(start)
-        line = 1
+        line, source = 1, StandardInput()
         file = SegmentFile(spool.folder, number, number)
         try:
-            while block := file.append(spool.segment_size):
+            while block := file.append(source, spool.segment_size):
                 line += block.count(b"\n")
                 self.read_bytes += len(block)
                 yield file.segment, file.size - len(block), block
-                if file.size >= spool.segment_size or not is_ready(spool.silence):
+                if file.size >= spool.segment_size or not source.is_ready(spool.silence):
                     full, is_inside = file, not block.endswith(b"\n")
                     file = SegmentFile(spool.folder, spool.next_number(), number, line, is_inside=is_inside)
                     full.close()
                     spool.seal(full.segment, full.size)
-            file.mark_end()
-            spool.seal(file.segment, file.size)
+            self._end(file)
+        except DamagedSourceError:
+            if file.size:
+                self._end(file)
+            else:
+                file.segment.path.unlink()
+            raise
         finally:
             file.close()
+
+    def _end(self, file: SegmentFile) -> None:
+        file.mark_end()
+        self._spool.seal(file.segment, file.size)

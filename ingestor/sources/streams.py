@@ -1,11 +1,15 @@
 """The streams of several processes, one after the other, become one source: lines that were torn are joined."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
+from operator import itemgetter
 
 from ingestor.model.record import Job, Line, Origin, Reject
 from ingestor.model.sources import Chunk, Position, Source, SourceEnd
 from ingestor.policy.identity import Scope
-from ingestor.sources.lines import LONGEST, DamagedSourceError, LineSplitter, damage, to_lines
+from ingestor.sources.errors import DamagedSourceError
+from ingestor.sources.foreign import json_lines
+from ingestor.sources.lines import LONGEST, LineSplitter, damage, to_lines
 from ingestor.sources.locate import STDIN
 from ingestor.sources.parse import parse_record
 from ingestor.sources.segments import Segment, SpoolPosition
@@ -37,29 +41,55 @@ class Streams:
         if self._position is None:
             self._position = self._reached = str(position)
 
-    def read(self, blocks: Iterator[Block], line: int, *, is_cut: bool, skips_first: bool = False) -> Iterator[Chunk]:
+    def read(
+        self, blocks: Generator[Block], line: int, *, is_cut: bool, is_live: bool = False, skips_first: bool = False
+    ) -> Generator[Chunk, None, bool]:
         """Yield the records of a stream, beginning at a line; `skips_first` is for the rest of a line that is done.
 
+        Return whether the whole stream is done: False where it has another format, and the rest of it is given up.
+
         `is_cut`: the stream may continue in the next one, so the beginning of a last line is held back.
+        `is_live`: it is what this process receives. What is missing after damage can't be read again later.
         """
         splitter = LineSplitter(line)
         segment: Segment | None = None
         base, block = 0, b""
+        held: list[Block] = []
+        is_beginning = line == 1 and not skips_first and not self._pieces
+        read = json_lines(blocks, itemgetter(2), STDIN, is_cut=is_cut, held=held) if is_beginning else blocks
         try:
-            for segment, base, block in blocks:
+            for segment, base, block in read:
                 for first, texts, end in splitter.split(block):
                     lines = self._lines(first, texts, is_first=first == line, skips_first=skips_first)
                     self._reach(segment, base + end, splitter.line)
                     yield from self._chunk(lines)
         except DamagedSourceError as error:
             reject = damage(Origin(STDIN, splitter.line), error, splitter.rest())
+            if reject.is_whole_source:
+                yield from self._give_up(blocks, held, reject, error)
+                return False
+            if is_live and segment is not None:
+                self._reach(segment, base + len(block), splitter.line + bool(splitter.rest()))
+                self._advance()
             self._is_damaged = True
             yield Chunk(STANDARD_INPUT, [*self._parse(self._release()), reject], self._position)
-            return
+            return True
         if segment is not None and not (skips_first and splitter.line == line):
             lines = self._last_lines(splitter.line, splitter.rest(), is_cut=is_cut)
             self._reach(segment, base + len(block), splitter.line + bool(splitter.rest()))
             yield from self._chunk(lines)
+        return True
+
+    def _give_up(
+        self, blocks: Generator[Block], held: Sequence[Block], reject: Reject, error: DamagedSourceError
+    ) -> Iterator[Chunk]:
+        """End a stream of another format: its reject is the outcome of all of it."""
+        with suppress(DamagedSourceError):
+            blocks.throw(error)
+        for segment, base, block in held[-1:]:
+            self._reach(segment, base + len(block), reject.origin.line)
+        self._advance()
+        yield Chunk(STANDARD_INPUT, [*self._parse(self._release()), reject], self._position)
 
     def end(self) -> Chunk:
         """Return the chunk that ends the source."""

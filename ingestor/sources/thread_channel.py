@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
+from ingestor.system.limits import start_thread
+
 MOST_RECORDS = 1000
 MOST_BYTES = 8 * 1024 * 1024
 """What the buffer holds at most, unless a single value is larger."""
@@ -42,9 +44,9 @@ class ThreadChannel(Generic[T]):
     def fill(self, values: Iterable[tuple[T, int, int]]) -> None:
         """Put values, with their records and bytes, from a thread of its own, until `stop`.
 
-        The thread is a daemon: nothing waits for a thread that is blocked in a silent pipe.
+        Nothing waits for a thread that is blocked in a silent pipe. Raises LimitError.
         """
-        threading.Thread(target=self._fill, args=(values,), name="reader", daemon=True).start()
+        start_thread(lambda: self._fill(values), "reader")
 
     def put(self, value: T, *, records: int, size: int) -> bool:
         """Pass on a value of so many records and bytes, as soon as there is room; False if nobody takes it."""

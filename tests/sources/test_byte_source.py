@@ -1,4 +1,6 @@
+import bz2
 import gzip
+import lzma
 import os
 import random
 import sys
@@ -13,17 +15,36 @@ from backports import zstd
 
 from ingestor.model.record import Job, Reject
 from ingestor.model.sources import Source, SourceEnd
+from ingestor.sources.byte_source import ByteSource
+from ingestor.sources.errors import DamagedSourceError
 from ingestor.sources.file_source import FileSource
-from ingestor.sources.lines import ByteSource, DamagedSourceError
 from ingestor.sources.locate import source_of
 from tests.support.records import SCOPE
 
 Pack = Callable[[bytes], bytes]
 
-PACKED = pytest.mark.parametrize(("suffix", "pack"), [("gz", gzip.compress), ("zst", zstd.compress)])
-STORED = pytest.mark.parametrize(("suffix", "pack"), [("txt", bytes), ("gz", gzip.compress), ("zst", zstd.compress)])
+
+def compress_as_lzma(content: bytes) -> bytes:
+    return lzma.compress(content, lzma.FORMAT_ALONE, preset=0)
+
+
+def compress_as_xz(content: bytes) -> bytes:
+    return lzma.compress(content, preset=0)
+
+
+PACKS: list[tuple[str, Pack]] = [
+    ("gz", gzip.compress),
+    ("bz2", bz2.compress),
+    ("xz", compress_as_xz),
+    ("lzma", compress_as_lzma),
+    ("zst", zstd.compress),
+]
+PACKED = pytest.mark.parametrize(("suffix", "pack"), PACKS, ids=[name for name, _ in PACKS])
+ALL = [("txt", bytes), *PACKS]
+STORED = pytest.mark.parametrize(("suffix", "pack"), ALL, ids=[name for name, _ in ALL])
 RANDOM = random.Random(1)
 TEXTS = [b'{"job_id":"%d %s"}' % (number, RANDOM.randbytes(40).hex().encode()) for number in range(20_000)]
+RECORD = b'{"job_id":"a"}\n'
 CONTENT = b"\n".join(TEXTS) + b"\n"
 
 
@@ -132,8 +153,8 @@ def test_the_whole_lines_of_a_truncated_file_are_read(put: Put, suffix: str, pac
 
 @PACKED
 def test_a_file_that_lost_only_its_last_byte_ends_damaged(put: Put, suffix: str, pack: Pack) -> None:
-    found, rejects, end = read(put(suffix, pack(b"{}\n" * 2)[:-1]))
-    assert found == [b"{}"] * len(found)
+    found, rejects, end = read(put(suffix, pack(RECORD * 2)[:-1]))
+    assert found == [RECORD.rstrip()] * len(found)
     assert (len(rejects), end) == (1, SourceEnd.DAMAGED)
 
 
@@ -162,15 +183,16 @@ def test_a_checksum_that_fails_is_one_reject(put: Put, suffix: str, pack: Pack) 
 
 @PACKED
 def test_what_is_not_packed_as_its_name_says_is_one_reject(put: Put, suffix: str, pack: Pack) -> None:
-    found, (reject,), end = read(put(suffix, b'{"run_name": "plain"}\n'))
+    found, (reject,), end = read(put(suffix, RECORD))
     assert (found, end) == ([], SourceEnd.DAMAGED)
     assert reject.origin.line == 1
+    assert "the data is not compressed, although its name says so" in reject.reason
 
 
 @PACKED
 def test_garbage_after_a_packed_file_is_one_reject(put: Put, suffix: str, pack: Pack) -> None:
-    found, rejects, end = read(put(suffix, pack(b"{}\n") + b"garbage, and no packed data"))
-    assert (found, len(rejects), end) == ([b"{}"], 1, SourceEnd.DAMAGED)
+    found, rejects, end = read(put(suffix, pack(RECORD) + b"garbage, and no packed data"))
+    assert (found, len(rejects), end) == ([RECORD.rstrip()], 1, SourceEnd.DAMAGED)
 
 
 def test_a_file_that_went_away_is_one_reject(tmp_path: Path) -> None:
@@ -218,11 +240,11 @@ def test_a_fifo_is_read_to_its_end_and_has_no_size(tmp_path: Path) -> None:
 
 def test_standard_input_is_read_and_left_open() -> None:
     here, there = os.pipe()
-    os.write(there, b"{}\n{}")
+    os.write(there, RECORD * 2)
     os.close(there)
     with as_standard_input(here):
         assert FileSource(Source("-", None), SCOPE).total_bytes is None
-        assert read("-") == ([b"{}", b"{}"], [], SourceEnd.COMPLETE)
+        assert read("-") == ([RECORD.rstrip()] * 2, [], SourceEnd.COMPLETE)
         assert 0 in open_descriptors()
 
 
@@ -243,7 +265,7 @@ def test_a_pipe_that_others_made_non_blocking_is_waited_for() -> None:
     os.set_blocking(here, False)
 
     def write_once_a_read_found_nothing(_frame: FrameType | None, event: str, function: object) -> None:
-        if event == "c_exception" and function is os.readv:
+        if event == "c_exception" and function is os.read:
             sys.setprofile(None)
             os.write(there, b'{"job_id":"late"}\n')
             os.close(there)

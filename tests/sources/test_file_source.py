@@ -1,9 +1,12 @@
 """A position is a hint that saves time: wherever reading continues, nothing is skipped."""
 
+import bz2
 import gzip
 import json
+import lzma
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,7 +22,14 @@ from ingestor.sources.locate import source_of
 from tests.support.records import SCOPE
 
 Pack = Callable[[bytes], bytes]
-PACKS: dict[str, Pack] = {"": bytes, ".gz": gzip.compress, ".zst": zstd.compress}
+PACKS: dict[str, Pack] = {
+    "": bytes,
+    ".gz": gzip.compress,
+    ".bz2": bz2.compress,
+    ".xz": partial(lzma.compress, preset=0),
+    ".zst": zstd.compress,
+    ".1": gzip.compress,  # the name does not say that it is compressed
+}
 
 
 def line(number: int, filler: int = 0) -> bytes:

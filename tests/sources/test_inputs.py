@@ -89,7 +89,7 @@ async def test_kept_records_come_in_pages_in_order_with_their_places() -> None:
 
 
 async def test_a_kept_text_that_is_no_record_any_more_is_a_reject() -> None:
-    _, found = await all_of(KeptRecords(Kept([b'{"gone": 1}', b"{}"]), Outcome.UNRESOLVED, SCOPE))
+    _, found = await all_of(KeptRecords(Kept([b'{"gone": 1}', b'{"job_id": "a"}']), Outcome.UNRESOLVED, SCOPE))
     reject, job = found.records
     assert isinstance(reject, Reject)
     assert (reject.origin, reject.text) == (Origin("runs.jsonl", 10), '{"gone": 1}')

@@ -55,7 +55,8 @@ async def test_every_record_comes_once_in_order_with_its_number(as_given: As, co
 
 @EVERY_KIND
 async def test_what_is_no_record_is_a_reject_in_its_place(as_given: As) -> None:
-    chunks = await all_of(IterableInput(as_given([{}, {"start_time": float("inf")}, None, b"[]", b"{}"]), SCOPE))
+    given = [{"job_id": "a"}, {"start_time": float("inf")}, None, b"[]", b'{"job_id": "b"}']
+    chunks = await all_of(IterableInput(as_given(given), SCOPE))
     records = [record for chunk in chunks for record in chunk.records]
     assert [isinstance(record, Reject) for record in records] == [False, True, True, True, False]
     assert [record.origin for record in records] == [Origin("records", number) for number in range(1, 6)]

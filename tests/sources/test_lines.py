@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestor.model.record import Line, Origin, Reject
-from ingestor.sources.lines import LONGEST, MOST_LINES, DamagedSourceError, LineSplitter, damage, to_lines
+from ingestor.sources.errors import DamagedSourceError
+from ingestor.sources.lines import LONGEST, MOST_LINES, LineSplitter, damage, to_lines
 
 BOM = b"\xef\xbb\xbf"
 
@@ -64,8 +65,18 @@ def test_a_line_has_its_place() -> None:
     assert line.origin == Origin("blocks", 2)
 
 
-def test_a_bom_is_dropped_at_the_start_only() -> None:
-    assert read(BOM + b"a\n" + BOM + b"b\n") == [(1, b"a"), (2, BOM + b"b")]
+def test_a_bom_is_dropped_at_the_start_of_every_line_and_nowhere_else() -> None:
+    """`cat` puts files with a mark one after the other, and empty ones too."""
+    assert read(BOM + b"a\n" + BOM + b"b\n" + BOM + BOM + b"c\nd" + BOM) == [
+        (1, b"a"),
+        (2, b"b"),
+        (3, b"c"),
+        (4, b"d" + BOM),
+    ]
+
+
+def test_a_line_of_nothing_but_a_bom_is_blank() -> None:
+    assert read(b"a\n" + BOM + b"\r\n" + BOM + b" \nb\n") == [(1, b"a"), (4, b"b")]
 
 
 def test_a_bom_that_comes_in_pieces_is_dropped() -> None:
@@ -97,7 +108,7 @@ def test_a_too_long_line_at_the_end_is_cut() -> None:
     assert (len(line.raw), line.cut) == (LONGEST, True)
 
 
-@pytest.mark.parametrize("start", [b"", BOM])
+@pytest.mark.parametrize("start", [b"", BOM, b"\n" + BOM])
 def test_the_longest_line_is_complete_with_any_text_around_it(start: bytes) -> None:
     (line,) = lines([start, b"y" * LONGEST, b"\r", b"\n"])
     assert (len(line.raw), line.cut) == (LONGEST, False)

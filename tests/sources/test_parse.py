@@ -15,6 +15,13 @@ from tests.support.records import SCOPE
 HERE = Origin("runs.jsonl", 7)
 FIRST_MILLISECOND = 100_000_000_000
 LAST_MILLISECOND = 253_402_300_799_999
+A_FLOAT = "must be whole milliseconds or an ISO 8601 time, not a number with a point or an exponent"
+
+
+def is_filled(record: dict[str, object]) -> bool:
+    """Whether a record says something."""
+    return any(name == "start_time" or str(value or "").strip() for name, value in record.items())
+
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 TAGS = st.dictionaries(TEXT.filter(lambda key: key not in {"", STAMP}), TEXT)
@@ -27,7 +34,7 @@ RECORDS = st.fixed_dictionaries(
         "start_time": st.just(0) | st.integers(FIRST_MILLISECOND, LAST_MILLISECOND),
         "tags": TAGS,
     },
-)
+).filter(is_filled)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.fixed_dictionaries({"key": inner}),
@@ -76,7 +83,7 @@ def test_a_valid_record_means_the_same_as_the_body_of_its_job(record: dict[str, 
 
 @given(TAGS)
 def test_tags_as_an_object_and_as_a_list_are_the_same(tags: dict[str, str]) -> None:
-    assert job_of({"tags": tags}).body == job_of({"tags": as_list(tags)}).body
+    assert job_of({"job_id": "a", "tags": tags}).body == job_of({"job_id": "a", "tags": as_list(tags)}).body
 
 
 @given(st.binary() | VALUES.map(json.dumps).map(str.encode) | ALMOST_RECORDS.map(json.dumps).map(str.encode))
@@ -109,8 +116,34 @@ def test_no_depth_of_nesting_raises(opening: bytes) -> None:
         assert isinstance(parse(opening * depth + b"[7]" + closing * depth), Reject)
 
 
-def test_an_empty_record_leaves_every_value_to_the_service() -> None:
-    assert body_of({}) == {"tags": []}
+NOTHING = "says nothing about a run: at least one of job_id, experiment_id, run_name, start_time, tags must be present"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    ["{}", " { } ", '{"run_name": ""}', '{"run_name": " \\n\\u2003"}', '{"tags": {}}', '{"run_name": "", "tags": []}'],
+)
+def test_an_object_that_says_nothing_is_rejected(raw: str) -> None:
+    assert reason_of(raw) == f"{NOTHING} and not empty"
+    rejected = parse_object(json.loads(raw), HERE, SCOPE)
+    assert isinstance(rejected, Reject)
+    assert rejected.reason == f"{NOTHING} and not empty"
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"job_id": "a"},
+        {"job_id": " ", "run_name": "", "tags": []},
+        {"experiment_id": "7"},
+        {"experiment_id": " "},
+        {"run_name": "a"},
+        {"run_name": "", "start_time": 0},
+        {"tags": {"a": ""}},
+    ],
+)
+def test_one_field_that_is_not_empty_makes_a_record(record: dict[str, object]) -> None:
+    assert json.loads(job_of(record).raw) == record
 
 
 @pytest.mark.parametrize(
@@ -193,8 +226,15 @@ def test_a_wrong_field_is_named_with_what_is_wrong(record: object, reason: str) 
 @pytest.mark.parametrize(
     ("time", "reason"),
     [
-        ("1.5", "must be whole milliseconds or an ISO 8601 time, not a number with a point or an exponent"),
-        ("1707431296765.0", "must be whole milliseconds or an ISO 8601 time, not a number with a point or an exponent"),
+        ("1.5", A_FLOAT),
+        (
+            "1707431296765.0",
+            f"{A_FLOAT}; write 1707431296765",
+        ),
+        (
+            "1707431296.765",
+            f"{A_FLOAT}; it seems to be in seconds: multiply it by 1,000",
+        ),
         ("true", "must be whole milliseconds or an ISO 8601 time, not true or false"),
         ("null", "must be whole milliseconds or an ISO 8601 time, not null; omit the field"),
         ("-1", "must not be negative, but is -1"),
@@ -208,9 +248,32 @@ def test_a_wrong_field_is_named_with_what_is_wrong(record: object, reason: str) 
             '"2024-02-08T22:28:16"',
             "'2024-02-08T22:28:16' has no UTC offset; add Z for UTC, or an offset such as +02:00",
         ),
-        ('"2024-02-08"', "'2024-02-08' has no UTC offset; add Z for UTC, or an offset such as +02:00"),
-        ('"1969-12-31T23:59:59.999Z"', "'1969-12-31T23:59:59.999Z' is before 1970"),
-        ('"1707431296765"', "'1707431296765' is not an ISO 8601 time such as 2024-02-08T22:28:16.765Z"),
+        (
+            '"2024-02-08"',
+            "'2024-02-08' has no time of the day and no UTC offset; write a time such as 2024-02-08T22:28:16.765Z",
+        ),
+        (
+            '"20240208"',
+            "'20240208' has no time of the day and no UTC offset; write a time such as 2024-02-08T22:28:16.765Z",
+        ),
+        ('"1707431296765"', "'1707431296765' is a number in quotes; remove the quotes and give whole milliseconds"),
+        ('" -17.5e3 "', "' -17.5e3 ' is a number in quotes; remove the quotes and give whole milliseconds"),
+        ('"2024020812228"', "'2024020812228' is a number in quotes; remove the quotes and give whole milliseconds"),
+        ('""', "must not be empty; omit the field"),
+        ('"yesterday"', "'yesterday' is not an ISO 8601 time such as 2024-02-08T22:28:16.765Z"),
+        (
+            '"2024-W06-4T22:28:16"',
+            "'2024-W06-4T22:28:16' has no UTC offset; add Z for UTC, or an offset such as +02:00",
+        ),
+        ('"10000-01-01T00:00:00Z"', "'10000-01-01T00:00:00Z' is not an ISO 8601 time such as 2024-02-08T22:28:16.765Z"),
+        (
+            '"2024-02-30T00:00:00z"',
+            "'2024-02-30T00:00:00z' is not a time that exists: day is out of range for month",
+        ),
+        (
+            '"2024-02-08T22:28:60Z"',
+            "'2024-02-08T22:28:60Z' is no leap second: a minute has 60 seconds except at 23:59 UTC",
+        ),
         ('"\\u0000"', r"'\x00' is not an ISO 8601 time such as 2024-02-08T22:28:16.765Z"),
     ],
 )
@@ -233,8 +296,30 @@ def test_an_iso_time_is_its_milliseconds(time: datetime, offset: int) -> None:
     assert body_of({"start_time": there.isoformat()})["start_time"] == milliseconds
 
 
-def test_z_is_an_offset() -> None:
-    assert body_of({"start_time": "2024-02-08T22:28:16.765Z"})["start_time"] == 1_707_431_296_765
+@pytest.mark.parametrize(
+    ("text", "milliseconds"),
+    [
+        ("2024-02-08T22:28:16.765Z", 1_707_431_296_765),
+        ("2024-02-08t22:28:16.765z", 1_707_431_296_765),
+        ("2024-02-08 22:28:16.765Z", 1_707_431_296_765),
+        ("2024-02-08 22:28:16.765z", 1_707_431_296_765),
+        ("2024-02-08T22:28:16.7659999999999999999999999Z", 1_707_431_296_765),
+        ("2024-02-08t22:28:16.7651234567890123456789z", 1_707_431_296_765),
+        ("2024-02-08T22:28:16.7Z", 1_707_431_296_700),
+        ("2024-02-08T22:28:16-00:00", 1_707_431_296_000),
+        ("2024-02-08T22:28:16+00:00", 1_707_431_296_000),
+        ("2024-02-09T22:27:16.765+23:59", 1_707_431_296_765),
+        ("1969-12-31T23:59:59.9999Z", -1),
+        ("0001-01-01T00:00:00Z", -62_135_596_800_000),
+        ("0001-01-01T00:00:00+23:59", -62_135_683_140_000),
+        ("9999-12-31T23:59:59.999Z", LAST_MILLISECOND),
+        ("1990-12-31T23:59:60Z", 662_688_000_000),
+        ("1990-12-31T15:59:60.25-08:00", 662_688_000_250),
+        ("9999-12-31T23:59:60z", LAST_MILLISECOND + 1),
+    ],
+)
+def test_every_time_of_rfc_3339_is_its_milliseconds(text: str, milliseconds: int) -> None:
+    assert body_of({"start_time": text})["start_time"] == milliseconds
 
 
 @pytest.mark.parametrize(
@@ -304,6 +389,13 @@ def test_an_object_is_the_same_job_as_its_json_text(record: dict[str, object]) -
     assert [isinstance(it, Job) and (it.key, it.body, it.token, it.origin) for it in parsed] == [
         (job_of(record).key, job_of(record).body, job_of(record).token, HERE)
     ] * 3
+
+
+@pytest.mark.parametrize("text", ['\ufeff{"job_id": "a"}', b'\xef\xbb\xbf\xef\xbb\xbf{"job_id": "a"}'])
+def test_a_byte_order_mark_before_the_text_of_an_object_is_skipped(text: object) -> None:
+    parsed = parse_object(text, HERE, SCOPE)
+    assert isinstance(parsed, Job)
+    assert (parsed.key, parsed.raw) == ("a", b'{"job_id": "a"}')
 
 
 @pytest.mark.parametrize(

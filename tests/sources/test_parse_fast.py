@@ -96,6 +96,9 @@ RECORD = st.builds(
 @example(f'{{"tags":{{"{STAMP}":"a"}}}}')
 @example('{"job_id":"' + "é" * 500 + '"}')
 @example('{"job_id":"' + "é" * 501 + '"}')
+@example("{}")
+@example('{"run_name":"","tags":[]}')
+@example('{"run_name":"\\u2003 ","tags":{}}')
 @example('{"tags":' * 100_000)
 def test_the_strict_parser_makes_the_same_job_of_a_line_that_the_fast_path_accepts(text: str) -> None:
     assert_the_same(text.encode("utf-8", "surrogatepass"))
@@ -119,7 +122,7 @@ def test_the_beginning_of_a_line_that_was_cut_does_not_take_the_fast_path() -> N
     assert parse_fast(Line(HERE, b"{}", cut=True)) is None
 
 
-@pytest.mark.parametrize("without", [(), *((name,) for name in USUAL), tuple(USUAL)])
+@pytest.mark.parametrize("without", [(), *((name,) for name in USUAL)])
 def test_usual_records_take_the_fast_path(without: tuple[str, ...]) -> None:
     assert is_fast({name: value for name, value in USUAL.items() if name not in without})
 
@@ -127,7 +130,7 @@ def test_usual_records_take_the_fast_path(without: tuple[str, ...]) -> None:
 def test_tags_take_the_fast_path_in_either_form() -> None:
     assert is_fast({"tags": [{"key": "b", "value": "x"}, {"value": "y", "key": "a"}]})
     assert is_fast({"tags": {"b": "x", "a": "y"}})
-    assert is_fast({"tags": []})
+    assert is_fast({"job_id": "a", "tags": []})
 
 
 def test_escaped_text_takes_the_fast_path() -> None:
