@@ -4,7 +4,6 @@ Paths and hosts are those of the API page and the quick start (`https://aidp.{re
 The second-level domain depends on the realm, which is in the SDK's region table.
 """
 
-import urllib.request
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +12,8 @@ from urllib.parse import quote
 from pydantic import SecretStr
 from yarl import URL
 
-from ingestor.api.values import AuthKind, address, is_loopback
+from ingestor.api.proxy import proxy_for
+from ingestor.api.values import AuthKind, address, header_text, is_loopback
 from ingestor.model.errors import UsageError
 
 _VERSION = "/20260430"
@@ -67,6 +67,8 @@ class AuthOptions:
         passphrase: of the private key; it takes precedence over the profile's own.
         bearer_token: the token, for BEARER.
         bearer_token_file: a file that holds the token; it takes precedence over `bearer_token`.
+        basic_username: the user's name, for BASIC.
+        basic_password: the password, for BASIC.
     """
 
     kind: AuthKind
@@ -75,6 +77,8 @@ class AuthOptions:
     passphrase: SecretStr | None = None
     bearer_token: SecretStr | None = None
     bearer_token_file: Path | None = None
+    basic_username: str | None = None
+    basic_password: SecretStr | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +91,7 @@ class TargetOptions:
         connections: the most attempts in flight, at least 1.
         timeout: seconds that one attempt may take.
         user_principal: the API's header dh-user-principal, sent unchanged; None sends none.
+        rate: the most requests a second that leave, of all processes together; None for no ceiling.
     """
 
     endpoint: Endpoint
@@ -94,6 +99,7 @@ class TargetOptions:
     connections: int
     timeout: float
     user_principal: str | None = None
+    rate: float | None = None
 
 
 def check(options: TargetOptions) -> None:
@@ -102,9 +108,11 @@ def check(options: TargetOptions) -> None:
     These are a user principal that a header can't contain, a malformed proxy in the environment, and credentials that
     would go to another machine unencrypted.
     """
-    principal = options.user_principal or ""
-    if not (principal.isascii() and principal.isprintable()):
-        raise UsageError("The user principal (dh-user-principal) contains characters that a header can't contain.")
+    if options.user_principal is not None:
+        try:
+            header_text(options.user_principal)
+        except ValueError as error:
+            raise UsageError(f"The user principal (dh-user-principal) {error}.") from None
     endpoint = options.endpoint
     is_clear_text = endpoint.display.startswith("http:") and not endpoint.is_on_this_machine
     if is_clear_text and options.auth.kind is not AuthKind.NONE:
@@ -113,25 +121,6 @@ def check(options: TargetOptions) -> None:
             "--auth none if the server wants no credentials."
         )
     proxy_for(endpoint.url(""))
-
-
-def proxy_for(url: URL) -> URL | None:
-    """Return the proxy that the environment names for an address, None if there is none.
-
-    HTTPS_PROXY, HTTP_PROXY and NO_PROXY are read as other tools read them; this machine's own addresses need no proxy.
-    Raises UsageError for a proxy that is not an http address.
-    """
-    host = url.raw_host or ""
-    named = urllib.request.getproxies().get(url.scheme, "")
-    if not named or is_loopback(host) or urllib.request.proxy_bypass(host):
-        return None
-    try:
-        proxy = URL(named if "://" in named else f"http://{named}")
-    except ValueError:
-        proxy = URL()
-    if proxy.scheme not in {"http", "https"} or not proxy.raw_host:
-        raise UsageError(f"{url.scheme.upper()}_PROXY is not the address of an http proxy, such as http://host:3128.")
-    return proxy
 
 
 @lru_cache(maxsize=64)
@@ -153,12 +142,24 @@ def _domain(region: str) -> str:
 
     The SDK takes regions that it does not know from OCI_REGION_METADATA or ~/.oci/regions-config.json.
     """
-    from oci import regions  # noqa: PLC0415 -- importing oci takes a second
-
-    name: str = regions.get_region_from_short_name(region.strip())
-    if not regions.is_region(name):
+    try:
+        domain = _known_domain(region.strip())
+    except Exception as error:  # noqa: BLE001 -- the SDK raises whatever the user's files make it raise
+        raise UsageError(
+            f"--region {region!r} can't be looked up ({type(error).__name__}): the OCI SDK can't read "
+            "OCI_REGION_METADATA, ~/.oci/regions-config.json or its other files. Correct them, or name the host with "
+            "--endpoint."
+        ) from None
+    if domain is None:
         raise UsageError(
             f"--region {region!r} is not in the region table of the OCI SDK. Check its name, describe it in "
             "OCI_REGION_METADATA, or name the host with --endpoint."
         )
-    return f"{name}.oci.{regions.REALMS[regions.get_realm_from_region(name)]}"
+    return domain
+
+
+def _known_domain(region: str) -> str | None:
+    from oci import regions  # noqa: PLC0415 -- importing oci takes a second
+
+    name: str = regions.get_region_from_short_name(region)
+    return f"{name}.oci.{regions.REALMS[regions.get_realm_from_region(name)]}" if regions.is_region(name) else None

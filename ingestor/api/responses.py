@@ -136,9 +136,10 @@ class RunPage(BaseModel):
 
 
 class Experiment(BaseModel):
-    """The parts of an experiment that a search needs."""
+    """The parts of an experiment that a search needs. MLflow says "deleted" of one in the trash: it takes no runs."""
 
     experiment_id: str
+    lifecycle_stage: str | None = None
 
 
 class ExperimentPage(BaseModel):
@@ -146,6 +147,12 @@ class ExperimentPage(BaseModel):
 
     experiments: list[Experiment] = []
     next_page_token: str | None = None
+
+
+class ExperimentAnswer(BaseModel):
+    """The answer of experiments/get."""
+
+    experiment: Experiment
 
 
 class Error(_Part):

@@ -6,14 +6,16 @@ nothing: the result is UNDECIDED.
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import TypeVar
+from urllib.parse import urlencode
 
 from pydantic import BaseModel
 
-from ingestor.api.responses import ExperimentPage, RunPage, StampedRun, read_page
+from ingestor.api.responses import Experiment, ExperimentAnswer, ExperimentPage, RunPage, StampedRun, read_page
 from ingestor.model.ports import Pace
-from ingestor.model.reply import Finding, Presence, Reply
+from ingestor.model.reply import Fault, Finding, Presence, Reply
 from ingestor.model.request import Operation, Request
 from ingestor.policy.identity import STAMP
 
@@ -43,6 +45,28 @@ class _UndecidedError(Exception):
         self.reply = reply
 
 
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """The ids of all experiments of a service. `deleted` ones are in the trash and take no runs."""
+
+    active: frozenset[str]
+    deleted: frozenset[str]
+
+
+class Existence(StrEnum):
+    """Whether an experiment takes runs."""
+
+    ACTIVE = "active"
+    DELETED = "deleted"
+    """It is in the trash and takes no runs."""
+    MISSING = "missing"
+
+
+def active_of(found: Catalog | Reply) -> frozenset[str] | None:
+    """Return the experiments that take runs; None if the list can't be read."""
+    return found.active if isinstance(found, Catalog) else None
+
+
 class Search:
     """One look-up. `pace` is awaited before each request except the first."""
 
@@ -63,19 +87,50 @@ class Search:
             return Finding(Presence.UNDECIDED, error.reply)
         return Finding(Presence.ABSENT, self._reply)
 
+    async def experiments(self) -> Catalog | Reply:
+        """List all experiments; if that is undecided, return the reply that says why."""
+        try:
+            pages = await self._pages_of_experiments()
+        except _UndecidedError as error:
+            return error.reply
+        found = [experiment for page in pages for experiment in page]
+        deleted = {it.experiment_id for it in found if it.lifecycle_stage == "deleted"}
+        return Catalog(frozenset(it.experiment_id for it in found) - deleted, frozenset(deleted))
+
+    async def has_experiment(self, experiment_id: str) -> Existence | Reply:
+        """Ask for one experiment; if the answer says nothing about it, return the reply.
+
+        The service answers 404 if there is none (API page), or if this principal may not use it.
+        """
+        query = urlencode({"experiment_id": experiment_id})
+        request = Request(Operation.GET_EXPERIMENT, b"", is_repeatable=True, query=query)
+        reply, body = await self._exchange(request)
+        if reply.status == 404 and reply.code is not None:
+            return Existence.MISSING
+        if reply.status is None or reply.status // 100 != 2:
+            return reply
+        try:
+            answer = read_page(ExperimentAnswer, body)
+        except ValueError:
+            return replace(reply, message="The answer to experiments/get can't be read.")
+        return Existence.DELETED if answer.experiment.lifecycle_stage == "deleted" else Existence.ACTIVE
+
     async def _all_experiments(self) -> list[list[str]]:
         """Return the ids of all experiments, a list for each page."""
-        members: dict[str, object] = {"max_results": _EXPERIMENTS, "view_type": "ALL"}
-        pages: list[list[str]] = []
-        while True:
-            page = await self._request(Operation.SEARCH_EXPERIMENTS, members, ExperimentPage)
-            pages += [[experiment.experiment_id for experiment in page.experiments]] if page.experiments else []
-            if not page.next_page_token:
-                break
-            members["page_token"] = page.next_page_token
+        pages = [[it.experiment_id for it in page] for page in await self._pages_of_experiments() if page]
         if not pages:
             raise self._undecided("The record names no experiment, and the service lists none to search.")
         return pages
+
+    async def _pages_of_experiments(self) -> list[list[Experiment]]:
+        members: dict[str, object] = {"max_results": _EXPERIMENTS, "view_type": "ALL"}
+        pages: list[list[Experiment]] = []
+        while True:
+            page = await self._request(Operation.SEARCH_EXPERIMENTS, members, ExperimentPage)
+            pages.append(page.experiments)
+            if not page.next_page_token:
+                return pages
+            members["page_token"] = page.next_page_token
 
     async def _runs(self, experiments: Sequence[str], token: str) -> list[StampedRun]:
         """Return the runs that carry the token, from the first page that has any."""
@@ -100,6 +155,9 @@ class Search:
             await self._pace()
         self._requests += 1
         self._reply, body = await self._exchange(_search(operation, members))
+        while self._reply.fault is Fault.HELD:
+            await self._pace()
+            self._reply, body = await self._exchange(_search(operation, members))
         if self._reply.status is None or self._reply.status // 100 != 2:
             raise _UndecidedError(self._reply)
         try:

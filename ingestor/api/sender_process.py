@@ -1,7 +1,7 @@
-"""The sender process: python -m ingestor.api.sender_process DESCRIPTOR. It makes the attempts that it receives.
+"""The sender process: python -m ingestor.api.sender_process DESCRIPTOR [CEILING].
 
-It has one event loop, one session and one signer. It ends with its coordinator: once that is gone, nothing more is
-sent.
+It makes the attempts that it receives. It has one event loop, one session and one signer. It ends with its
+coordinator: once that is gone, nothing more is sent.
 """
 
 import asyncio
@@ -10,20 +10,27 @@ import signal
 import socket
 import sys
 from functools import partial
+from math import inf
 
+from ingestor.api.ceiling import Ceiling
 from ingestor.api.options import TargetOptions
 from ingestor.api.sender_channel import Attempt, Channel, Message, Order, Replied
 from ingestor.api.service import HttpService
 from ingestor.api.wire import SEARCHES
 from ingestor.model.errors import IngestorError
 from ingestor.model.value import collect_rarely
+from ingestor.system.stops import REOPENS_LOG, STOPS
 
 
 class SenderProcess:
-    """Carries out its coordinator's orders, in tasks of `group`."""
+    """Carries out its coordinator's orders, in tasks of `group`.
 
-    def __init__(self, group: asyncio.TaskGroup) -> None:
+    `ceiling` is the descriptor of the ceiling that it shares with the other senders.
+    """
+
+    def __init__(self, group: asyncio.TaskGroup, ceiling: int | None = None) -> None:
         self._group = group
+        self._ceiling = ceiling
         self._channel: Channel
         self._service: HttpService
 
@@ -55,20 +62,21 @@ class SenderProcess:
     async def _open(self, options: TargetOptions) -> bool | IngestorError:
         """Open the service, which stays open until the process ends; return the reason if that is not possible."""
         try:
-            self._service = await HttpService(options).__aenter__()
+            ceiling = None if self._ceiling is None else Ceiling(options.rate or inf, self._ceiling)
+            self._service = await HttpService(options, ceiling=ceiling).__aenter__()
         except IngestorError as error:
             return error
         return True
 
 
-async def serve(end: socket.socket) -> None:
+async def serve(end: socket.socket, ceiling: int | None = None) -> None:
     """Run as the sender of the process at the other end of the socket."""
     async with asyncio.TaskGroup() as group:
-        await SenderProcess(group).run(end)
+        await SenderProcess(group, ceiling).run(end)
 
 
 if __name__ == "__main__":
-    for number in (signal.SIGINT, signal.SIGTERM):  # the coordinator handles signals to the process group
+    for number in (*STOPS, REOPENS_LOG):  # the coordinator handles signals to the process group
         signal.signal(number, signal.SIG_IGN)
     collect_rarely()
-    asyncio.run(serve(socket.socket(fileno=int(sys.argv[1]))))
+    asyncio.run(serve(socket.socket(fileno=int(sys.argv[1])), *map(int, sys.argv[2:])))

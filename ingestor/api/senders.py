@@ -6,13 +6,15 @@ import socket
 import sys
 import time
 from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Collection
 from contextlib import AsyncExitStack, suppress
 from itertools import count
 from operator import attrgetter
 from typing import Self
 
+from ingestor.api.ceiling import Ceiling
 from ingestor.api.options import TargetOptions, check
-from ingestor.api.search import PROBE, Search
+from ingestor.api.search import PROBE, Search, active_of
 from ingestor.api.sender_channel import Attempt, Channel, Message, Order, Replied
 from ingestor.api.wire import new_request_id
 from ingestor.model.errors import IngestorError
@@ -44,6 +46,7 @@ class SenderPool:
     def __init__(self, options: TargetOptions, count: int, *, ping_timeout: float = PING_TIMEOUT) -> None:
         check(options)
         self._options = options
+        self._ceiling = None if options.rate is None else Ceiling(options.rate)
         self._count = count
         self._ping_timeout = ping_timeout
         self._senders: list[Sender] = []
@@ -57,6 +60,8 @@ class SenderPool:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as opening:
+            if self._ceiling is not None:
+                opening.enter_context(self._ceiling)
             for _ in range(self._count):
                 opening.push_async_callback(_cancel, asyncio.create_task(self._keep()))
             await self._wait_for_senders(self._count)
@@ -74,6 +79,10 @@ class SenderPool:
     async def find(self, token: str, experiment_id: str | None, pace: Pace) -> Finding:
         """Search for the run that carries a token (see `Service.find`)."""
         return await Search(self._exchange, pace).find(token, experiment_id)
+
+    async def active_experiments(self, pace: Pace) -> Collection[str] | None:
+        """List the experiments that take runs (see `Service.active_experiments`)."""
+        return active_of(await Search(self._exchange, pace).experiments())
 
     async def probe(self) -> Reply:
         """Search for one experiment (see `Service.probe`)."""
@@ -127,7 +136,7 @@ class SenderPool:
 
     async def _run_one(self) -> None:
         """Run a sender until it dies, and close it. Raises SenderError if too many made attempts without any reply."""
-        sender = Sender(self._options)
+        sender = Sender(self._options, self._ceiling)
         try:
             await sender.start()
             self._senders.append(sender)
@@ -148,18 +157,19 @@ class SenderPool:
 
 
 class Sender:
-    """A process that makes attempts. Call `start` first, and `close` last, also after an error.
+    """A process that makes attempts under a shared ceiling. Call `start` first, and `close` last, also after an error.
 
     Attributes:
         in_flight: how many attempts it is making. If the process dies, they end with the fault LOST.
         was_fruitless: whether it died while it made attempts, and before any had a reply.
     """
 
-    def __init__(self, options: TargetOptions) -> None:
+    def __init__(self, options: TargetOptions, ceiling: Ceiling | None = None) -> None:
         self.in_flight = 0
         self.was_fruitless = False
         self._replies = 0
         self._options = options
+        self._ceiling = ceiling
         self._numbers = count()
         self._pending: dict[int, asyncio.Future[object]] = {}
         self._gone = asyncio.Event()
@@ -181,7 +191,7 @@ class Sender:
         ours, theirs = socket.socketpair()
         self._channel = await Channel.open(ours, self._receive, self._end)
         with theirs:
-            self._process = await _spawn(theirs)
+            self._process = await _spawn(theirs, self._ceiling)
         problem = await self._carry_out(self._options)
         if problem is None:
             raise SenderError("A sender process ended during its start.")
@@ -268,17 +278,18 @@ def _lost(request_id: str, begun: float) -> Reply:
     )
 
 
-async def _spawn(end: socket.socket) -> Process:
+async def _spawn(end: socket.socket, ceiling: Ceiling | None) -> Process:
     """Start a process that has `end`, in its own session: signals of the terminal are for the coordinator."""
+    descriptors = (end.fileno(),) if ceiling is None else (end.fileno(), ceiling.descriptor)
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-P",
         "-m",
         _MODULE,
-        str(end.fileno()),
+        *map(str, descriptors),
         stdin=DEVNULL,
         stdout=DEVNULL,
-        pass_fds=(end.fileno(),),
+        pass_fds=descriptors,
         start_new_session=True,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )

@@ -1,17 +1,23 @@
 """The service over HTTP, in this process: it signs requests, sends them and reads their answers."""
 
+import base64
 import time
+from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Self
 
+from yarl import URL
+
 from ingestor import __version__
+from ingestor.api.ceiling import Ceiling
 from ingestor.api.credentials import make_signer
 from ingestor.api.options import TargetOptions, check
-from ingestor.api.search import PROBE, Search
+from ingestor.api.proxy import Proxy, proxy_for
+from ingestor.api.search import PROBE, Catalog, Existence, Search, active_of
 from ingestor.api.signing import CONTENT_TYPE, Signer
 from ingestor.api.transport import Transport
-from ingestor.api.wire import HttpResponse, TransportFailure, new_request_id, reply_to
+from ingestor.api.wire import SEARCHES, HttpResponse, TransportFailure, new_request_id, reply_to
 from ingestor.model.errors import CredentialsError
 from ingestor.model.ports import Pace
 from ingestor.model.reply import Fault, Finding, Reply
@@ -21,22 +27,31 @@ from ingestor.model.request import Request
 class HttpService:
     """A workspace of AIDP or an MLflow server; implements the port `Service`. Use it as an async context manager.
 
-    `signer` replaces the one that the options choose. Raises UsageError (see `check`). Nothing is read or opened before
-    it is entered; entering raises CredentialsError.
+    `signer` replaces the one that the options choose; `ceiling` is one that other processes share.
+    Raises UsageError (see `check`). Nothing is read or opened before it is entered; entering raises CredentialsError.
     """
 
-    def __init__(self, options: TargetOptions, *, signer: Signer | None = None) -> None:
+    def __init__(self, options: TargetOptions, *, signer: Signer | None = None, ceiling: Ceiling | None = None) -> None:
         check(options)
         url = options.endpoint.url("")
         self._endpoint = options.endpoint
-        self._signer = signer or make_signer(options.auth)
+        self._signer = signer or make_signer(options.auth, is_rehearsal=options.endpoint.is_on_this_machine)
+        self._signer.redactor.add(*_secrets_of(proxy_for(url)))
+        self._own_ceiling = Ceiling(options.rate) if ceiling is None and options.rate is not None else None
         # One more than attempts in flight, so that a probe need not wait for slow ones to end.
-        self._transport = Transport(url, connections=options.connections + 1, timeout=options.timeout)
+        self._transport = Transport(
+            url,
+            connections=options.connections + 1,
+            timeout=options.timeout,
+            ceiling=ceiling or self._own_ceiling,
+        )
         self._headers = _constant_headers(options.user_principal)
         self._opened = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as opening:
+            if self._own_ceiling is not None:
+                opening.enter_context(self._own_ceiling)
             opening.push_async_callback(self._signer.aclose)
             await self._signer.open()
             await opening.enter_async_context(self._transport)
@@ -54,6 +69,18 @@ class HttpService:
         """Search for the run that carries a token (see `Service.find`)."""
         return await Search(self.exchange, pace).find(token, experiment_id)
 
+    async def experiments(self, pace: Pace) -> Catalog | Reply:
+        """List the experiments (see `Search.experiments`)."""
+        return await Search(self.exchange, pace).experiments()
+
+    async def has_experiment(self, experiment_id: str) -> Existence | Reply:
+        """Return whether an experiment exists (see `Search.has_experiment`)."""
+        return await Search(self.exchange, _at_once).has_experiment(experiment_id)
+
+    async def active_experiments(self, pace: Pace) -> Collection[str] | None:
+        """List the experiments that take runs (see `Service.active_experiments`)."""
+        return active_of(await self.experiments(pace))
+
     async def probe(self) -> Reply:
         """Search for one experiment (see `Service.probe`)."""
         return await self.send(PROBE)
@@ -65,33 +92,49 @@ class HttpService:
     async def exchange(self, request: Request, request_id: str | None = None) -> tuple[Reply, bytes]:
         """Send one attempt, under a new opc-request-id if none is given.
 
-        Returns the reply and the body of the answer, which is empty where no answer came.
+        Returns the reply, and the body of the answer to a search: both without our secrets. Other bodies are empty.
         """
         request_id = request_id or new_request_id()
         headers = {**self._headers, "opc-request-id": request_id}
         if request.token is not None:
             headers["opc-retry-token"] = request.token
-        result = await self._post(request, headers)
-        body = b"" if isinstance(result, TransportFailure) else result.body
-        return reply_to(request, result, request_id, time.time()), body
+        result = await self._send(request, headers)
+        reply = self._explained(reply_to(request, result, request_id, time.time()))
+        redactor = self._signer.redactor
+        reply = redactor.reply(reply, _signature(headers) if reply.message else "")
+        if isinstance(result, TransportFailure) or request.operation not in SEARCHES:
+            return reply, b""
+        return reply, redactor.body(result.body)
 
-    async def _post(self, request: Request, headers: dict[str, str]) -> HttpResponse | TransportFailure:
+    def _explained(self, reply: Reply) -> Reply:
+        """Add to a 401 what is known about the credentials."""
+        explanation = self._signer.explanation if reply.status == 401 else ""
+        return replace(reply, message=f"{reply.message} ({explanation})".lstrip()) if explanation else reply
+
+    async def _send(self, request: Request, headers: dict[str, str]) -> HttpResponse | TransportFailure:
         url = self._endpoint.url(request.operation.value)
+        if request.query:
+            url = URL(f"{url}?{request.query}", encoded=True)
         try:
-            headers |= await self._signer.headers("POST", url, request.body)
+            headers |= await self._signer.headers(request.method, url, request.body)
         except CredentialsError as error:
             return TransportFailure(Fault.UNSIGNED, str(error), 0.0)
-        return _without_credentials(headers, await self._transport.post(url, headers, request.body))
+        return await self._transport.request(request.method, url, headers, request.body)
 
 
-def _without_credentials(
-    headers: dict[str, str], result: HttpResponse | TransportFailure
-) -> HttpResponse | TransportFailure:
-    """Remove our credentials from an answer that quotes them."""
-    secret = headers.get("authorization", "").rpartition(" ")[2].encode()
-    if not secret or isinstance(result, TransportFailure) or secret not in result.body:
-        return result
-    return replace(result, body=result.body.replace(secret, b"[credentials]"))
+async def _at_once() -> None:
+    """Wait for nothing: one request needs no pace."""
+
+
+def _secrets_of(proxy: Proxy | None) -> tuple[str, ...]:
+    if proxy is None or not proxy.password:
+        return ()
+    return proxy.password, base64.b64encode(f"{proxy.user}:{proxy.password}".encode()).decode()
+
+
+def _signature(headers: Mapping[str, str]) -> str:
+    """Return the signature of a request, empty if it has none."""
+    return headers.get("authorization", "").partition('signature="')[2].partition('"')[0]
 
 
 def _constant_headers(user_principal: str | None) -> dict[str, str]:

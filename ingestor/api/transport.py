@@ -1,4 +1,4 @@
-"""HTTP: the only module that uses aiohttp's client. None of its exceptions leaves this module.
+"""HTTP: the only module that sends with aiohttp. None of its exceptions leaves this module.
 
 It decides what exactly-once depends on: whether a byte of the request may have left (`Fault.sent_nothing`).
 """
@@ -6,54 +6,78 @@ It decides what exactly-once depends on: whether a byte of the request may have 
 import asyncio
 import ssl
 import time
-from collections.abc import Mapping
-from typing import Self
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Self
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import HttpProcessingError
 from yarl import URL
 
-from ingestor.api.options import proxy_for
+from ingestor.api.ceiling import Ceiling
+from ingestor.api.failures import Failure, slow_connection, unanswered, unconnected
+from ingestor.api.proxy import proxy_for
 from ingestor.api.wire import HttpResponse, TransportFailure, response_limit, unpack
 from ingestor.model.reply import Fault
-from ingestor.model.text import one_line
+from ingestor.policy.ceiling import TOLERANCE
 
 CONNECT_TIMEOUT = 10.0
 """Seconds to make a connection, TLS included; half of the attempt's time if that is less."""
 
+LONGEST_HEADER = 64 * 1024
+"""Bytes of one header of an answer that are accepted, with some to spare for its name. Also of the status line."""
+
+MOST_HEADERS = 600
+"""Headers of an answer that are accepted."""
+
 _AUTOMATIC = frozenset({"User-Agent", "Accept", "Accept-Encoding", "Content-Type"})
+_NAME = 1024  # bytes of a header's name
+_HELD = Failure(Fault.HELD, "the ceiling (--rate) was reached when the request was about to leave")
 
 
 class Transport:
     """A pool of connections to one service.
 
     Attempts are never repeated, redirects never followed, cookies never kept, certificates always verified (against
-    the system's store, or SSL_CERT_FILE). HTTPS_PROXY, HTTP_PROXY and NO_PROXY are honoured; .netrc is not.
+    the system's store, or SSL_CERT_FILE). The environment may name a proxy (see `api.proxy`); .netrc is not read.
 
     Args:
         url: an address of the service; all requests go to its host.
         connections: the most that are open at once: one for each attempt in flight, and one to spare for probes.
         timeout: seconds for one attempt, from connecting to the last byte of the answer.
+        ceiling: must admit each request right before it leaves; None admits all.
 
     Raises UsageError for a malformed proxy in the environment.
     """
 
-    def __init__(self, url: URL, *, connections: int, timeout: float) -> None:
+    def __init__(self, url: URL, *, connections: int, timeout: float, ceiling: Ceiling | None = None) -> None:
         self._url = url
         self._connections = connections
         self._timeout = aiohttp.ClientTimeout(total=timeout, connect=min(CONNECT_TIMEOUT, timeout / 2))
         self._proxy = proxy_for(url)
+        to_proxy = {} if self._proxy is None else self._proxy.headers
+        is_tunnel = url.scheme == "https"
+        self._own_headers, self._tunnel_headers = ({}, to_proxy) if is_tunnel else (to_proxy, {})
+        self._request_class = aiohttp.ClientRequest if ceiling is None else _asking(ceiling)
         self._session: aiohttp.ClientSession
 
     async def __aenter__(self) -> Self:
-        secure = self._url.scheme == "https"
+        proxy = self._proxy
+        secure = "https" in {self._url.scheme, proxy and proxy.url.scheme}
         context = await asyncio.to_thread(ssl.create_default_context) if secure else True
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._connections, ssl=context),
+            connector=_Connector(limit=self._connections, ssl=context),
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=_AUTOMATIC,
             auto_decompress=False,
             timeout=self._timeout,
-            proxy=self._proxy,
+            request_class=self._request_class,
+            max_line_size=LONGEST_HEADER,
+            max_field_size=LONGEST_HEADER + _NAME,
+            max_headers=MOST_HEADERS,
+            proxy=None if proxy is None else proxy.url,
         )
         return self
 
@@ -61,52 +85,120 @@ class Transport:
         await self._session.close()
 
     async def post(self, url: URL, headers: Mapping[str, str], body: bytes) -> HttpResponse | TransportFailure:
+        """Send a request with a body, and return as `request` does."""
+        return await self.request("POST", url, headers, body)
+
+    async def request(
+        self, method: str, url: URL, headers: Mapping[str, str], body: bytes
+    ) -> HttpResponse | TransportFailure:
         """Send one request and return its answer, or the reason why there is none. Raises only cancellation."""
         begun, limit = time.perf_counter(), response_limit(body)
+        if self._own_headers:
+            headers = {**headers, **self._own_headers}
         try:
-            async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as response:
-                content = await _read(response.content, limit)
+            async with self._session.request(
+                method,
+                url,
+                data=body or None,
+                headers=headers,
+                allow_redirects=False,
+                proxy_headers=self._tunnel_headers,
+            ) as response:
+                content = await _read(response, limit)
                 if encoding := response.headers.get("Content-Encoding"):
                     content = unpack(content, encoding, limit)
                 return HttpResponse(response.status, response.headers, content, _elapsed_ms(begun))
-        except (aiohttp.ClientError, OSError) as error:
-            return TransportFailure(fault_of(error), _detail(error), _elapsed_ms(begun))
+        except _HeldError:
+            failure = _HELD
+        except _UnconnectedError as error:
+            failure = await unconnected(error.cause, self._url, self._proxy)
+        except aiohttp.ConnectionTimeoutError:
+            failure = slow_connection(self._url, self._proxy, self._timeout.connect or 0.0)
+        except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
+            failure = unanswered(error)
+        return TransportFailure(failure.fault, failure.words, _elapsed_ms(begun))
 
 
-def fault_of(error: Exception) -> Fault:
-    """Return how an attempt failed. An error that is not known means that the request may have been carried out."""
-    match error:
-        case aiohttp.ClientConnectorDNSError():
-            return Fault.DNS
-        case aiohttp.ClientSSLError():
-            return Fault.TLS
-        case aiohttp.ClientConnectorError() | aiohttp.ConnectionTimeoutError() | aiohttp.ClientHttpProxyError():
-            return Fault.REFUSED
-        case TimeoutError():
-            return Fault.TIMEOUT
-        case aiohttp.ClientPayloadError() | aiohttp.ClientResponseError():
-            return Fault.GARBLED
-        case _:
-            return Fault.RESET
+class _UnconnectedError(Exception):
+    """No connection was made."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
 
 
-async def _read(stream: aiohttp.StreamReader, limit: int) -> bytes:
+class _HeldError(Exception):
+    """The ceiling does not admit the request now."""
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Makes connections. What fails here, a proxy's answer too, fails before the request."""
+
+    async def _create_connection(self, req: aiohttp.ClientRequest, *args: Any) -> ResponseHandler:
+        try:
+            return await super()._create_connection(req, *args)
+        except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
+            raise _UnconnectedError(error) from error
+
+
+def _asking(ceiling: Ceiling) -> type[aiohttp.ClientRequest]:
+    """Return the class of requests that `ceiling` admits once they have a connection."""
+
+    class AskingRequest(aiohttp.ClientRequest):
+        async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+            self._asked_at = time.monotonic()
+            if not ceiling.admit():
+                conn.release()  # unused: another request takes it
+                raise _HeldError
+            return await super().send(conn)
+
+        async def write_bytes(self, writer: Any, conn: aiohttp.connector.Connection, *args: Any) -> None:
+            """Write the request: in a task of its own, before which this process may have been stopped for long."""
+            is_late = time.monotonic() - self._asked_at > TOLERANCE
+            if is_late and not ceiling.admit() and conn.protocol is not None:
+                conn.protocol.set_exception(_HeldError())
+            else:
+                await super().write_bytes(writer, conn, *args)
+
+    return AskingRequest
+
+
+async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
     """Read a body, or its first `limit` bytes: a connection with more to read is closed."""
-    first = await stream.readany()
-    if stream.at_eof():
-        return first[:limit]
-    content = bytearray(first)
-    while len(content) < limit and (chunk := await stream.readany()):
-        content += chunk
+    stream = response.content
+    if stream.is_eof():  # all of it came with the headers
+        return (await stream.readany())[:limit]
+    content = bytearray()
+    with _ending_with_its_connection(response):
+        while len(content) < limit and (chunk := await stream.readany()):
+            content += chunk
     return bytes(content[:limit])
 
 
-def _detail(error: Exception) -> str:
-    if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
-        return "No complete answer came in time."
-    if isinstance(error, aiohttp.ClientResponseError):
-        return one_line(error.message)
-    return one_line(str(error)) or type(error).__name__
+@contextmanager
+def _ending_with_its_connection(response: aiohttp.ClientResponse) -> Iterator[None]:
+    """Break off the body when the connection ends.
+
+    The parser in C closes the connection at a chunk that violates HTTP, and lets its readers wait.
+    """
+    connection = response.connection
+    closed = None if connection is None or connection.protocol is None else connection.protocol.closed
+    if closed is None:
+        yield
+        return
+    end = partial(_break_off, response.content)
+    closed.add_done_callback(end)
+    try:
+        yield
+    finally:
+        closed.remove_done_callback(end)
+
+
+def _break_off(stream: aiohttp.StreamReader, closed: asyncio.Future[None]) -> None:
+    if not closed.cancelled():
+        closed.exception()  # else asyncio logs that nobody asked for it
+    if not stream.is_eof() and stream.exception() is None:
+        stream.set_exception(aiohttp.ClientPayloadError("a chunk of its body is not one"))
 
 
 def _elapsed_ms(begun: float) -> float:

@@ -26,7 +26,7 @@ _CODE_LIMIT = 100
 _SECONDS = re.compile(r"-?\d{1,18}(\.\d{1,18})?", re.ASCII)
 _GZIP = (16 + zlib.MAX_WBITS,)
 _WINDOWS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": (zlib.MAX_WBITS, -zlib.MAX_WBITS)}
-SEARCHES = frozenset({Operation.SEARCH_RUNS, Operation.SEARCH_EXPERIMENTS})
+SEARCHES = frozenset({Operation.SEARCH_RUNS, Operation.SEARCH_EXPERIMENTS, Operation.GET_EXPERIMENT})
 """The operations whose answers `api.search` reads."""
 
 
@@ -141,6 +141,8 @@ def _refusal(response: HttpResponse) -> _Content:
         error = Error()
     code = error.code or error.error_code
     message = one_line(error.message or _text(response.body)) or _redirection(response)
+    if response.status == 407:
+        message = one_line(f"a proxy requires other credentials than HTTP_PROXY has: {message}".removesuffix(": "))
     return _Content(message, one_line(code, _CODE_LIMIT) if code else None)
 
 

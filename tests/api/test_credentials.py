@@ -5,12 +5,13 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from pydantic import SecretStr
 from yarl import URL
 
-from ingestor.api.credentials import load_bearer, make_signer
+from ingestor.api.credentials import load_basic, load_bearer, make_signer, verify
 from ingestor.api.options import AuthOptions
+from ingestor.api.private_key import fingerprint
 from ingestor.api.signing import Anonymous
 from ingestor.api.values import AuthKind
 from ingestor.model.errors import CredentialsError
-from tests.api.conftest import FINGERPRINT, TENANCY, USER, Clock, jwt, pem, write_profile
+from tests.api.conftest import TENANCY, USER, Clock, jwt, pem, write_profile
 
 URL_ = URL("https://h.example/x")
 
@@ -56,7 +57,7 @@ def test_text_that_is_not_a_token_is_refused_without_quoting_it(tmp_path: Path, 
 def test_a_missing_token_names_the_settings_to_set(tmp_path: Path) -> None:
     with pytest.raises(CredentialsError, match="bearer_token_file"):
         load_bearer(bearer())
-    with pytest.raises(CredentialsError, match=r"gone: .*No such file"):
+    with pytest.raises(CredentialsError, match=r"gone: the file of the bearer token does not exist"):
         load_bearer(bearer(bearer_token_file=tmp_path / "gone"))
 
 
@@ -67,12 +68,12 @@ async def test_an_api_key_and_a_session_token_sign(tmp_path: Path, key: RSAPriva
     fields: dict[str, str | Path] = {
         "tenancy": TENANCY,
         "user": USER,
-        "fingerprint": FINGERPRINT,
+        "fingerprint": fingerprint(key),
         "key_file": tmp_path / "key.pem",
     }
     file = write_profile(tmp_path, "P", **fields, security_token_file=tmp_path / "token")
     for kind, key_id in (
-        (AuthKind.API_KEY, f"{TENANCY}/{USER}/{FINGERPRINT}"),
+        (AuthKind.API_KEY, f"{TENANCY}/{USER}/{fingerprint(key)}"),
         (AuthKind.SESSION_TOKEN, f"ST${token}"),
     ):
         options = AuthOptions(kind=kind, oci_config=file, oci_profile="P", passphrase=SecretStr("open sesame"))
@@ -109,10 +110,76 @@ async def test_a_principal_in_the_wrong_place_reports_where_it_works(
         await authorization(AuthOptions(kind=kind))
 
 
+def basic(name: str | None, password: str | None) -> AuthOptions:
+    secret = None if password is None else SecretStr(password)
+    return AuthOptions(kind=AuthKind.BASIC, basic_username=name, basic_password=secret)
+
+
+async def test_a_name_and_a_password_are_sent_as_basic_authentication_in_utf_8() -> None:
+    assert await authorization(basic("Aladdin", "open sesame")) == "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
+    assert await authorization(basic("test", "123\u00a3")) == "Basic dGVzdDoxMjPCow=="
+    assert await authorization(basic("test", "a:b")) == "Basic dGVzdDphOmI="
+    assert (await authorization(basic("\udcff", "\udcfe"))).startswith("Basic ")  # bytes that are not UTF-8
+
+
+def test_the_password_and_its_encoded_form_are_secrets() -> None:
+    lease = load_basic(basic("Aladdin", "open sesame"))
+    assert set(lease.secrets) == {"open sesame", "QWxhZGRpbjpvcGVuIHNlc2FtZQ=="}
+
+
+@pytest.mark.parametrize(
+    ("name", "password", "problem"),
+    [
+        (None, "p", "basic_username: must be a user's name"),
+        ("", "p", "basic_username: must be a user's name"),
+        ("a:b", "p", "basic_username: must be a user's name"),
+        ("a\nb", "p", "basic_username: must be a user's name"),
+        ("a", None, "basic_password: must be a password"),
+        ("a", "s3cret\r\nX: 1", "basic_password: must be a password"),
+        ("a", "s3cret\0", "basic_password: must be a password"),
+    ],
+)
+def test_a_name_or_a_password_that_can_not_be_sent_is_refused_without_the_password(
+    name: str | None, password: str | None, problem: str
+) -> None:
+    with pytest.raises(CredentialsError, match=problem) as caught:
+        load_basic(basic(name, password))
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("auth", "problem"),
+    [
+        (AuthOptions(kind=AuthKind.API_KEY, oci_config=Path("/nowhere")), "no readable OCI config file"),
+        (AuthOptions(kind=AuthKind.SESSION_TOKEN, oci_config=Path("/nowhere")), "no readable OCI config file"),
+        (AuthOptions(kind=AuthKind.BEARER, bearer_token_file=Path("~nosuchuser/token")), "~nosuchuser/token: .*home"),
+        (AuthOptions(kind=AuthKind.BASIC), "basic_username"),
+        (AuthOptions(kind=AuthKind.RESOURCE_PRINCIPAL), "OCI_RESOURCE_PRINCIPAL_VERSION is not defined"),
+        (AuthOptions(kind=AuthKind.WORKLOAD_IDENTITY), "KUBERNETES_SERVICE_HOST is not defined"),
+    ],
+)
+def test_what_is_wrong_on_this_machine_is_found_without_a_request(
+    auth: AuthOptions, problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OCI_RESOURCE_PRINCIPAL_VERSION", raising=False)
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with pytest.raises(CredentialsError, match=problem):
+        verify(auth)
+
+
+def test_credentials_that_only_a_request_can_check_are_not_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    for kind in (AuthKind.NONE, AuthKind.INSTANCE_PRINCIPAL, AuthKind.WORKLOAD_IDENTITY):
+        verify(AuthOptions(kind=kind))
+    verify(basic("a", "b"))
+
+
 def test_no_credentials_need_no_signature() -> None:
     assert isinstance(make_signer(AuthOptions(kind=AuthKind.NONE)), Anonymous)
 
 
 def test_options_do_not_show_their_secrets() -> None:
-    options = bearer(bearer_token=SecretStr("s3cret"), passphrase=SecretStr("s3cret"))
+    options = bearer(
+        bearer_token=SecretStr("s3cret"), passphrase=SecretStr("s3cret"), basic_password=SecretStr("s3cret")
+    )
     assert "s3cret" not in repr(options)

@@ -1,8 +1,11 @@
+import os
+import subprocess
+import sys
+
 import pytest
 from oci import regions
-from yarl import URL
 
-from ingestor.api.options import AuthOptions, TargetOptions, aidp, check, mlflow, proxy_for
+from ingestor.api.options import AuthOptions, TargetOptions, aidp, check, mlflow
 from ingestor.api.values import AuthKind
 from ingestor.model.errors import UsageError
 
@@ -71,6 +74,49 @@ def test_a_tracking_uri_may_have_a_port_and_a_path(uri: str) -> None:
     assert endpoint.display == "https://h.example:8443/base"
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        "a..b",
+        ".a",
+        "a" * 64 + ".example",
+        "a." * 140 + "b",
+        "<host>",
+        "a*b",
+        "a%20b",
+        "[::1]x",
+        "[v1.a]",
+        "1",
+        "256.1.1.1",
+    ],
+)
+def test_a_host_that_can_not_be_looked_up_is_refused_before_anything_is_sent(host: str) -> None:
+    with pytest.raises(UsageError, match="must be http"):
+        mlflow(f"http://{host}:5000")
+
+
+@pytest.mark.parametrize(
+    "host", ["a_b", "A.example.", "xn--bcher-kva.example", "a-b.c", "[2001:db8::1]", "10.0.0.1", "1a"]
+)
+def test_a_host_that_can_be_looked_up_is_accepted(host: str) -> None:
+    assert mlflow(f"http://{host}:5000").display == f"http://{host.lower()}:5000"
+
+
+@pytest.mark.parametrize("variable", ["[", "[1]", "7"])
+def test_a_region_table_that_the_sdk_can_not_read_is_named(variable: str) -> None:
+    script = (
+        "from ingestor.api.options import aidp\n"
+        "from ingestor.model.errors import UsageError\n"
+        "try: aidp(region='us-nowhere-9', platform_id='p', workspace='w')\n"
+        "except UsageError as error: print(error)"
+    )
+    command = [sys.executable, "-c", script]
+    environment = {**os.environ, "OCI_REGION_METADATA": variable}
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    assert said.startswith("--region 'us-nowhere-9'")
+    assert "OCI_REGION_METADATA" in said
+
+
 def check_address(address: str, kind: AuthKind) -> None:
     check(TargetOptions(endpoint=mlflow(address), auth=AuthOptions(kind=kind), connections=1, timeout=1.0))
 
@@ -92,14 +138,3 @@ def test_an_address_with_an_impossible_host_is_refused_without_quoting_it() -> N
     with pytest.raises(UsageError, match="must be http") as caught:
         mlflow("https://secret[")
     assert "secret" not in str(caught.value)
-
-
-def test_proxies_come_from_the_environment_and_never_apply_to_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "proxy.example:3128")
-    monkeypatch.setenv("HTTP_PROXY", "http://plain.example:8080")
-    monkeypatch.setenv("NO_PROXY", "inside.example")
-    assert proxy_for(URL("https://service.example/x")) == URL("http://proxy.example:3128")
-    assert proxy_for(URL("http://service.example/x")) == URL("http://plain.example:8080")
-    assert proxy_for(URL("https://inside.example/x")) is None
-    assert proxy_for(URL("http://127.0.0.1:5000/x")) is None
-    assert proxy_for(URL("http://localhost:5000/x")) is None

@@ -24,7 +24,7 @@ from oci.auth.signers import (
 )
 from oci.retry import NoneRetryStrategy
 
-from ingestor.api.credentials import Principal
+from ingestor.api.principals import Principal
 from ingestor.api.signing import CredentialCache, Identity
 from ingestor.model.errors import CredentialsError
 from tests.api.conftest import Clock, Serve, certificate, jwt, pem, tls

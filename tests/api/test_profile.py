@@ -1,3 +1,4 @@
+import base64
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from ingestor.api.options import AuthOptions
+from ingestor.api.private_key import fingerprint
 from ingestor.api.profile import load_api_key, load_session_token, token_expiry
 from ingestor.api.signing import Identity, Lease
 from ingestor.api.values import AuthKind
@@ -27,6 +29,12 @@ def key_file(tmp_path: Path, key: RSAPrivateKey) -> Path:
     return file
 
 
+@pytest.fixture
+def own(key: RSAPrivateKey) -> str:
+    """The fingerprint of the key."""
+    return fingerprint(key)
+
+
 def loaded(file: Path | None, name: str, passphrase: SecretStr | None) -> Lease[Identity]:
     return load_api_key(AuthOptions(kind=AuthKind.API_KEY, oci_config=file, oci_profile=name, passphrase=passphrase))
 
@@ -37,52 +45,60 @@ def write_api_key(folder: Path, key_file: Path, name: str = "DEFAULT", **fields:
 
 
 def test_an_api_key_is_identified_by_tenancy_user_and_fingerprint(
-    tmp_path: Path, key: RSAPrivateKey, key_file: Path
+    tmp_path: Path, key: RSAPrivateKey, key_file: Path, own: str
 ) -> None:
-    lease = loaded(write_api_key(tmp_path, key_file), "DEFAULT", None)
-    assert lease.value.key_id == f"{TENANCY}/{USER}/{FINGERPRINT}"
+    lease = loaded(write_api_key(tmp_path, key_file, fingerprint=own), "DEFAULT", None)
+    assert lease.value.key_id == f"{TENANCY}/{USER}/{own}"
     assert lease.value.private_key.private_numbers() == key.private_numbers()
     assert (lease.renew_at, lease.expires_at) == (NEVER, NEVER)
 
 
-def test_another_profile_can_be_named(tmp_path: Path, key_file: Path) -> None:
+def test_another_profile_can_be_named(tmp_path: Path, key_file: Path, own: str) -> None:
     write_api_key(tmp_path, key_file)
-    file = write_api_key(tmp_path, key_file, "OTHER", user=USER + "2")
-    assert loaded(file, "OTHER", None).value.key_id == f"{TENANCY}/{USER}2/{FINGERPRINT}"
+    file = write_api_key(tmp_path, key_file, "OTHER", user=USER + "2", fingerprint=own)
+    assert loaded(file, "OTHER", None).value.key_id == f"{TENANCY}/{USER}2/{own}"
 
 
 def test_without_a_file_the_sdk_searches_for_it(
-    tmp_path: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, key_file: Path, own: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / ".oci").mkdir()
-    write_api_key(tmp_path / ".oci", key_file)
+    write_api_key(tmp_path / ".oci", key_file, fingerprint=own)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert loaded(None, "DEFAULT", None).value.key_id.startswith(TENANCY)
 
 
 def test_oci_config_file_is_used_where_there_is_no_default_file(
-    tmp_path: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, key_file: Path, own: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "nowhere"))
-    monkeypatch.setenv("OCI_CONFIG_FILE", str(write_api_key(tmp_path, key_file)))
+    monkeypatch.setenv("OCI_CONFIG_FILE", str(write_api_key(tmp_path, key_file, fingerprint=own)))
     assert loaded(None, "DEFAULT", None).value.key_id.startswith(TENANCY)
 
 
-def test_an_encrypted_key_is_decrypted_with_the_profiles_pass_phrase(tmp_path: Path, key: RSAPrivateKey) -> None:
+def test_an_encrypted_key_is_decrypted_with_the_profiles_pass_phrase(
+    tmp_path: Path, key: RSAPrivateKey, own: str
+) -> None:
     (tmp_path / "key.pem").write_bytes(pem(key, "open sesame"))
-    file = write_api_key(tmp_path, tmp_path / "key.pem", pass_phrase="open sesame")
-    assert loaded(file, "DEFAULT", None).value.private_key.private_numbers() == key.private_numbers()
+    file = write_api_key(tmp_path, tmp_path / "key.pem", pass_phrase="open sesame", fingerprint=own)
+    lease = loaded(file, "DEFAULT", None)
+    assert lease.value.private_key.private_numbers() == key.private_numbers()
+    assert lease.secrets == ("open sesame",)
 
 
-def test_a_passphrase_in_the_settings_takes_precedence_over_the_profiles(tmp_path: Path, key: RSAPrivateKey) -> None:
+def test_a_passphrase_in_the_settings_takes_precedence_over_the_profiles(
+    tmp_path: Path, key: RSAPrivateKey, own: str
+) -> None:
     (tmp_path / "key.pem").write_bytes(pem(key, "open sesame"))
-    file = write_api_key(tmp_path, tmp_path / "key.pem", pass_phrase="wrong")
+    file = write_api_key(tmp_path, tmp_path / "key.pem", pass_phrase="wrong", fingerprint=own)
     lease = loaded(file, "DEFAULT", SecretStr("open sesame"))
     assert lease.value.private_key.private_numbers() == key.private_numbers()
 
 
-def test_a_passphrase_that_is_not_needed_is_ignored(tmp_path: Path, key: RSAPrivateKey, key_file: Path) -> None:
-    file = write_api_key(tmp_path, key_file, pass_phrase="not needed")
+def test_a_passphrase_that_is_not_needed_is_ignored(
+    tmp_path: Path, key: RSAPrivateKey, key_file: Path, own: str
+) -> None:
+    file = write_api_key(tmp_path, key_file, pass_phrase="not needed", fingerprint=own)
     assert loaded(file, "DEFAULT", None).value.private_key.private_numbers() == key.private_numbers()
 
 
@@ -213,9 +229,126 @@ def test_a_file_without_a_session_token_is_reported_without_its_content(session:
 
 def test_a_missing_session_token_file_is_reported(session: Session) -> None:
     with pytest.raises(
-        CredentialsError, match=r"security_token_file names .*token, which can't be read \(No such file"
+        CredentialsError, match=r"profile \[S\]: security_token_file names a file that does not exist: .*/token"
     ):
         session.load()
+
+
+@pytest.mark.parametrize("change", ["{0}\n{1}", "{0}\r\n{1}", "{0} {1}", "{0}\x01{1}", "ST${0}{1}", '"{0}{1}"'])
+def test_a_session_token_that_no_header_can_hold_is_refused_before_it_is_used(session: Session, change: str) -> None:
+    token = jwt(session.clock.time + 3600)
+    session.token_file.write_text(change.format(token[:30], token[30:]), newline="")
+    with pytest.raises(CredentialsError, match=r"profile \[S\]: security_token_file names") as caught:
+        session.load()
+    assert token[:12] not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfee\x00y\x00", b"\xe9" * 40, b""])
+def test_a_session_token_in_another_encoding_is_refused_with_the_reason(session: Session, content: bytes) -> None:
+    session.token_file.write_bytes(content)
+    with pytest.raises(
+        CredentialsError, match=r"security_token_file names .*/token, which is (encoded as|not text|empty)"
+    ):
+        session.load()
+
+
+def test_a_token_with_a_time_that_no_calendar_has_is_expired_or_refused(session: Session) -> None:
+    session.token_file.write_text(jwt(-(10**15)))
+    with pytest.raises(CredentialsError, match="expired at a time before the calendar"):
+        session.load()
+    for expiry in ("1e999", "NaN", "1" + "0" * 400, "[]", "null"):
+        claims = base64.urlsafe_b64encode(f'{{"exp": {expiry}}}'.encode()).decode().rstrip("=")
+        session.token_file.write_text(f"a.{claims}.c")
+        with pytest.raises(CredentialsError, match="does not hold a session token"):
+            session.load()
+
+
+@pytest.mark.parametrize("field", ["security_token_file", "key_file"])
+def test_a_path_below_a_home_directory_that_does_not_exist_is_named(
+    tmp_path: Path, key_file: Path, clock: Clock, field: str
+) -> None:
+    (tmp_path / "token").write_text(jwt(clock.time + 3600))
+    fields = {"security_token_file": str(tmp_path / "token"), "key_file": str(key_file), field: "~nosuchuser/file"}
+    auth = AuthOptions(kind=AuthKind.SESSION_TOKEN, oci_config=write_profile(tmp_path, "S", **fields), oci_profile="S")
+    with pytest.raises(CredentialsError, match=rf"profile \[S\]: {field} names ~nosuchuser/file, which does not exist"):
+        load_session_token(auth, clock)
+
+
+def test_a_fingerprint_of_another_key_is_found_without_a_request(tmp_path: Path, key_file: Path, own: str) -> None:
+    file = write_api_key(tmp_path, key_file)
+    with pytest.raises(CredentialsError, match=rf"\[DEFAULT\]: fingerprint is not that of the key in key_file.*{own}"):
+        loaded(file, "DEFAULT", None)
+    rehearsed = load_api_key(AuthOptions(kind=AuthKind.API_KEY, oci_config=file), is_rehearsal=True)
+    assert rehearsed.value.key_id.endswith(FINGERPRINT)
+    assert own in rehearsed.doubt
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ('"{}"', "is in quotes"),
+        ("'{}'", "is in quotes"),
+        ("<your_value>", "is the placeholder of an example"),
+        ("{}\n  next=x", "the next line begins with a space"),
+        ("{} # mine", "it must be"),
+        ("{}\u00e9", "it must be"),
+        ("{}\0", "it must be"),
+        ('{}"', "it must be"),
+    ],
+)
+@pytest.mark.parametrize("field", ["tenancy", "user", "fingerprint"])
+def test_a_field_that_can_not_stand_in_a_header_is_refused_with_the_reason(
+    tmp_path: Path, key_file: Path, field: str, value: str, problem: str
+) -> None:
+    good = {"tenancy": TENANCY, "user": USER, "fingerprint": FINGERPRINT}[field]
+    file = write_api_key(tmp_path, key_file, **{field: value.format(good)})
+    with pytest.raises(CredentialsError, match=rf"profile \[DEFAULT\]: {field} is malformed: .*{problem}"):
+        loaded(file, "DEFAULT", None)
+
+
+def test_a_session_profile_needs_another_auth_than_the_default(
+    tmp_path: Path, key_file: Path, own: str, session: Session
+) -> None:
+    with pytest.raises(
+        CredentialsError, match=r"profile \[S\]: security_token_file is set .*: set --auth session-token"
+    ):
+        loaded(session.file, "S", None)
+    write_api_key(tmp_path, key_file, fingerprint=own)  # whose user is inherited by every profile
+    with pytest.raises(CredentialsError, match=r"profile \[S\]: .*set --auth session-token"):
+        loaded(session.file, "S", None)
+
+
+def test_the_profile_of_an_api_key_needs_the_default_auth(tmp_path: Path, key_file: Path) -> None:
+    auth = AuthOptions(kind=AuthKind.SESSION_TOKEN, oci_config=write_api_key(tmp_path, key_file))
+    with pytest.raises(CredentialsError, match=r"security_token_file is missing.*set --auth api-key"):
+        load_session_token(auth)
+
+
+@pytest.mark.parametrize(
+    ("made", "advice"),
+    [
+        ("security_token", "set --auth session-token"),
+        ("instance_principal", "set --auth instance-principal"),
+        ("resource_principal", "set --auth resource-principal"),
+        ("instance_obo_user", "ingestor does not support it: name another profile"),
+    ],
+)
+def test_the_authentication_type_of_a_profile_names_the_auth_to_set(
+    tmp_path: Path, key_file: Path, made: str, advice: str
+) -> None:
+    file = write_api_key(tmp_path, key_file, authentication_type=made)
+    with pytest.raises(CredentialsError, match=rf"\[DEFAULT\]: authentication_type is {made}: {advice}"):
+        loaded(file, "DEFAULT", None)
+
+
+def test_an_error_names_what_the_oci_cli_would_use_instead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for word, value in (("AUTH", "security_token"), ("PROFILE", "PROD"), ("CONFIG_FILE", "/etc/oci/config")):
+        monkeypatch.setenv(f"OCI_CLI_{word}", value)
+    with pytest.raises(CredentialsError) as caught:
+        loaded(None, "DEFAULT", None)
+    for words in ("set --oci-profile to use it", "set --oci-config to use it", "set --auth session-token"):
+        assert words in str(caught.value)
 
 
 @given(st.text())

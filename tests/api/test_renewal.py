@@ -152,11 +152,45 @@ async def test_opening_without_any_credential_fails_with_the_reason(clock: Clock
     await cache.aclose()
 
 
-async def test_a_bug_in_the_loading_is_not_hidden(clock: Clock, source: Source) -> None:
-    source.failure = ZeroDivisionError()
+async def test_an_unexpected_error_in_the_loading_ends_in_a_sentence_that_names_it(
+    clock: Clock, source: Source
+) -> None:
+    source.failure = ZeroDivisionError("s3cret")
     cache = CredentialCache(source, clock)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(CredentialsError, match=r"^The credentials can't be loaded: ZeroDivisionError\.$"):
         await cache.open()
+    clock.time += 60
+    assert await cache.renew() is False
+    await cache.aclose()
+
+
+async def test_the_secrets_of_every_credential_so_far_are_known(clock: Clock) -> None:
+    tokens = iter(["first-s3cret-token", "second-s3cret-token"])
+
+    def load() -> Lease[str]:
+        token = next(tokens)
+        return Lease(token, secrets=(token,))
+
+    cache = CredentialCache(load, clock)
+    await cache.open()
+    clock.time += 60
+    assert await cache.renew()
+    assert "s3cret" not in cache.redactor.text("first-s3cret-token, second-s3cret-token")
+    await cache.aclose()
+
+
+async def test_a_refusal_is_explained_by_a_renewal_that_failed(clock: Clock, source: Source) -> None:
+    cache = CredentialCache(source, clock)
+    await cache.open()
+    assert cache.explanation == ""
+    source.failure = CredentialsError("the file is gone")
+    clock.time += 60
+    assert not await cache.renew()
+    assert cache.explanation == "newer credentials can't be loaded: the file is gone"
+    source.failure = None
+    clock.time += 60
+    assert await cache.renew()
+    assert cache.explanation == ""
     await cache.aclose()
 
 

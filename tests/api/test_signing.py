@@ -47,6 +47,15 @@ def test_a_session_token_signs_as_the_sdk_does(key: RSAPrivateKey) -> None:
     assert signed_headers(Identity("ST$a.b.c", key), "POST", URL_, b"{}", DATE) == theirs
 
 
+def test_a_get_is_signed_without_a_body_as_the_sdk_signs_it(key: RSAPrivateKey) -> None:
+    url = URL(f"{URL_}?experiment_id=a%20b", encoded=True)
+    prepared = requests.Request("GET", str(url), headers={"date": DATE}).prepare()
+    signer = Signer(TENANCY, USER, FINGERPRINT, None, private_key_content=pem(key))
+    theirs = {name.lower(): value for name, value in signer.do_request_sign(prepared).headers.items()}
+    del theirs["content-type"]  # the SDK sends it unsigned; a GET has no content
+    assert signed_headers(Identity(KEY_ID, key), "GET", url, b"", DATE) == theirs
+
+
 async def test_every_signature_has_the_time_at_which_it_is_made(key: RSAPrivateKey, clock: Clock) -> None:
     signer = RequestSigner(lambda: Lease(Identity(KEY_ID, key)), clock)
     await signer.open()

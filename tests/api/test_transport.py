@@ -14,9 +14,9 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from yarl import URL
 
-from ingestor.api.transport import Transport, fault_of
+from ingestor.api.failures import unanswered
+from ingestor.api.transport import Transport
 from ingestor.api.wire import HttpResponse, TransportFailure, response_limit
-from ingestor.model.errors import UsageError
 from ingestor.model.reply import Fault
 from tests.api.conftest import Serve, tls
 
@@ -209,10 +209,9 @@ async def test_a_request_may_be_carried_out_where_the_connection_is_reset() -> N
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{",
         b"SSH-2.0-OpenSSH_9.6\r\n\x1b[2J\r\n\r\n",
         b"\x16\x03\x01\x00\xee\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\n" + b"x" * 20_000 + b"\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n",
+        b"<html>\r\n\r\n",
     ],
-    ids=["cut-body", "cut-chunk", "ssh", "tls", "endless-header", "bad-length"],
+    ids=["cut-body", "cut-chunk", "ssh", "tls", "page"],
 )
 async def test_a_request_may_be_carried_out_where_the_answer_is_cut_or_not_http(head: bytes) -> None:
     async with raw_server(saying(head)) as url:
@@ -297,39 +296,7 @@ async def test_cancellation_goes_through() -> None:
     "error", [aiohttp.ClientError(), OSError(), aiohttp.ClientOSError(), aiohttp.ServerDisconnectedError()]
 )
 def test_an_unknown_error_counts_as_possibly_carried_out(error: Exception) -> None:
-    assert not fault_of(error).sent_nothing
-
-
-async def test_nothing_is_sent_through_a_proxy_that_refuses_and_its_password_is_not_shown(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    connects: list[tuple[str, str]] = []
-
-    async def handler(request: web.BaseRequest) -> web.StreamResponse:
-        connects.append((request.method, request.headers["Proxy-Authorization"]))
-        return web.Response(status=403)
-
-    async with serve(handler) as base:
-        monkeypatch.setenv("HTTPS_PROXY", str(base.with_user("me").with_password("s3cret")))
-        result = broken(await post(URL("https://service.example/x"), headers={"authorization": "for the service"}))
-    assert result.fault is Fault.REFUSED
-    assert connects == [("CONNECT", "Basic bWU6czNjcmV0")]
-    assert "s3cret" not in result.detail
-
-
-async def test_nothing_is_sent_where_the_proxy_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", f"http://me:s3cret@127.0.0.1:{free_port()}")
-    result = broken(await post(URL("https://service.example/x")))
-    assert result.fault is Fault.REFUSED
-    assert "s3cret" not in result.detail
-
-
-@pytest.mark.parametrize("proxy", ["socks5://me:s3cret@h:1", "http://", "http://me:s3cret@h:port"])
-def test_a_malformed_proxy_is_refused_without_showing_its_password(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", proxy)
-    with pytest.raises(UsageError, match="HTTPS_PROXY") as caught:
-        Transport(URL("https://service.example/x"), connections=1, timeout=10)
-    assert "s3cret" not in str(caught.value)
+    assert not unanswered(error).fault.sent_nothing
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "X-GZIP"])
