@@ -36,6 +36,8 @@ class AdmissionStatus(StrEnum):
     """Its run exists, and the rest of its plan is missing or unknown: send every step after create."""
     DONE = "done"
     """Its run exists and is complete."""
+    FORGOTTEN = "forgotten"
+    """The user gave it up: it is not sent, and counts as done."""
     CONFLICT = "conflict"
     """The key was used with another digest."""
     EXPIRED = "expired"

@@ -55,6 +55,10 @@ class JournalVersionError(JournalError):
     exit_code = ExitCode.USAGE
 
 
+class JournalLostError(JournalError):
+    """The journal was removed, renamed or replaced while it was open: what was written to it since is lost."""
+
+
 class SpoolError(IngestorError):
     """Standard input can't be kept on disk, so it does not count as read."""
 

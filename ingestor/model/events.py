@@ -2,28 +2,72 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from ingestor.model.record import Job, Reject, Result
 from ingestor.model.reply import Reply
+from ingestor.model.sources import NOTHING_SKIPPED, Chunk, SkippedFiles, SourceEnd
 from ingestor.model.value import value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchStarted:
-    """A batch begins. `target` is the address, without any credential."""
+    """A batch begins. `target` is the address, without any credential. `skipped` are the files that are not read."""
 
     batch: str
     target: str
     sources: tuple[str, ...]
+    skipped: SkippedFiles = NOTHING_SKIPPED
 
 
 @value(frozen=True, slots=True)
 class InputRead:
-    """Records were read. `read_bytes`: the bytes read so far. `total_bytes`: None if it can't be known."""
+    """Records were read, all of one source.
+
+    Attributes:
+        records: how many.
+        read_bytes: the bytes of the whole input up to the last of them.
+        total_bytes: the size of the whole input; None if it can't be known.
+        source: the name of their source; None: the journal kept them.
+        end: set if the source ends here.
+        again: records of the source that `records` leaves out: they were read before, from the journal.
+        size: the bytes that these records take; None: all since the last event.
+    """
 
     records: int
     read_bytes: int
     total_bytes: int | None
+    source: str | None = None
+    end: SourceEnd | None = None
+    again: int = 0
+    size: int | None = None
+
+    @classmethod
+    def of(cls, chunk: Chunk, read_bytes: int, total_bytes: int | None, *, again: int = 0) -> Self:
+        """Return the event of a chunk; `read_bytes` counts if the chunk does not say where it ends."""
+        source = None if chunk.source is None else chunk.source.name
+        begin, end = chunk.extent or (None, read_bytes)
+        size = None if begin is None else end - begin
+        return cls(len(chunk.records) - again, end, total_bytes, source, chunk.end, again, size)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceCount:
+    """What this execution has read of one source.
+
+    Attributes:
+        source: its name.
+        records: how many records, rejected ones included.
+        rejected: how many of them were rejected.
+        end: how reading ended; None if it has not ended.
+        is_foreign: whether it has another format; then it is one rejected record as a whole.
+    """
+
+    source: str
+    records: int
+    rejected: int
+    end: SourceEnd | None
+    is_foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +80,13 @@ class RecordRejected:
 @value(frozen=True, slots=True)
 class RecordsAlreadyDone:
     """Records whose runs an earlier execution completed. They are counted, not logged one by one."""
+
+    count: int
+
+
+@value(frozen=True, slots=True)
+class RecordsForgotten:
+    """Records that the user gave up (`ingestor forget`). They are counted, not logged one by one."""
 
     count: int
 
@@ -84,7 +135,10 @@ class RateChanged:
 
 @dataclass(frozen=True, slots=True)
 class BatchPaused:
-    """Nothing is sent for `seconds` from now on. A pause for the same reason that lasts longer is reported again."""
+    """Nothing is sent for `seconds` from now on. A pause for the same reason that lasts longer is reported again.
+
+    If every request is refused, sending continues slowly, and the batch ends in `seconds` unless one succeeds.
+    """
 
     reason: str
     seconds: float
@@ -102,11 +156,35 @@ class BatchHalted:
     """Something is wrong for every record: the reason, and what to check.
 
     `advice` is empty if the reason says what to do. It never says how to continue: log and summary add
-    `ExitCode.HALTED.next_step`.
+    `ExitCode.HALTED.next_step`, unless the journal is lost, and what was done is not `is_recorded` any more.
     """
 
     reason: str
     advice: str
+    is_recorded: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchProgress:
+    """How far the batch is, once a minute.
+
+    Attributes:
+        counts: records per outcome of this execution.
+        already_done: records whose runs earlier executions completed.
+        records: records that were read.
+        left: records that were read and have no outcome yet.
+        total: about how many records there are; None if that is not known.
+        rate: records a second that got an outcome, since the last event of this kind.
+        pause: why nothing is sent at present; None if that is not so.
+    """
+
+    counts: Mapping[str, int]
+    already_done: int
+    records: int
+    left: int
+    total: int | None
+    rate: float
+    pause: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +200,8 @@ class BatchFinished:
         duration: seconds.
         reason: why it ended early; None if it did not.
         exhausted: whether the input was read to its end.
+        files: what was read of each source: of many, the first ones and those with rejects or damage.
+        other_files: how many sources are not in `files`.
     """
 
     batch: str
@@ -132,6 +212,8 @@ class BatchFinished:
     duration: float
     reason: str | None = None
     exhausted: bool = True
+    files: Sequence[SourceCount] = ()
+    other_files: int = 0
 
 
 Event = (
@@ -139,6 +221,7 @@ Event = (
     | InputRead
     | RecordRejected
     | RecordsAlreadyDone
+    | RecordsForgotten
     | RecordsDuplicate
     | RunsEnded
     | RunRetried
@@ -147,5 +230,6 @@ Event = (
     | BatchPaused
     | BatchResumed
     | BatchHalted
+    | BatchProgress
     | BatchFinished
 )

@@ -1,6 +1,6 @@
 """The ports: what the pipeline needs from the other packages, one protocol for each part."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -100,6 +100,13 @@ class Service(Protocol):
 
         Without an experiment, all experiments of the service are searched. `pace` is awaited before each request except
         the first.
+        """
+        ...
+
+    async def active_experiments(self, pace: Pace) -> Collection[str] | None:
+        """List the ids of the experiments that take runs; creates nothing. `pace` as for `find`.
+
+        None: the list can't be read to its end.
         """
         ...
 

@@ -67,12 +67,16 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A record that can't become a job: the reason, and its text as it stood in the input."""
+    """A record that can't become a job: the reason, and its text as it stood in the input.
+
+    `is_whole_source`: the source has another format, and this reject stands for all of it.
+    """
 
     origin: Origin
     reason: str
     text: str
     job_id: str | None = None
+    is_whole_source: bool = False
 
 
 class Outcome(StrEnum):
@@ -90,10 +94,12 @@ class Outcome(StrEnum):
     """It was sent, and the result is not known."""
     DUPLICATE = "duplicate"
     """The same record occurred earlier in this execution."""
+    FORGOTTEN = "forgotten"
+    """The user gave it up (`ingestor forget`): it was not sent, and counts as done."""
 
 
 class State(StrEnum):
-    """The states of a job in the journal. Apart from PENDING, the names are those of its outcome."""
+    """The states of a job in the journal. Apart from PENDING and FORGOTTEN, the names are those of its outcome."""
 
     PENDING = "pending"
     """Its intent is durable, and its outcome is not known. With a run id: its run exists, and its plan is not done."""
@@ -101,6 +107,8 @@ class State(StrEnum):
     PARTIAL = "partial"
     FAILED = "failed"
     UNRESOLVED = "unresolved"
+    FORGOTTEN = "forgotten"
+    """The user gave it up: it is never sent again, and counts as done."""
 
 
 @value(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,8 @@ class Fault(StrEnum):
     """The host name did not resolve: nothing was sent."""
     REFUSED = "refused"
     """No connection could be made: nothing was sent."""
+    PROXY = "proxy"
+    """The proxy could not be reached, or did not connect to the service: nothing was sent."""
     TLS = "tls"
     """The TLS handshake or the certificate check failed: nothing was sent."""
     TIMEOUT = "timeout"
@@ -21,10 +23,16 @@ class Fault(StrEnum):
     """The connection broke after the request was begun: it may have been carried out."""
     GARBLED = "garbled"
     """The answer is not HTTP, is not the service's, or broke off: the request may have been carried out."""
+    MALFORMED = "malformed"
+    """The service, or a proxy in between, answered, and the answer violates HTTP: the request may have been carried
+    out."""
     LOST = "lost"
     """The process that made the attempt died, not the service. The request may have been carried out."""
     UNSIGNED = "unsigned"
     """The credentials could not produce a signature: nothing was sent."""
+    HELD = "held"
+    """The ceiling of the rate was reached when the request was about to leave: nothing was sent. It says nothing about
+    the service, and costs nothing."""
 
     @property
     def sent_nothing(self) -> bool:
@@ -32,7 +40,7 @@ class Fault(StrEnum):
         return self in _BEFORE_THE_FIRST_BYTE
 
 
-_BEFORE_THE_FIRST_BYTE = frozenset({Fault.DNS, Fault.REFUSED, Fault.TLS, Fault.UNSIGNED})
+_BEFORE_THE_FIRST_BYTE = frozenset({Fault.DNS, Fault.REFUSED, Fault.PROXY, Fault.TLS, Fault.UNSIGNED, Fault.HELD})
 
 
 @value(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,20 @@ class SourceEnd(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class SkippedFiles:
+    """Files of directories and globs that were not read: not named like record files, hidden, or no regular files.
+
+    `examples` are the first few of them, as paths; what is no regular file has its kind in parentheses after it.
+    """
+
+    count: int = 0
+    examples: tuple[str, ...] = ()
+
+
+NOTHING_SKIPPED = SkippedFiles()
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """The position before which every record of a source has a durable outcome.
 
@@ -62,12 +76,14 @@ class Chunk:
         records: in the order of the source; may be empty in the chunk that ends a source.
         position: where reading continues after them; None if the source has no positions.
         end: set in the last chunk of a source.
+        extent: from where to where they are in the source, in bytes as stored; None if that is not known.
     """
 
     source: Source | None
     records: Sequence[Job | Reject]
     position: Position | None = None
     end: SourceEnd | None = None
+    extent: tuple[int, int] | None = None
 
 
 @value(frozen=True, slots=True)

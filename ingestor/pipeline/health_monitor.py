@@ -6,11 +6,13 @@ from contextlib import suppress
 from ingestor.model.events import BatchPaused, BatchResumed
 from ingestor.model.ports import EventSink, Service
 from ingestor.model.record import Job
-from ingestor.model.reply import Reply
+from ingestor.model.reply import Fault, Reply
 from ingestor.pipeline.options import PipelineOptions
 from ingestor.pipeline.pacer import Pacer
-from ingestor.policy.health import PAUSE_REASON, Continue, GiveUp, Halt, Health, HealthDecision, ServiceHealth
-from ingestor.policy.retry import Classification
+from ingestor.policy.advice import Halt
+from ingestor.policy.decisions import Continue, GiveUp, HealthDecision
+from ingestor.policy.health import Health, ServiceHealth
+from ingestor.policy.retry import Classification, ReplyKind
 
 
 class HealthMonitor:
@@ -23,13 +25,20 @@ class HealthMonitor:
         self._service = service
         self._pacer = pacer
         self._log = log
-        self.health = ServiceHealth(wait_for_service=options.wait_for_service, give_up_after=options.give_up_after)
+        self.health = ServiceHealth(
+            wait_for_service=options.wait_for_service,
+            give_up_after=options.give_up_after,
+            has_created=options.target_is_proven,
+            access=options.access,
+        )
         self._now = asyncio.get_running_loop().time
         self._state = Health.UNPROVEN
         self._has_sent = False
         self._changed = asyncio.Event()
         self._may_send = asyncio.Event()
         self._paused_until: float | None = None
+        self._pause_reason = ""
+        self._refusal_reason: str | None = None
         self.on_change = _do_nothing
 
     @property
@@ -65,13 +74,22 @@ class HealthMonitor:
         )
         if not isinstance(decision, Continue) or self.health.health is not self._state:
             self._follow()
+        elif classification.kind is ReplyKind.THROTTLED:
+            self._changed.set()  # the next check may be due earlier
+        self._report_the_end_of_refusals()
         return decision
+
+    def idle(self) -> None:
+        """Record that no job is in flight."""
+        self.health.idle()
+        self._report_the_end_of_refusals()
 
     def look_up_answered(self, reply: Reply, *, closes_breaker: bool) -> None:
         """Record the answer to a look-up; `closes_breaker`: it also shows that the service is up again."""
         self.health.look_up_answered(reply, self._now())
         if closes_breaker:
             self.health.succeeded(self._now())
+        self._report_the_end_of_refusals()
         if self.health.health is not self._state:
             self._follow()
 
@@ -83,38 +101,74 @@ class HealthMonitor:
             self.health.renewal_ended(self._now())
 
     async def run(self) -> Halt | GiveUp:
-        """Send probes until a setting is wrong for every record, or the service was down for too long."""
+        """Send probes until a setting is wrong for every record, or there was no success for too long."""
         while True:
             match self.health.check(self._now()):
                 case Halt() | GiveUp() as decision:
                     return decision
             if self.health.next_probe(self._now()) == 0.0:
                 await self._probe()
+            elif self.health.wants_list:
+                await self._list_experiments()
             else:
                 await self._wait()
 
     async def _probe(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(self.health.next_check(self._now())):
-                await self._pacer.acquire()
-                reply = await self._service.probe()
+                reply = Reply(fault=Fault.HELD)
+                while reply.fault is Fault.HELD:
+                    await self._pacer.acquire()
+                    reply = await self._service.probe()
                 self.health.observe_probe(reply, self._now())
         self._follow()
 
+    async def _list_experiments(self) -> None:
+        """List the experiments: are those of the denied records missing, or the right to create runs?"""
+        experiments = None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.health.next_check(self._now())):
+                await self._pacer.acquire()
+                experiments = await self._service.active_experiments(self._pacer.acquire)
+        self.health.experiments_listed(experiments)
+        self._follow()
+
     async def _wait(self) -> None:
-        """Wait for the next probe, the next check or a change, whichever is first."""
-        probe, check = self.health.next_probe(self._now()), self.health.next_check(self._now())
-        self._announce_pause()
+        """Wait for the next probe, check or report, or for a change, whichever is first."""
+        self._report_pause()
+        self._report_refusals()
+        now, health = self._now(), self.health
+        waits = (health.next_probe(now), health.next_check(now), health.next_report(now))
         self._changed.clear()
         with suppress(TimeoutError):
-            async with asyncio.timeout(min((it for it in (probe, check) if it is not None), default=None)):
+            async with asyncio.timeout(min((it for it in waits if it is not None), default=None)):
                 await self._changed.wait()
 
-    def _announce_pause(self) -> None:
+    def _report_pause(self) -> None:
         until = self.health.probe_at
         if until is not None and until != self._paused_until:
-            self._paused_until = until
-            self._log.emit(BatchPaused(PAUSE_REASON, round(until - self._now(), 3)))
+            reason = self.health.pause_reason
+            if reason != self._pause_reason:
+                self._report_the_end_of_the_pause()
+            self._paused_until, self._pause_reason = until, reason
+            self._log.emit(BatchPaused(self._pause_reason, round(until - self._now(), 3)))
+
+    def _report_the_end_of_the_pause(self) -> None:
+        if self._paused_until is not None:
+            self._paused_until = None
+            self._log.emit(BatchResumed(self._pause_reason))
+
+    def _report_refusals(self) -> None:
+        """Report a service that refuses every request, with the seconds until it is given up."""
+        now, until = self._now(), self.health.refuses_until
+        if self._refusal_reason is None and until is not None and self.health.is_refusing(now):
+            self._refusal_reason = self.health.pause_reason
+            self._log.emit(BatchPaused(self._refusal_reason, round(max(0.0, until - now), 3)))
+
+    def _report_the_end_of_refusals(self) -> None:
+        if self._refusal_reason is not None and self.health.refuses_until is None:
+            self._log.emit(BatchResumed(self._refusal_reason))
+            self._refusal_reason = None
 
     def _follow(self) -> None:
         """Let the task and the attempts that wait see a change of state."""
@@ -123,9 +177,7 @@ class HealthMonitor:
         self.on_change()
         if self.health.may_send:
             self._may_send.set()
-            if self._paused_until is not None:
-                self._paused_until = None
-                self._log.emit(BatchResumed(PAUSE_REASON))
+            self._report_the_end_of_the_pause()
 
 
 def _do_nothing() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from math import inf
@@ -97,6 +97,8 @@ class InFlight:
         """Whether no more jobs are admitted."""
         self.left_out = 0
         """Records that were read after it was closed, and so were not admitted."""
+        self.on_empty: Callable[[], None] = _do_nothing
+        """Called when the last job is removed."""
 
     def __len__(self) -> int:
         return self._size
@@ -150,6 +152,8 @@ class InFlight:
         for follower, _ in delivery.followers:
             self._size -= 1
             self._bytes -= _size(follower)
+        if not self._size:
+            self.on_empty()
         if not self._size or self.is_open:
             self._changed.set()
 
@@ -216,3 +220,7 @@ class Backlog:
 
 def _size(job: Job) -> int:
     return len(job.raw) + len(job.body)
+
+
+def _do_nothing() -> None:
+    """Be the `on_empty` of jobs in flight that nobody watches."""

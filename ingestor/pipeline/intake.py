@@ -5,16 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ingestor.model.admission import Admission, AdmissionStatus
-from ingestor.model.events import InputRead, RecordRejected, RecordsAlreadyDone, RecordsDuplicate
+from ingestor.model.events import InputRead, RecordRejected, RecordsAlreadyDone, RecordsDuplicate, RecordsForgotten
 from ingestor.model.ports import EventLog, Input, Journal
 from ingestor.model.record import Job, Outcome, Reject
 from ingestor.model.reply import Reply
-from ingestor.model.sources import Chunk
+from ingestor.model.sources import Chunk, SourceEnd
 from ingestor.pipeline.acknowledgements import Acknowledgements, OpenChunk
 from ingestor.pipeline.committer import Committer
 from ingestor.pipeline.in_flight import Backlog, Delivery, InFlight, start
 from ingestor.pipeline.options import PipelineOptions
 from ingestor.pipeline.read_ahead import reading_ahead
+from ingestor.policy.identity import reject_digest
 
 _CONFLICT = "job_id: was already used in this batch with other content; give the changed record a new job_id"
 _EXPIRED = (
@@ -25,6 +26,8 @@ _NOT_STAMPED = (
     "the run may exist, this service honours no retry tokens, and the run would carry no stamp to find it by: the "
     "record is not sent again"
 )
+
+_ENDED = frozenset({AdmissionStatus.DONE, AdmissionStatus.FORGOTTEN})
 
 Arrival = tuple[Job, OpenChunk | None]
 """A job that was read, and the chunk that it counts in."""
@@ -67,16 +70,19 @@ class Intake:
     def _open(self, chunks: Sequence[Chunk]) -> list[Arrival]:
         """Register chunks; return their jobs, without what is rejected or in flight from its kept text."""
         arrivals: list[Arrival] = []
-        count = 0
         for chunk in chunks:
             opened = self.acknowledgements.open(chunk)
-            jobs = self._set_rejects_aside(chunk, opened)
+            jobs = [it for it in chunk.records if isinstance(it, Job)]
             arrivals += [(job, opened) for job in jobs if not (self._resent and self._is_resent(job, opened))]
-            count += len(chunk.records)
-        count -= self._met
-        self._met = 0
-        self.log.emit(InputRead(count, self.source.read_bytes, self.source.total_bytes))
+            self._report(chunk)
+            if len(jobs) < len(chunk.records):
+                self._set_rejects_aside(chunk, opened)
         return arrivals
+
+    def _report(self, chunk: Chunk) -> None:
+        """Report that a chunk was read. A record that was read before, as its kept text, counts once."""
+        again, self._met = self._met, 0
+        self.log.emit(InputRead.of(chunk, self.source.read_bytes, self.source.total_bytes, again=again))
 
     def _is_resent(self, job: Job, chunk: OpenChunk | None) -> bool:
         """Whether a record was sent again from its kept text: then it was read already, and the journal keeps it."""
@@ -87,15 +93,21 @@ class Intake:
         self.acknowledgements.done(chunk)
         return True
 
-    def _set_rejects_aside(self, chunk: Chunk, opened: OpenChunk | None) -> list[Job]:
-        jobs = []
-        for record in chunk.records:
-            if isinstance(record, Reject):
-                self.log.emit(RecordRejected(record))
-            else:
-                jobs.append(record)
-        self.acknowledgements.rejected(opened, len(chunk.records) - len(jobs))
-        return jobs
+    def _set_rejects_aside(self, chunk: Chunk, opened: OpenChunk | None) -> None:
+        rejects = [it for it in chunk.records if isinstance(it, Reject)]
+        damage = rejects[-1] if chunk.end is SourceEnd.DAMAGED else None  # of the source, not of one record
+        for reject in rejects:
+            self._set_aside(reject, opened, is_damage=reject is damage)
+
+    def _set_aside(self, reject: Reject, chunk: OpenChunk | None, *, is_damage: bool = False) -> None:
+        """Report a rejected record, unless the user gave it up."""
+        forgotten = self.options.forgotten_rejects
+        if forgotten and not is_damage and reject_digest(reject.text) in forgotten:
+            self.log.emit(RecordsForgotten(1))
+            self.acknowledgements.done(chunk)
+        else:
+            self.log.emit(RecordRejected(reject))
+            self.acknowledgements.rejected(chunk)
 
     async def _admit_all(self, arrivals: list[Arrival]) -> None:
         """Admit jobs as there is room. A repeated key waits for its first job, or for the next round."""
@@ -138,18 +150,22 @@ class Intake:
             self._reject(job, chunk)
 
     def _place_all(self, admissions: Sequence[Admission], chunks: Sequence[OpenChunk | None]) -> None:
-        already_done, duplicates = 0, []
+        already_done, given_up, duplicates = 0, 0, []
         for admission, chunk in zip(admissions, chunks, strict=True):
-            if admission.status is not AdmissionStatus.DONE:
+            if admission.status not in _ENDED:
                 self._place(admission, chunk)
                 continue
             self.acknowledgements.done(chunk)
-            if admission.done_in_this_execution:
+            if admission.status is AdmissionStatus.FORGOTTEN:
+                given_up += 1
+            elif admission.done_in_this_execution:
                 duplicates.append((admission.job, admission.run_id))
             else:
                 already_done += 1
         if already_done:
             self.log.emit(RecordsAlreadyDone(already_done))
+        if given_up:
+            self.log.emit(RecordsForgotten(given_up))
         if duplicates:
             self.log.emit(RecordsDuplicate(duplicates))
 
@@ -182,5 +198,4 @@ class Intake:
         self.committer.end(delivery, Outcome.UNRESOLVED, Reply(message=reason))
 
     def _reject(self, job: Job, chunk: OpenChunk | None) -> None:
-        self.log.emit(RecordRejected(Reject(job.origin, _CONFLICT, job.raw.decode(), job.key)))
-        self.acknowledgements.rejected(chunk)
+        self._set_aside(Reject(job.origin, _CONFLICT, job.raw.decode(), job.key), chunk)

@@ -1,10 +1,10 @@
 """How a batch is processed, and how that ended."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from ingestor.policy.advice import Halt
+from ingestor.policy.advice import UNKNOWN, Access, Halt
 from ingestor.policy.lookup import LOOKUP_DELAY
 from ingestor.policy.retry import Recovery, RetryBudget
 
@@ -17,12 +17,16 @@ class PipelineOptions:
         concurrency: the most attempts in flight, at least 1.
         stamped: whether new runs carry the tag `ingestor.token`.
         drain_timeout: seconds that attempts in flight have to end after a stop.
-        give_up_after: seconds after which a service that is down is not waited for any longer.
+        give_up_after: seconds without a success after which the batch ends, if the service is down or refuses every
+            request.
         wait_for_service: whether a service that was never reached is waited for as well.
         budget: what one request of a job may cost.
         idempotent: whether the service honours retry tokens.
         crash_quiescence: seconds after which the service has ended the requests of a killed execution (see
             `policy.lookup`).
+        target_is_proven: whether earlier executions created runs of this target (platform and workspace), in any batch.
+        forgotten_rejects: the digests (`policy.identity.reject_digest`) of rejected records that the user gave up.
+        access: what advice is about.
         uniform: the random source of backoffs.
     """
 
@@ -34,6 +38,9 @@ class PipelineOptions:
     budget: RetryBudget = field(default_factory=RetryBudget)
     idempotent: bool = True
     crash_quiescence: float = LOOKUP_DELAY
+    target_is_proven: bool = False
+    forgotten_rejects: Collection[bytes] = frozenset()
+    access: Access = UNKNOWN
     uniform: Callable[[float, float], float] = random.SystemRandom().uniform
 
     def recovery(self, *, stamped: bool) -> Recovery:

@@ -6,6 +6,7 @@ from aiolimiter import AsyncLimiter
 
 from ingestor.model.events import BatchPaused, BatchResumed, RateChanged
 from ingestor.model.ports import EventSink
+from ingestor.policy.ceiling import TOLERANCE, paced
 from ingestor.policy.rate import RateController
 
 PAUSE_REASON = "the service asked to wait"
@@ -23,7 +24,8 @@ class Pacer:
     time without a burst, and the bucket is never replaced.
 
     Args:
-        ceiling: the most attempts a second; None for no ceiling.
+        ceiling: the most attempts a second; None for no ceiling. The pacer stays a little below one under 20, and
+            `policy.ceiling` says how much: it must never be faster than what checks the requests that leave.
         sink: takes changes of rate, and pauses.
 
     Attributes:
@@ -37,8 +39,9 @@ class Pacer:
         self._sink = sink
         self._loop = asyncio.get_running_loop()
         self._now = self._loop.time
-        self._controller = RateController(ceiling, self._now())
-        self._bucket = AsyncLimiter(_BUCKET_SECONDS, _BUCKET_SECONDS)
+        self._controller = RateController(None if ceiling is None else paced(ceiling), self._now())
+        self._burst = _BUCKET_SECONDS if ceiling is None else TOLERANCE
+        self._bucket = AsyncLimiter(self._burst, self._burst)
         self._resume_at = self._paused_at = self._logged_at = self._now()
         self._logged_rate = 0.0
         self._window: int | None = None
@@ -80,7 +83,7 @@ class Pacer:
 
     async def _take_from_bucket(self) -> None:
         seconds = 1.0 / self._controller.rate
-        self._bucket.max_rate = max(_BUCKET_SECONDS, seconds)
+        self._bucket.max_rate = max(self._burst, seconds)
         await self._bucket.acquire(seconds)
 
     def _pause(self, now: float, seconds: float) -> None:

@@ -22,7 +22,8 @@ from ingestor.pipeline.intake import Intake
 from ingestor.pipeline.options import PipelineOptions, PipelineResult
 from ingestor.pipeline.pacer import Pacer
 from ingestor.pipeline.worker import Worker
-from ingestor.policy.health import GiveUp, Halt
+from ingestor.policy.advice import Halt
+from ingestor.policy.decisions import GiveUp
 
 _RELEASE_TIMEOUT = 5.0  # seconds to take back intents after an error or a cancellation
 _LOOKAHEAD = 16  # jobs in flight for each attempt in flight: slots stay busy while a large group is committed
@@ -119,6 +120,7 @@ class Supervisor(ABC):
         self._acknowledgements = Acknowledgements(starts)
         self._committer = Committer(commit, acknowledge, log, self._in_flight, self._acknowledgements)
         self._monitor = HealthMonitor(options, service, pacer, log)
+        self._in_flight.on_empty = self._monitor.idle
         self._worker = Worker(options, service, pacer, log, clock, self._monitor, self._backlog, self._committer)
 
     @abstractmethod

@@ -7,16 +7,17 @@ from dataclasses import dataclass, field, replace
 from ingestor.model.events import AttemptEnded, RunRetried
 from ingestor.model.ports import EventSink, Service, Timekeeper
 from ingestor.model.record import Outcome
-from ingestor.model.reply import Finding, Presence, Reply
+from ingestor.model.reply import Fault, Finding, Presence, Reply
 from ingestor.model.request import Request
 from ingestor.pipeline.committer import Committer
 from ingestor.pipeline.health_monitor import HealthMonitor
 from ingestor.pipeline.in_flight import Backlog, Delivery
 from ingestor.pipeline.options import PipelineOptions
 from ingestor.pipeline.pacer import Pacer
+from ingestor.policy.advice import Halt, repeated_run_message
+from ingestor.policy.decisions import Continue, Distrust, GiveUp, Requeue
 from ingestor.policy.evidence import REQUEUE_DELAY
 from ingestor.policy.expiry import protects
-from ingestor.policy.health import Continue, GiveUp, Halt, Requeue
 from ingestor.policy.lookup import LOOKUP_DELAY, Absent, decide_lookup, lookup_delay, quiescence_time
 from ingestor.policy.plan import create_request, step_request
 from ingestor.policy.retry import (
@@ -35,6 +36,9 @@ from ingestor.policy.retry import (
 
 NOT_CREATED = "NotCreated"
 """The error code of a job that certainly has no run, although no attempt was answered with a refusal."""
+
+REPEATED_RUN = "RepeatedRunId"
+"""The error code of a job that was answered with the run of another job."""
 
 _TOO_OLD = (
     "the run may exist, and the retry token has expired: the record is not sent again; "
@@ -71,6 +75,10 @@ class Worker:
         history.sending(request, self.monitor.uptime)
         self.monitor.sending(sent_at)
         reply = await self.service.send(request)
+        if reply.fault is Fault.HELD:
+            history.held()
+            self.backlog.add_retry(delivery, 0.0)
+            return
         classification = classify(reply, request)
         history.learn(classification, quiescent_at=self._now() + quiescence_time(reply))
         if not await self._concerns_its_job_alone(delivery, classification, reply, sent_at):
@@ -108,7 +116,7 @@ class Worker:
         *,
         is_look_up: bool = False,
     ) -> bool:
-        """Report a reply to pacer and health monitor; if it may concern every record, queue the job again."""
+        """Report a reply to pacer and health monitor. Queue the job again if the reply may concern every record."""
         self._report(reply, sent_at, throttled=classification.kind is ReplyKind.THROTTLED)
         match self.monitor.observe(delivery.job, classification, reply, sent_at, is_look_up=is_look_up):
             case Continue():
@@ -117,6 +125,10 @@ class Worker:
                 self._retry(delivery, reply, delay, classification.kind)
                 if renew_credentials:
                     await self.monitor.renew_credentials()
+            case Distrust(run_id):
+                message = repeated_run_message(run_id)
+                distrusted = replace(reply, run_id=None, code=REPEATED_RUN, message=message)
+                self.committer.end(delivery, Outcome.UNRESOLVED, distrusted)
             case Halt() | GiveUp():  # the job stays in flight: the reply is not about its record
                 self._retry(delivery, reply, REQUEUE_DELAY, classification.kind)
         return False

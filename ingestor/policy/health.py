@@ -12,50 +12,40 @@
 |           |                                           |                         | a failure: DOWN                    |
 | HALTED    | it is clear that a setting is wrong       | nothing                 | never                              |
 
-A *failure* is a reply that means: the service is down. It is no answer, or a 5xx other than 501. Every other reply is a
-*success* here, except those that are evidence against a setting. A *probe* is a harmless request.
-UNPROVEN, UP and HALTED follow that evidence (`policy.evidence`); SUSPECT, DOWN and HALF_OPEN are a circuit breaker.
+A *failure* is a reply that means: the service is down. It is no answer, a 5xx other than 501, a 4xx that may succeed
+later (409 IncorrectState), or one of many refusals in a row because a quota is used up. Every other reply is a
+*success* here, except those that are evidence against a setting. A *probe* is a harmless request. UNPROVEN, UP and
+HALTED follow that evidence (`policy.evidence`); SUSPECT, DOWN and HALF_OPEN are a circuit breaker (`policy.breaker`).
 
 A service that never answered cannot go down: its failures count as evidence that the address is wrong, unless
-`wait_for_service` is set.
+`wait_for_service` is set. A service that refuses every request (429) is not down: the pacer slows down. In both cases
+the batch is given up after the time to give up without a success (`policy.watchdog`).
 """
 
-from dataclasses import dataclass
+from collections.abc import Collection
 from enum import StrEnum
 from math import inf
 
 from ingestor.model.record import Job
 from ingestor.model.reply import Fault, Reply
-from ingestor.policy.advice import Halt, unanswered_halt
-from ingestor.policy.evidence import LONGEST_UNANSWERED, MAX_REFUSALS, Requeue, SettingEvidence
-from ingestor.policy.retry import Classification
-
-__all__ = ["Continue", "GiveUp", "Halt", "Health", "HealthDecision", "Requeue", "ServiceHealth"]
-
-SUSPICION = 3
-"""Failures in a row before a probe is sent."""
-
-BREADTH = 10
-"""Different jobs that fail in a row before the service counts as down, even if it answers probes."""
-
-FIRST_INTERVAL = 1.0
-"""Seconds from the beginning of an outage to the first probe. Each further interval is twice as long."""
-
-LONGEST_INTERVAL = 60.0
-"""The longest interval between probes that fail, seconds."""
-
-LONGEST_ANSWERED_INTERVAL = 8.0
-"""The longest interval if probes are answered and jobs fail, seconds: only a job can show that the service is up."""
+from ingestor.policy import advice
+from ingestor.policy.advice import Access, Halt
+from ingestor.policy.breaker import CircuitBreaker, Outage
+from ingestor.policy.decisions import Continue, Distrust, GiveUp, HealthDecision, Requeue
+from ingestor.policy.evidence import LONGEST_UNANSWERED, MAX_REFUSALS, REQUEUE_DELAY, SettingEvidence, Weight, is_answer
+from ingestor.policy.retry import Classification, ReplyKind
+from ingestor.policy.watchdog import Watchdog
 
 FIRST_RESPONSE_TIMEOUT = 15.0
 """Seconds after the first request, without any answer, until a probe is sent.
 
 The probe may last until `LONGEST_UNANSWERED`."""
 
-PAUSE_REASON = "the service is down"
-"""Why nothing is sent while the service is down."""
+_NO_FAULT_OF_THE_RECORD = (ReplyKind.THROTTLED, ReplyKind.UNAUTHENTICATED)
+_ABOUT_THE_JOB = frozenset({ReplyKind.SUCCEEDED, ReplyKind.REFUSED, ReplyKind.DENIED, ReplyKind.INVALIDATED})
 
-GIVE_UP_REASON = "the service was down for longer than --give-up-after"
+_OVERLOAD = frozenset({502, 503, 504})  # while others get a 429, no fault of their jobs
+_PROCESSED = 500  # the service has tried to carry the request out
 
 
 class Health(StrEnum):
@@ -69,21 +59,8 @@ class Health(StrEnum):
     HALTED = "halted"
 
 
-@dataclass(frozen=True, slots=True)
-class Continue:
-    """The reply concerns its job only."""
-
-
-@dataclass(frozen=True, slots=True)
-class GiveUp:
-    """The service was down for too long: stop the batch; it can be resumed."""
-
-    reason: str
-
-
-HealthDecision = Continue | Requeue | Halt | GiveUp
-
 _CONTINUE = Continue()
+_REQUEUE = Requeue(REQUEUE_DELAY)
 
 
 class ServiceHealth:
@@ -93,24 +70,24 @@ class ServiceHealth:
     `next_probe`, `next_check` or a change of state, whichever is first, and reports the reply to each probe to
     `observe_probe`.
 
-    Attributes:
-        up_since: when the service was last found to be back after it was down; minus infinity where it never was down.
-        probe_at: when the next probe of an outage is due; None if there is no outage, or it lasts too long.
+    Args:
+        wait_for_service: a service that never answered is waited for.
+        give_up_after: the longest time without a success while the service is down or refuses every request, seconds.
+        has_created: an earlier execution has created runs on this very target.
+        access: what advice is about.
     """
 
-    def __init__(self, *, wait_for_service: bool, give_up_after: float) -> None:
-        self.up_since = -inf
-        self.probe_at: float | None = None
-        self._evidence = SettingEvidence(wait_for_service=wait_for_service)
+    def __init__(
+        self, *, wait_for_service: bool, give_up_after: float, has_created: bool = False, access: Access | None = None
+    ) -> None:
+        self._access = access or Access()
+        self._watchdog = Watchdog(give_up_after)
+        self._breaker = CircuitBreaker(self._watchdog)
+        self._evidence = SettingEvidence(
+            wait_for_service=wait_for_service, has_created=has_created, access=self._access
+        )
         self._wait_for_service = wait_for_service
-        self._give_up_after = give_up_after
         self._halt: Halt | None = None
-        self._outage: Health | None = None
-        self._failures = 0
-        self._failing: set[str] = set()
-        self._down_since = inf
-        self._past_downtime = 0.0
-        self._interval = FIRST_INTERVAL
         self._first_sent_at = inf
         self._has_probed = False
 
@@ -119,8 +96,8 @@ class ServiceHealth:
         """The state."""
         if self._halt is not None:
             return Health.HALTED
-        if self._outage is not None:
-            return self._outage
+        if self._breaker.state is not None:
+            return Health(self._breaker.state.value)
         return Health.UP if self._evidence.proven else Health.UNPROVEN
 
     @property
@@ -129,24 +106,57 @@ class ServiceHealth:
         return self._evidence.has_answered
 
     @property
+    def up_since(self) -> float:
+        """When the service was last found to be back after it was down; minus infinity where it never was down."""
+        return self._breaker.up_since
+
+    @property
+    def probe_at(self) -> float | None:
+        """When the next probe of an outage is due; None if there is no outage, or it lasts too long."""
+        return self._breaker.probe_at
+
+    @property
+    def wants_list(self) -> bool:
+        """Whether the list of the service's experiments is needed (`experiments_listed`)."""
+        return self._evidence.wants_list and self._halt is None
+
+    @property
+    def pause_reason(self) -> str:
+        """Why the batch does not advance while the service is down or refuses every request, in its own words."""
+        return advice.pause_reason(self._watchdog.last)
+
+    @property
+    def refuses_until(self) -> float | None:
+        """When a service that refuses every request will be given up; None if it does not refuse them."""
+        return None if self._watchdog.ends_at == inf else self._watchdog.ends_at
+
+    @property
     def max_in_flight(self) -> int | None:
         """The most attempts that may be in flight; None for no bound."""
-        if self._outage is Health.HALF_OPEN:
+        if self._breaker.state is Outage.HALF_OPEN:
             return 1
         return None if self._evidence.proven else MAX_REFUSALS - 1
 
     @property
     def may_send(self) -> bool:
         """Whether attempts may leave: False while the service is down, and after a halt."""
-        return self._outage is not Health.DOWN and self._halt is None
+        return self._breaker.state is not Outage.DOWN and self._halt is None
 
     def uptime(self, now: float) -> float:
         """Return `now` minus all the time that the service was down: the clock for a job's budget."""
-        return now - self._past_downtime - max(0.0, now - self._down_since)
+        return self._breaker.uptime(now)
+
+    def is_refusing(self, now: float) -> bool:
+        """Whether every request was refused for so long that it is worth a report."""
+        return now >= self._watchdog.announced_at
 
     def sending(self, now: float) -> None:
         """Record that an attempt or a look-up begins."""
         self._first_sent_at = min(self._first_sent_at, now)
+
+    def idle(self) -> None:
+        """Record that no job is in flight: nothing waits for the service."""
+        self._watchdog.stop()
 
     def observe(
         self,
@@ -160,37 +170,55 @@ class ServiceHealth:
     ) -> HealthDecision:
         """Record the reply to an attempt, or to a look-up that was not answered, and decide about its job.
 
-        Returns Continue, Requeue or Halt.
+        Returns Continue, Requeue, Distrust or Halt.
         """
         self.sending(sent_at)
         seconds = now - self._first_sent_at
         weight = self._evidence.weigh(
             job, classification, reply, sent_at=sent_at, seconds=seconds, is_look_up=is_look_up
         )
+        self._watch(classification.kind, weight, reply, sent_at, now)
         if weight is not None:
-            return self._halted(weight) if isinstance(weight, Halt) else weight
+            return self._outweighed(job, weight, reply, now)
         if self._evidence.is_outage(reply) and not _is_local(reply):
-            if _is_failure(reply):
-                self._failed(job.key, now)
-            else:
-                self.succeeded(now)
+            is_busy = classification.kind is ReplyKind.TRANSIENT and (reply.status or 0) // 100 == 4
+            if _is_failure(reply) or is_busy:
+                self._breaker.failed(job.key, reply, now)
+                is_overload = reply.status in _OVERLOAD and self.is_refusing(now)
+                return _REQUEUE if is_overload else _CONTINUE
+            self._breaker.answered(now, throttled=classification.kind is ReplyKind.THROTTLED)
         return _CONTINUE
 
+    def _watch(self, kind: ReplyKind, weight: Weight, reply: Reply, sent_at: float, now: float) -> None:
+        if weight is None and (kind in _ABOUT_THE_JOB or reply.status == _PROCESSED):
+            self._watchdog.stop()
+        elif isinstance(weight, Requeue) and weight.is_outage:
+            self._watchdog.failed(reply, now)
+        elif kind in _NO_FAULT_OF_THE_RECORD or (isinstance(weight, Requeue) and kind in _ABOUT_THE_JOB):
+            self._watchdog.refused(reply, sent_at, now)
+
+    def _outweighed(self, job: Job, weight: Halt | Requeue | Distrust, reply: Reply, now: float) -> HealthDecision:
+        match weight:
+            case Halt():
+                return self._halted(weight)
+            case Distrust(run_id, halts=True):
+                self._halted(advice.repeated_run_halt(run_id))
+            case Requeue(is_outage=True):
+                self._breaker.failed(job.key, reply, now)
+        return weight
+
     def look_up_answered(self, reply: Reply, now: float) -> None:  # noqa: ARG002 - as every report has
-        """Record the answer to a look-up: it is proof of address and credentials."""
+        """Record the answer to a look-up: it is a success, and proof of address and credentials."""
+        self._watchdog.stop()
         self._evidence.weigh_probe(reply)
 
+    def experiments_listed(self, experiments: Collection[str] | None) -> None:
+        """Record the list of the service's experiments; None: it can't be read."""
+        self._evidence.weigh_list(experiments)
+
     def succeeded(self, now: float) -> None:
-        """Record a reply that shows that the service works: it is not down."""
-        if self._outage is None and not self._failures and not self._failing:
-            return
-        self._leave_down(now)
-        self._past_downtime += max(0.0, now - self._down_since)
-        self._down_since = inf
-        self._outage = None
-        self._failures = 0
-        self._failing.clear()
-        self._interval = FIRST_INTERVAL
+        """Record a reply that shows that the service works, where nothing else can show it."""
+        self._breaker.succeeded(now)
 
     def renewal_ended(self, now: float) -> None:
         """Record that the renewal which a Requeue requested has ended, with or without new credentials."""
@@ -200,42 +228,52 @@ class ServiceHealth:
         """Return the seconds until a probe must be sent: 0 is now; None: no probe is needed now."""
         if self._halt is not None:
             return None
-        if self._evidence.wants_probe or self._outage is Health.SUSPECT:
+        if self._evidence.wants_probe or self._breaker.state is Outage.SUSPECT:
             return 0.0
-        if self._outage is Health.DOWN:
+        if self._breaker.state is Outage.DOWN:
             return None if self.probe_at is None else max(0.0, self.probe_at - now)
         if self._has_probed or not self._awaits_first_response:
             return None
         return max(0.0, self._first_sent_at + FIRST_RESPONSE_TIMEOUT - now)
 
     def next_check(self, now: float) -> float | None:
-        """Return the seconds until `check` halts because no first answer came; None if it does not halt.
+        """Return the seconds until `check` ends the batch because no first answer, or no success, came; None: never.
 
         A probe that runs at that time is cancelled.
         """
-        if self._halt is not None or not self._awaits_first_response:
+        if self._halt is not None:
             return None
-        return max(0.0, self._first_sent_at + LONGEST_UNANSWERED - now)
+        if self._awaits_first_response:
+            return max(0.0, self._first_sent_at + LONGEST_UNANSWERED - now)
+        if self._breaker.state is Outage.DOWN or self.refuses_until is None:
+            return None
+        return max(0.0, self.refuses_until - now)
+
+    def next_report(self, now: float) -> float | None:
+        """Return the seconds until `is_refusing` becomes true; None if it is, or if nothing shows that it will."""
+        wait = self._watchdog.announced_at - now
+        return wait if 0.0 < wait < inf else None
 
     def observe_probe(self, reply: Reply, now: float) -> HealthDecision:
         """Record the reply to a probe, and decide about the batch: Continue, Halt or GiveUp."""
         self._has_probed = True
         self._evidence.weigh_probe(reply)
-        if self._outage in (Health.SUSPECT, Health.DOWN):
-            if _is_failure(reply):
-                self._probe_failed(now)
-            else:
-                self._probe_answered(now)
+        if _is_failure(reply):
+            self._breaker.probe_failed(reply, now)
+        else:
+            self._breaker.probe_answered(now)
         return self.check(now)
 
     def check(self, now: float) -> HealthDecision:
         """Decide about the batch by what time has passed: Continue, Halt or GiveUp."""
         if self._halt is not None:
             return self._halt
+        if self._breaker.is_exhausted:
+            return GiveUp(advice.give_up_reason(self._watchdog.last))
         if self.next_check(now) == 0.0:
-            return self._halted(unanswered_halt(LONGEST_UNANSWERED))
-        if self._outage is Health.DOWN and self.probe_at is None:
-            return GiveUp(GIVE_UP_REASON)
+            if self._awaits_first_response:
+                return self._halted(advice.unanswered_halt(LONGEST_UNANSWERED, self._access))
+            return GiveUp(advice.give_up_reason(self._watchdog.last))
         return _CONTINUE
 
     @property
@@ -246,47 +284,11 @@ class ServiceHealth:
         self._halt = self._halt or halt
         return self._halt
 
-    def _failed(self, key: str, now: float) -> None:
-        self._failures += 1
-        if len(self._failing) < BREADTH:
-            self._failing.add(key)
-        if self._outage is Health.DOWN:
-            return
-        if len(self._failing) >= BREADTH or self._outage is Health.HALF_OPEN:
-            self._go_down(now)
-        elif self._failures >= SUSPICION:
-            self._outage = Health.SUSPECT
-
-    def _probe_failed(self, now: float) -> None:
-        if self._outage is Health.DOWN:
-            self._interval = min(LONGEST_INTERVAL, 2 * self._interval)
-        self._go_down(now)
-
-    def _probe_answered(self, now: float) -> None:
-        """Let jobs be sent. Until one succeeds, every further interval is longer."""
-        self._failures = 0
-        if self._outage is Health.SUSPECT:
-            self._outage = None
-            return
-        self._interval = min(LONGEST_ANSWERED_INTERVAL, 2 * self._interval)
-        self._leave_down(now)
-        self._outage = Health.HALF_OPEN
-
-    def _go_down(self, now: float) -> None:
-        self._outage = Health.DOWN
-        self._down_since = min(self._down_since, now)
-        left = self._give_up_after - (now - self._down_since)
-        self.probe_at = now + min(self._interval, left) if left > 0 else None
-
-    def _leave_down(self, now: float) -> None:
-        if self._outage is Health.DOWN:
-            self.up_since, self.probe_at = now, None
-
 
 def _is_failure(reply: Reply) -> bool:
     """Whether this reply means that the service is down: no answer, or a 5xx other than 501."""
     if reply.status is None:
-        return not _is_local(reply)
+        return not is_answer(reply) and not _is_local(reply)
     return reply.status // 100 == 5 and reply.status != 501
 
 

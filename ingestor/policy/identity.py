@@ -93,6 +93,11 @@ def retry_token(scope: Scope, key: str, generation: int = 0) -> str:
     return hashlib.sha256(encoded(identity)).hexdigest()
 
 
+def reject_digest(text: str) -> bytes:
+    """Return the identity of a rejected record: the SHA-256 of its text as it stood in the input."""
+    return hashlib.sha256(text.encode(errors="surrogatepass")).digest()
+
+
 def step_token(token: str, index: int, body: bytes) -> str:
     """Derive the retry token of a step from the token of create: 64 hexadecimal digits.
 

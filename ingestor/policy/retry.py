@@ -36,12 +36,10 @@ class ReplyKind(StrEnum):
 
 
 class SideEffect(StrEnum):
-    """Whether the attempt may have created a run whose id is not known."""
+    """Whether the attempt may have created a run whose id is not known: certainly not, or perhaps."""
 
     NONE = "none"
-    """It certainly created none."""
     UNKNOWN = "unknown"
-    """It may have created one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,6 @@ _DENIED = Classification(ReplyKind.DENIED, SideEffect.NONE)
 _REFUSED = Classification(ReplyKind.REFUSED, SideEffect.NONE)
 
 _FREE = frozenset({ReplyKind.THROTTLED, ReplyKind.UNAUTHENTICATED})  # such attempts cost no retry budget
-
 _BY_CODE = {
     (404, "RESOURCE_DOES_NOT_EXIST"): _REFUSED,  # MLflow's code for a missing experiment
     **dict.fromkeys([(409, "IncorrectState"), (409, "LockConflict"), (409, "ExternalServerIncorrectState")], _NOT_DONE),
@@ -132,14 +129,11 @@ class RetryBudget:
 
 
 class Recovery(StrEnum):
-    """What is possible after a create that may have been carried out."""
+    """After a create that may have been carried out: repeat it under its token, or only if a look-up finds no run."""
 
     TOKEN = "token"  # noqa: S105 - a name, not a token
-    """Repeat it: the service honours retry tokens."""
     LOOKUP = "lookup"
-    """Look for its run, and repeat it if there is none."""
     NONE = "none"
-    """Nothing."""
 
 
 @dataclass(slots=True)
@@ -151,7 +145,7 @@ class AttemptHistory:
         attempts: all attempts of this process.
         counted: those that count against the budget.
         first_at: when the first of them, or of the look-ups, began, on the clock of `decide`'s `now`; later by the time
-            that attempts which do not count have cost.
+            of attempts that do not count.
         quiescent_at: from when on a look-up shows whether the run exists (see `policy.lookup`), on a monotonic clock
             that does not stop while the service is down.
     """
@@ -179,6 +173,12 @@ class AttemptHistory:
         if classification.side_effect is SideEffect.UNKNOWN:
             self.may_exist = True
             self.quiescent_at = quiescent_at
+
+    def held(self) -> None:
+        """Take back an attempt that did not leave. Its time does not count."""
+        self.attempts -= 1
+        self.may_exist = self._may_have_existed
+        self._is_free = True
 
     def looking_up(self, now: float) -> None:
         """Record that a look-up begins."""

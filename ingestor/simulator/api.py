@@ -27,6 +27,8 @@ from ingestor.simulator.wire import (
     not_found,
 )
 
+_VAGUE = "Authorization failed or requested resource not found."
+
 MAX_TOKEN = 64
 """Characters in a retry token, at most (API page)."""
 
@@ -55,6 +57,7 @@ class Api:
             "runs/get": ("GET", self._get_run),
             "runs/search": ("POST", self._search_runs),
             "experiments/search": ("POST", self._search_experiments),
+            "experiments/get": ("GET", self._get_experiment),
         }
 
     def operation(self, path: str) -> str:
@@ -65,8 +68,8 @@ class Api:
     def answer(self, request: HttpRequest) -> HttpResponse:
         """Carry a request out. Raises ApiError with the refusal."""
         name = self.operation(request.path)
-        if not name:
-            raise not_found("There is no such platform, workspace or operation, or you may not use it.")
+        if not name or name in self._options.forbidden:
+            raise self._not_found("There is no such platform, workspace or operation, or you may not use it.")
         method, operate = self._operations[name]
         if request.method != method:
             raise ApiError(405, "MethodNotAllowed", f"{name} takes {method} only.", {"Allow": method})
@@ -125,6 +128,11 @@ class Api:
             document["next_page_token"] = str(numbers[-1])
         return json_response(document)
 
+    def _get_experiment(self, request: HttpRequest) -> HttpResponse:
+        experiment_id = request.query.get("experiment_id", "")
+        self._check_experiment(experiment_id)
+        return json_response({"experiment": _experiment_document(experiment_id)})
+
     def _search_experiments(self, request: HttpRequest) -> HttpResponse:
         listing = parse_list(request.body)
         known = self._options.experiments
@@ -158,7 +166,10 @@ class Api:
         known = self._options.experiments
         exists = bool(experiment_id) if known is None else experiment_id in known
         if not exists or experiment_id in self._options.missing_experiments:
-            raise not_found(f"There is no experiment {experiment_id}, or you may not use it.")
+            raise self._not_found(f"There is no experiment {experiment_id}, or you may not use it.")
+
+    def _not_found(self, message: str) -> ApiError:
+        return not_found(_VAGUE if self._options.vague_refusals else message)
 
     def _check_poison(self, *names: str | None) -> None:
         if not self._options.poison.isdisjoint(names):

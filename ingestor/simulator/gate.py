@@ -179,7 +179,7 @@ def _load_public_key(path: Path) -> RSAPublicKey:
     try:
         key = load_pem_public_key(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise UsageError(f"public_key_file {path} can't be read as a PEM public key: {error}") from error
+        raise UsageError(f"The public key file {path} can't be read as a PEM public key: {error}") from error
     if not isinstance(key, RSAPublicKey):
-        raise UsageError(f"public_key_file {path} contains a key that is not RSA. OCI signs with RSA.")
+        raise UsageError(f"The public key file {path} contains a key that is not RSA. OCI signs with RSA.")
     return key

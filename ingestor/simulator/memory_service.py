@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from itertools import count
 from math import inf
@@ -89,11 +89,13 @@ class MemoryService:
         probe: the reply to every probe.
         now: the clock for the age of retry tokens, in seconds.
         idempotent: whether retry tokens are honoured.
+        experiments: the list of experiments; None: it can't be read.
 
     Attributes:
         runs: all runs, in the order of their creation.
         attempts: all attempts: when each arrived, on the event loop's clock, and its request.
         lookups: all look-ups: when each arrived, and its token.
+        lists: how often the experiments were listed.
         in_flight: attempts that have no reply yet.
         most_in_flight: the highest value of `in_flight`.
         probes: how many arrived.
@@ -110,8 +112,10 @@ class MemoryService:
         probe: Reply | None = None,
         now: Callable[[], float] = loop_time,
         idempotent: bool = True,
+        experiments: Collection[str] | None = None,
     ) -> None:
         self._script = script
+        self._experiments = experiments
         self._search = search
         self._latency = latency
         self._probe = probe or Reply(status=200)
@@ -125,6 +129,7 @@ class MemoryService:
         self.runs: list[Run] = []
         self.attempts: list[tuple[float, Request]] = []
         self.lookups: list[tuple[float, str]] = []
+        self.lists = 0
         self.in_flight = 0
         self.most_in_flight = 0
         self.probes = 0
@@ -164,6 +169,12 @@ class MemoryService:
         others = f"Other runs carry its token too: {', '.join(found[1:])}" if found[1:] else ""
         reply = Reply(status=200, run_id=found[0], experiment_id=experiment_id, message=others)
         return Finding(Presence.FOUND, self._sent(reply))
+
+    async def active_experiments(self, pace: Pace) -> Collection[str] | None:  # noqa: ARG002 - one request only
+        """List the experiments (see `Service.active_experiments`). It fails where a probe does."""
+        self.lists += 1
+        await asyncio.sleep(self._latency)
+        return self._experiments if self._probe.status == 200 else None
 
     async def probe(self) -> Reply:
         """Send a harmless request (see `Service.probe`)."""

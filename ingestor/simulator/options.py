@@ -10,6 +10,7 @@ from ingestor.model.errors import UsageError
 
 PLATFORM_ID = "ocid1.aidataplatform.oc1.simulated.example"
 WORKSPACE_KEY = "simulated"
+FAULT_MESSAGE = "An injected fault."
 
 
 class InjectedFault(StrEnum):
@@ -21,6 +22,8 @@ class InjectedFault(StrEnum):
     """503 ServiceUnavailable; nothing was done."""
     ERROR_409 = "error_409"
     """409 IncorrectState, which may be retried; nothing was done."""
+    ERROR_429 = "error_429"
+    """429 TooManyRequests; nothing was done."""
     HTML = "html"
     """A proxy's 502 with an HTML body; nothing was done."""
     RESET_BEFORE = "reset_before"
@@ -31,22 +34,41 @@ class InjectedFault(StrEnum):
     """The request is carried out, and the connection closes in the middle of the response."""
     HTML_OK = "html_ok"
     """The request is carried out, and a proxy answers 200 with an HTML body."""
+    SAME_RUN = "same_run"
+    """The request is carried out, and a proxy answers with the run of the first create that had this fault."""
+    MALFORMED = "malformed"
+    """The request is carried out, and its answer has two lengths: it violates HTTP."""
+    LARGE_HEADER = "large_header"
+    """The request is carried out, and its answer has a header of 8,300 bytes."""
+    MANY_HEADERS = "many_headers"
+    """The request is carried out, and its answer has 200 more headers."""
     HANG = "hang"
     """The request is carried out, and no response ever comes."""
     SLOW = "slow"
     """The request is carried out, and the response comes late."""
 
 
-class FaultSchedule:
-    """Draws at most one fault a request, with one random number each: a seed repeats the whole schedule."""
+SURVIVABLE = frozenset(InjectedFault) - {InjectedFault.SAME_RUN}
+"""The faults after which every record still becomes one run, and is known to."""
 
-    def __init__(self, chances: Mapping[InjectedFault, float], seed: int) -> None:
+
+class FaultSchedule:
+    """Draws at most one fault a request, with one random number each: a seed repeats the whole schedule.
+
+    The first `after` requests have none.
+    """
+
+    def __init__(self, chances: Mapping[InjectedFault, float], seed: int, after: int = 0) -> None:
+        self._left = after
         self._chances = tuple((InjectedFault(name), chance) for name, chance in chances.items())
         self._random = Random(seed)  # noqa: S311 - a repeatable schedule is the point
 
     def draw(self) -> InjectedFault | None:
         """Return the fault of the next request; None for no fault."""
         if not self._chances:
+            return None
+        if self._left:
+            self._left -= 1
             return None
         point = self._random.random()
         for fault, chance in self._chances:
@@ -73,6 +95,8 @@ class SimulatorOptions:
         workspace_key: the only workspace.
         experiments: the ids that exist; None: every non-empty id exists.
         missing_experiments: ids that do not exist, also if they are in `experiments`.
+        forbidden: operations, such as `runs/create`, that the caller has no right to; the answer is a 404.
+        vague_refusals: a 404 does not say what is missing, as with OCI.
         poison: experiment ids and run names whose create requests are always answered with 500.
         public_key_file: PEM file of the public key that signatures must match; None accepts every caller.
         key_id: the keyId that signatures must carry; required with `public_key_file`.
@@ -87,6 +111,8 @@ class SimulatorOptions:
         jitter: the most seconds added to the latency, uniformly at random.
         slow: seconds added by the fault `slow`.
         faults: the probability of each fault, 0 to 1 and at most 1 in total.
+        faults_after: how many requests have no fault at first.
+        fault_message: what the answers of faults say.
         seed: of the random faults and jitter; the same seed and order of requests repeat them.
         unavailable: whether the service answers every request with 503 at first.
     """
@@ -95,6 +121,8 @@ class SimulatorOptions:
     workspace_key: str = WORKSPACE_KEY
     experiments: frozenset[str] | None = None
     missing_experiments: frozenset[str] = frozenset()
+    forbidden: frozenset[str] = frozenset()
+    vague_refusals: bool = False
     poison: frozenset[str] = frozenset()
     public_key_file: Path | None = None
     key_id: str | None = None
@@ -109,6 +137,8 @@ class SimulatorOptions:
     jitter: float = 0.0
     slow: float = 1.0
     faults: Mapping[InjectedFault, float] = field(default_factory=dict)
+    faults_after: int = 0
+    fault_message: str = FAULT_MESSAGE
     seed: int = 0
     unavailable: bool = False
 
@@ -119,6 +149,8 @@ class SimulatorOptions:
             raise UsageError(f"rate is {self.rate}: give a number above 0, or leave it out for no limit.")
         if self.concurrency is not None and self.concurrency < 1:
             raise UsageError(f"concurrency is {self.concurrency}: give 1 or more, or leave it out for no limit.")
+        if self.faults_after < 0:
+            raise UsageError(f"faults_after is {self.faults_after}: give 0 or more requests.")
         for name in ("token_life", "burst", "latency", "jitter", "slow"):
             if not getattr(self, name) >= 0:
                 raise UsageError(f"{name} is {getattr(self, name)}: give 0 seconds or more.")

@@ -4,6 +4,7 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
 from random import Random
@@ -31,6 +32,7 @@ from ingestor.simulator.wire import (
     read_request,
     reset,
     send_half,
+    send_malformed,
     wait_to_be_cancelled,
 )
 
@@ -40,13 +42,25 @@ _GRACE = 0.05
 _STATISTICS_PATHS = frozenset({"/statistics", "/account"})
 """Where the statistics are. `/account` is the name of earlier versions."""
 _PROXY_PAGE = HttpResponse(body=b"<html><body><h1>Welcome</h1></body></html>", content_type=HTML)
-_NOTHING_DONE: Mapping[InjectedFault | None, HttpResponse] = {
-    InjectedFault.ERROR_500: ApiError(500, "InternalServerError", "An injected fault.").response(),
-    InjectedFault.ERROR_503: ApiError(503, "ServiceUnavailable", "An injected fault.").response(),
-    InjectedFault.ERROR_409: ApiError(409, "IncorrectState", "An injected fault.").response(),
-    InjectedFault.HTML: HttpResponse(status=502, body=b"<html><h1>502 Bad Gateway</h1></html>", content_type=HTML),
-    InjectedFault.RESET_BEFORE: HttpResponse(body=b""),  # never sent
+_ERRORS: Mapping[InjectedFault, tuple[int, str]] = {
+    InjectedFault.ERROR_500: (500, "InternalServerError"),
+    InjectedFault.ERROR_503: (503, "ServiceUnavailable"),
+    InjectedFault.ERROR_409: (409, "IncorrectState"),
+    InjectedFault.ERROR_429: (429, "TooManyRequests"),
 }
+_MORE_HEADERS: Mapping[InjectedFault, Mapping[str, str]] = {
+    InjectedFault.LARGE_HEADER: {"X-Large": "x" * 8300},
+    InjectedFault.MANY_HEADERS: {f"X-More-{number}": "x" for number in range(200)},
+}
+
+
+def _nothing_done(message: str) -> Mapping[InjectedFault | None, HttpResponse]:
+    """Return the responses of the faults with which nothing is done."""
+    return {
+        **{fault: ApiError(*error, message).response() for fault, error in _ERRORS.items()},
+        InjectedFault.HTML: HttpResponse(status=502, body=b"<html><h1>502 Bad Gateway</h1></html>", content_type=HTML),
+        InjectedFault.RESET_BEFORE: HttpResponse(body=b""),  # never sent
+    }
 
 
 class Simulator:
@@ -73,7 +87,9 @@ class Simulator:
         self._verifier = SignatureVerifier(options, now)
         self._bucket = TokenBucket(options.rate, options.burst, now)
         self._throttle = Throttle(self._bucket, options.concurrency, options.retry_after, now)
-        self._faults = FaultSchedule(options.faults, options.seed)
+        self._faults = FaultSchedule(options.faults, options.seed, options.faults_after)
+        self._nothing_done = _nothing_done(options.fault_message)
+        self._cached: HttpResponse | None = None
         self._jitter = Random(options.seed)  # noqa: S311 - a repeatable schedule is the point
         self._request_ids = RequestIds()
         self._available = not options.unavailable
@@ -148,8 +164,8 @@ class Simulator:
     def _carry_out(self, request: HttpRequest, fault: InjectedFault | None) -> HttpResponse:
         if fault is not None:
             self.statistics.faults[fault] += 1
-        if fault in _NOTHING_DONE:
-            return _NOTHING_DONE[fault]
+        if fault in self._nothing_done:
+            return self._nothing_done[fault]
         try:
             return self._api.answer(request)
         except ApiError as refusal:
@@ -175,10 +191,23 @@ class Simulator:
                 return await wait_to_be_cancelled()
             case InjectedFault.TRUNCATED:
                 return await send_half(connection, response, self._headers(response, sent_id))
-            case InjectedFault.HTML_OK:
-                return self._respond(_PROXY_PAGE, sent_id)
+            case InjectedFault.MALFORMED:
+                return send_malformed(connection, response, self._headers(response, sent_id))
             case _:
-                return self._respond(response, sent_id)
+                return self._respond(self._replaced(connection, response, fault), sent_id)
+
+    def _replaced(self, connection: web.BaseRequest, response: HttpResponse, fault: InjectedFault) -> HttpResponse:
+        """Return what a proxy sends instead of a response."""
+        match fault:
+            case InjectedFault.HTML_OK:
+                return _PROXY_PAGE
+            case InjectedFault.SAME_RUN if self._api.operation(connection.path) == "runs/create":
+                self._cached = self._cached or response
+                return self._cached
+            case InjectedFault.LARGE_HEADER | InjectedFault.MANY_HEADERS:
+                return replace(response, headers={**response.headers, **_MORE_HEADERS[fault]})
+            case _:
+                return response
 
     def _respond(self, response: HttpResponse, sent_id: str | None) -> web.Response:
         return web.Response(status=response.status, body=response.body, headers=self._headers(response, sent_id))

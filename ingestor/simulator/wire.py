@@ -136,6 +136,17 @@ async def send_half(request: web.BaseRequest, response: HttpResponse, headers: d
     return stream
 
 
+def send_malformed(request: web.BaseRequest, response: HttpResponse, headers: dict[str, str]) -> web.StreamResponse:
+    """Send a response with two lengths, one of them wrong, and close the connection."""
+    lengths = [("Content-Length", str(len(response.body) + more)) for more in (0, 1)]
+    lines = [f"{name}: {value}\r\n" for name, value in [*headers.items(), *lengths]]
+    if request.transport is not None:
+        head = f"HTTP/1.1 {response.status} OK\r\n{''.join(lines)}\r\n"
+        request.transport.write(head.encode() + response.body)
+        request.transport.close()
+    return web.Response()
+
+
 def reset(request: web.BaseRequest) -> web.StreamResponse:
     """Reset the connection (TCP RST). The server needs a response to continue, but nothing is sent."""
     if request.transport is not None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from ingestor.journal.database import transaction
+from ingestor.journal.forgotten import forget_jobs, recall_jobs
 from ingestor.journal.journal import SqliteJournal
 from ingestor.model.admission import Admission, AdmissionStatus
 from ingestor.model.errors import ExitCode, JournalError
@@ -37,9 +39,13 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
+@pytest.fixture
+def memory() -> Memory:
+    return Memory()
+
+
 @pytest.fixture(params=["memory", "sqlite"])
-def opened(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Open:
-    memory = Memory()
+def opened(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock, memory: Memory) -> Open:
 
     @asynccontextmanager
     async def in_memory() -> AsyncIterator[AnyJournal]:
@@ -613,3 +619,82 @@ async def test_a_job_that_is_sent_again_has_no_outcome_to_acknowledge(opened: Op
         await end(journal, failed(job(1)))
         await admit(journal, job(1))
         assert await journal.unacknowledged() == []
+
+
+@pytest.fixture
+def forget(opened: Open, memory: Memory, tmp_path: Path) -> Callable[..., None]:
+    """Give up jobs between two processes, or take that back."""
+
+    def change(*keys: str, undo: bool = False) -> None:
+        if memory.jobs:
+            (memory.recall if undo else memory.forget)(*keys)
+            return
+        with transaction(tmp_path / "journal.db") as connection:
+            counts = (recall_jobs if undo else forget_jobs)(connection, 1, keys=keys)
+        assert counts.total() == len(keys)
+
+    return change
+
+
+@pytest.mark.parametrize("later", [0.0, HOUR, TOKEN_GONE, FORGOTTEN, -HOUR])
+@pytest.mark.parametrize(
+    "ends", [[], [failed(job(1))], [unresolved(job(1))], [replace(unresolved(job(1)), run_id="run-1")]]
+)
+async def test_a_forgotten_job_is_not_sent_at_any_age_and_nothing_of_it_is_left_to_do(
+    opened: Open, forget: Callable[..., None], clock: ManualClock, ends: list[Result], later: float
+) -> None:
+    await admitted_once(opened, ends)
+    begun = clock.time
+    forget("job-1")
+    clock.time += later
+    async with opened() as journal:
+        assert await admit(journal, job(1)) == Admission(job(1), AdmissionStatus.FORGOTTEN, True, begun)
+        assert await journal.count_unsettled() == 0
+        for pending in (True, False):
+            assert await journal.unsettled(pending=pending, after=0, limit=9) == []
+        for outcome in (Outcome.FAILED, Outcome.UNRESOLVED):
+            assert await kept(journal, outcome) == []
+
+
+@pytest.mark.parametrize("ends", [[], [failed(job(1))], [unresolved(job(1))]])
+async def test_a_job_that_is_forgotten_no_longer_is_what_it_was_before(
+    opened: Open, forget: Callable[..., None], ends: list[Result]
+) -> None:
+    async with opened() as journal:
+        await journal.admit([job(1)], stamped=True)
+        if ends:
+            await end(journal, *ends)
+    async with opened() as journal:
+        offered = [await kept(journal, it) for it in (Outcome.FAILED, Outcome.UNRESOLVED)]
+        unsettled = await journal.count_unsettled()
+    forget("job-1")
+    async with opened() as journal:
+        assert (await admit(journal, job(1))).status is AdmissionStatus.FORGOTTEN
+    forget("job-1", undo=True)
+    async with opened() as journal:
+        assert [await kept(journal, it) for it in (Outcome.FAILED, Outcome.UNRESOLVED)] == offered
+        assert await journal.count_unsettled() == unsettled
+        admission = await admit(journal, job(1))
+    assert admission.status is AdmissionStatus.RESEND
+    assert admission.may_exist is (ends != [failed(job(1))])
+
+
+async def test_another_body_under_the_key_of_a_forgotten_job_is_a_conflict(
+    opened: Open, forget: Callable[..., None]
+) -> None:
+    await admitted_once(opened, [failed(job(1))])
+    forget("job-1")
+    async with opened() as journal:
+        assert (await admit(journal, job(1, name="another"))).status is AdmissionStatus.CONFLICT
+
+
+async def test_the_outcome_of_a_job_that_was_forgotten_since_still_reaches_the_log(
+    opened: Open, forget: Callable[..., None]
+) -> None:
+    async with opened() as journal:
+        await journal.admit(jobs(2), stamped=True)
+        await end(journal, failed(job(1)))
+    forget("job-1", "job-2")
+    async with opened() as journal:
+        (found,) = await journal.unacknowledged()
+    assert (found[1].job.key, found[1].outcome) == ("job-1", Outcome.FAILED)

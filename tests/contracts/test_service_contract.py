@@ -80,6 +80,7 @@ def serve(request: pytest.FixtureRequest, clock: Clock) -> Serve:
             latency=behaviour.latency,
             probe=behaviour.probe,
             now=clock,
+            experiments=behaviour.options.experiments,
         )
         yield Served(
             service,
@@ -208,6 +209,8 @@ TROUBLES = {
     "unavailable": UNAVAILABLE,
     "unreachable": UNREACHABLE,
     "500": Trouble(Reply(status=500, code="InternalServerError"), always(InjectedFault.ERROR_500)),
+    "429": Trouble(Reply(status=429, code="TooManyRequests"), always(InjectedFault.ERROR_429)),
+    "malformed": Trouble(Reply(fault=Fault.MALFORMED), always(InjectedFault.MALFORMED), done=True),
     "409": Trouble(Reply(status=409, code="IncorrectState"), always(InjectedFault.ERROR_409)),
     "proxy's page": Trouble(Reply(status=502), always(InjectedFault.HTML)),
     "reset before": Trouble(RESET, always(InjectedFault.RESET_BEFORE)),
@@ -289,6 +292,19 @@ async def test_a_probe_succeeds_and_creates_nothing(serve: Serve) -> None:
 async def test_a_probe_meets_the_fault_of_every_attempt(serve: Serve, trouble: Trouble) -> None:
     async with serve(trouble.behaviour) as served:
         assert meaning(await served.service.probe()) == meaning(trouble.reply)
+
+
+async def test_the_experiments_that_take_runs_are_listed(serve: Serve) -> None:
+    async with serve(Behaviour(options=SimulatorOptions(experiments=frozenset({"1", "7"})))) as served:
+        listed = await served.service.active_experiments(never_paced)
+        assert listed is not None
+        assert sorted(listed) == ["1", "7"]
+
+
+@pytest.mark.parametrize("trouble", [REFUSED_KEY, UNAVAILABLE, UNREACHABLE], ids=["key", "unavailable", "unreachable"])
+async def test_a_list_of_experiments_that_can_not_be_read_is_none(serve: Serve, trouble: Trouble) -> None:
+    async with serve(trouble.behaviour) as served:
+        assert await served.service.active_experiments(never_paced) is None
 
 
 async def test_a_service_without_credentials_has_none_to_renew(serve: Serve) -> None:

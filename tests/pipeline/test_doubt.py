@@ -8,6 +8,7 @@ import pytest
 from ingestor.model.record import Job
 from ingestor.model.reply import Fault, Reply
 from ingestor.pipeline.options import PipelineResult
+from ingestor.policy.retry import RetryBudget
 from ingestor.simulator.memory_service import Lost
 from tests.pipeline.world import World
 from tests.support.records import job, jobs
@@ -17,6 +18,7 @@ NOT_FOUND = Reply(status=404, code="NotAuthorizedOrNotFound", message="Authoriza
 NO_SUCH_ROUTE = Reply(status=404, message="404: Not Found")
 PORTAL = Reply(status=200, message="<html> Sign in")
 MALFORMED = Reply(status=400, code="InvalidParameter", message="aiDataPlatformId is not a valid OCID")
+BROKEN = Reply(fault=Fault.MALFORMED, message="the service answers, but the answer is malformed: two lengths")
 RESET = Reply(fault=Fault.RESET, message="connection reset")
 
 
@@ -27,6 +29,14 @@ def test_a_page_where_runs_are_expected_halts_after_a_few_attempts() -> None:
     assert "do not come from the API" in result.halt.advice
     assert len(world.attempts) <= 8
     assert world.outcomes == {}
+
+
+def test_pages_in_the_middle_of_a_batch_halt_before_records_are_given_up() -> None:
+    world = World(lambda job, number: PORTAL if int(job.key[4:]) > 20 else None, probe=PORTAL, rate=100.0)
+    result = run_virtual(world.ingest(jobs(2000)))
+    assert result.halt is not None
+    assert "do not come from the API" in result.halt.advice
+    assert world.outcomes == {"created": 20}
 
 
 def test_a_truncated_first_answer_is_no_captive_portal() -> None:
@@ -123,6 +133,88 @@ def test_a_host_that_never_answers_halts_with_its_first_timeouts() -> None:
     result = run_virtual(world.ingest(jobs(100)))
     assert result.halt is not None
     assert world.outcomes == {}
+
+
+OUTSIDE_LIST = ("7",)
+"""The list of experiments lacks that of the records."""
+LISTED = ("1", "7")
+
+
+@pytest.mark.parametrize("concurrency", [1, 8, 64])
+def test_records_whose_experiments_are_not_listed_are_failed_where_nothing_was_created_before(concurrency: int) -> None:
+    """The service does not say what is missing; reading is allowed."""
+    world = World(lambda job, number: NOT_FOUND, experiments=OUTSIDE_LIST, concurrency=concurrency)
+    result = run_virtual(world.ingest([job(number, experiment_id=str(100 + number % 21)) for number in range(1, 51)]))
+    assert (result.halt, world.outcomes) == (None, {"failed": 50})
+    assert world.service.lists == 1
+    assert len(world.attempts) <= 50 + 3 * 4
+
+
+@pytest.mark.parametrize("concurrency", [1, 8, 64])
+@pytest.mark.parametrize("latency", [0.01, 0.6])
+def test_a_missing_right_to_create_halts_and_fails_next_to_nothing(latency: float, concurrency: int) -> None:
+    world = World(lambda job, number: NOT_FOUND, experiments=LISTED, latency=latency, concurrency=concurrency)
+    result = run_virtual(world.ingest(jobs(500)))
+    assert result.halt is not None
+    assert "create runs" in result.halt.advice
+    assert world.outcomes["failed"] <= 4
+    assert world.outcomes.total() == world.outcomes["failed"]
+
+
+@pytest.mark.parametrize("denial", [NOT_FOUND, Reply(status=403, code="NotAuthorized"), NO_SUCH_ROUTE])
+def test_one_record_that_is_always_denied_never_halts_a_batch_whose_target_has_runs(denial: Reply) -> None:
+    world = World(lambda job, number: denial, probe=NOT_FOUND, target_is_proven=True)
+    result = run_virtual(world.ingest(jobs(1)))
+    assert (result.halt, world.outcomes) == (None, {"failed": 1})
+    assert len(world.attempts) == 5
+
+
+@pytest.mark.parametrize("granted", [True, False])
+def test_one_record_that_is_always_denied_is_decided_by_the_probe_where_the_target_has_no_runs(granted: bool) -> None:
+    world = World(lambda job, number: NOT_FOUND, probe=Reply(status=200) if granted else NOT_FOUND)
+    result = run_virtual(world.ingest(jobs(1)))
+    assert (result.halt is None) == granted
+    assert world.outcomes == ({"failed": 1} if granted else {})
+
+
+def test_rights_that_were_lost_since_the_last_execution_halt_before_any_record_is_failed() -> None:
+    world = World(lambda job, number: NOT_FOUND, probe=NOT_FOUND, target_is_proven=True)
+    result = run_virtual(world.ingest(jobs(500)))
+    assert result.halt is not None
+    assert world.outcomes == {}
+
+
+@pytest.mark.parametrize("max_attempts", [1, 8])
+@pytest.mark.parametrize("count", [1, 5, 200])
+def test_a_service_whose_answers_are_all_malformed_halts_and_decides_about_no_record(
+    count: int, max_attempts: int
+) -> None:
+    world = World(
+        lambda job, number: Lost(BROKEN), probe=BROKEN, budget=RetryBudget(max_attempts=max_attempts), concurrency=64
+    )
+    result = run_virtual(world.ingest(jobs(count)))
+    assert result.halt is not None
+    assert "its answers are malformed" in result.halt.reason
+    assert (world.outcomes, result.left) == ({}, count)
+
+
+def test_a_malformed_answer_is_repeated_under_the_token_and_makes_no_second_run() -> None:
+    world = World(lambda job, number: Lost(BROKEN) if number == 1 and job.key.endswith("3") else None)
+    result = run_virtual(world.ingest(jobs(100)))
+    assert (result.halt, world.outcomes, len(world.created)) == (None, {"created": 100}, 100)
+
+
+def test_a_malformed_answer_without_retry_tokens_is_looked_up() -> None:
+    world = World(lambda job, number: Lost(BROKEN) if job.key == "job-3" else None, idempotent=False)
+    run_virtual(world.ingest(jobs(10)))
+    assert (world.outcomes, len(world.created)) == ({"created": 10}, 10)
+
+
+def test_answers_that_become_malformed_in_the_middle_halt_before_records_are_given_up() -> None:
+    world = World(lambda job, number: Lost(BROKEN) if int(job.key[4:]) > 20 else None, rate=100.0)
+    result = run_virtual(world.ingest(jobs(2000)))
+    assert result.halt is not None
+    assert world.outcomes == {"created": 20}
 
 
 def test_a_refusal_after_a_lost_answer_leaves_the_record_unresolved() -> None:

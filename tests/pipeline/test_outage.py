@@ -110,7 +110,7 @@ def test_after_the_time_to_give_up_the_batch_ends_resumable_and_nothing_is_faile
     assert (result.halt, result.stopped) == (None, True)
     assert result.left > 0
     assert 120.0 <= seconds < 130.0
-    assert result.reason == "the service was down for longer than --give-up-after"
+    assert result.reason == "the service was down for longer than --give-up-after: connection refused"
     assert set(world.outcomes) == {"created"}
 
 
@@ -190,7 +190,7 @@ def test_a_service_that_is_waited_for_and_never_comes_ends_the_batch_resumable()
 
     result, seconds = run_virtual(timed())
     assert (result.halt, result.stopped) == (None, True)
-    assert result.reason == "the service was down for longer than --give-up-after"
+    assert result.reason == "the service was down for longer than --give-up-after: connection refused"
     assert 120.0 <= seconds < 130.0
     assert world.outcomes == {}
 

@@ -323,8 +323,23 @@ def test_a_record_that_was_sent_again_from_its_kept_text_counts_once_where_its_s
     run_virtual(world.take(Chained([MemoryInput(records[:5], source=None), source])))
     assert world.outcomes == {outcome: 7}
     assert sum(event.records for event in world.sink.of(InputRead)) == 7
+    assert sum(event.records + event.again for event in world.sink.of(InputRead) if event.source) == 7
     assert len(world.attempts) == 5 + 7
     assert source.acknowledged[-1].end is SourceEnd.COMPLETE
+
+
+def test_each_chunk_is_reported_with_its_source_and_before_its_rejects() -> None:
+    world = World()
+    reject = Reject(Origin("runs.jsonl", 8), "bad", "{")
+    world.jobs = {record.key: record for record in jobs(7)}
+    run_virtual(world.take(MemoryInput([*jobs(7), reject], size=5)))
+    seen = [event for event in world.sink.events if isinstance(event, InputRead | RecordRejected)]
+    assert [(it.source, it.records, it.end) if isinstance(it, InputRead) else it.reject for it in seen] == [
+        ("runs.jsonl", 5, None),
+        ("runs.jsonl", 3, None),
+        reject,
+        ("runs.jsonl", 0, SourceEnd.COMPLETE),
+    ]
 
 
 @pytest.mark.parametrize("count", [1, 4, 1000])

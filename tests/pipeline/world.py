@@ -3,11 +3,11 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from ingestor.model.events import RecordRejected, RecordsAlreadyDone, RecordsDuplicate, RunsEnded
+from ingestor.model.events import RecordRejected, RecordsAlreadyDone, RecordsDuplicate, RecordsForgotten, RunsEnded
 from ingestor.model.ports import Input
 from ingestor.model.record import Job, Reject, Result
 from ingestor.model.reply import Reply
@@ -52,6 +52,9 @@ class World:
     probe: Reply | None = None
     give_up_after: float = 3600.0
     wait_for_service: bool = False
+    target_is_proven: bool = False
+    forgotten_rejects: Collection[bytes] = frozenset()
+    experiments: Collection[str] | None = None
     random: Random = field(default_factory=lambda: Random(1))
     clock: VirtualClock = field(default_factory=VirtualClock)
 
@@ -62,6 +65,7 @@ class World:
             latency=self.latency,
             probe=self.probe,
             idempotent=self.idempotent,
+            experiments=self.experiments,
         )
         self.journal = SlowJournal(self.clock)
         self.sink = RecordingSink()
@@ -102,6 +106,8 @@ class World:
             budget=self.budget,
             idempotent=self.idempotent,
             crash_quiescence=crash_quiescence,
+            target_is_proven=self.target_is_proven,
+            forgotten_rejects=self.forgotten_rejects,
             uniform=self.random.uniform,
         )
 
@@ -145,6 +151,7 @@ class World:
         counts = Counter[str](result.outcome for result in self.results)
         counts["duplicate"] += sum(len(event.duplicates) for event in self.sink.of(RecordsDuplicate))
         counts["already_done"] += sum(event.count for event in self.sink.of(RecordsAlreadyDone))
+        counts["forgotten"] += sum(event.count for event in self.sink.of(RecordsForgotten))
         counts["rejected"] += len(self.sink.of(RecordRejected))
         return +counts
 

@@ -1,5 +1,6 @@
 """The health of the service: each state, what enters it, what may be sent, and what leaves it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import inf
 
@@ -8,23 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestor.model.reply import Fault, Reply
+from ingestor.policy.advice import UNKNOWN, Access, Halt
+from ingestor.policy.breaker import BREADTH, LONGEST_INTERVAL, SUSPICION
+from ingestor.policy.decisions import Continue, Distrust, GiveUp, HealthDecision, Requeue
 from ingestor.policy.evidence import LONGEST_UNANSWERED, MANY_REFUSALS, MAX_FAULTS, MAX_REFUSALS, REQUEUE_DELAY
-from ingestor.policy.health import (
-    BREADTH,
-    FIRST_RESPONSE_TIMEOUT,
-    GIVE_UP_REASON,
-    LONGEST_INTERVAL,
-    SUSPICION,
-    Continue,
-    GiveUp,
-    Halt,
-    Health,
-    HealthDecision,
-    Requeue,
-    ServiceHealth,
-)
+from ingestor.policy.health import FIRST_RESPONSE_TIMEOUT, Health, ServiceHealth
 from ingestor.policy.plan import create_request
 from ingestor.policy.retry import classify
+from ingestor.policy.watchdog import ANNOUNCED_AFTER, FEWEST_REFUSALS
 from tests.support.records import job
 
 CREATED = Reply(status=200, run_id="run-1")
@@ -33,10 +25,12 @@ PAGE = Reply(status=200, message="<html> Sign in")
 BAD_RECORD = Reply(status=400, code="InvalidParameter", message="tags are odd")
 BAD_KEY = Reply(status=401, code="NotAuthenticated", message="no")
 NOT_FOUND = Reply(status=404, code="NotAuthorizedOrNotFound", message="not authorized or not found")
+FORBIDDEN = Reply(status=403, code="NotAuthorized", message="not allowed")
 NO_SUCH_ROUTE = Reply(status=404, message="<html>")
 NO_SUCH_EXPERIMENT = Reply(status=404, code="NotAuthorizedOrNotFound", message="Experiment not found")
 THROTTLED = Reply(status=429)
 BUSY = Reply(status=503)
+MALFORMED = Reply(fault=Fault.MALFORMED, message="Content-Length twice")
 NOT_IMPLEMENTED = Reply(status=501, code="NotImplemented")
 CLOSED = Reply(fault=Fault.REFUSED, message="connection refused")
 RESET = Reply(fault=Fault.RESET, message="connection reset")
@@ -45,6 +39,8 @@ LOST = Reply(fault=Fault.LOST)
 
 CREATE = create_request(job(1), stamped=True)
 GOES_ON = Continue()
+GAVE_UP_REASON = "the service was down for longer than --give-up-after"
+GAVE_UP = GiveUp(f"{GAVE_UP_REASON}: connection refused")
 QUEUED_AGAIN = Requeue(REQUEUE_DELAY)
 QUEUED_AND_RENEWED = Requeue(REQUEUE_DELAY, renew_credentials=True)
 
@@ -55,11 +51,18 @@ class Story:
 
     wait_for_service: bool = False
     give_up_after: float = inf
+    has_created: bool = False
+    access: Access = UNKNOWN
     now: float = 100.0
     health: ServiceHealth = field(init=False)
 
     def __post_init__(self) -> None:
-        self.health = ServiceHealth(wait_for_service=self.wait_for_service, give_up_after=self.give_up_after)
+        self.health = ServiceHealth(
+            wait_for_service=self.wait_for_service,
+            give_up_after=self.give_up_after,
+            has_created=self.has_created,
+            access=self.access,
+        )
 
     def reply(
         self, reply: Reply, number: int = 1, *, experiment: str = "1", sent_at: float | None = None
@@ -67,6 +70,7 @@ class Story:
         """Give the reply to an attempt of job `number`."""
         sent_at = self.now if sent_at is None else sent_at
         subject = replace(job(number), experiment_id=experiment)
+        reply = replace(reply, run_id=f"run-{number}") if reply is CREATED else reply
         return self.health.observe(subject, classify(reply, CREATE), reply, sent_at=sent_at, now=self.now)
 
     def refuse_credentials(self, reply: Reply = BAD_KEY) -> HealthDecision:
@@ -176,19 +180,11 @@ def test_a_granted_probe_is_proof_of_address_and_credentials() -> None:
         assert story.reply(BAD_RECORD, number) == GOES_ON
 
 
-def test_a_job_that_is_denied_alone_five_times_concerns_itself_where_the_probe_is_granted() -> None:
-    story = Story()
-    story.reply(NOT_FOUND)
-    story.probe(GRANTED)
-    for _ in range(MAX_REFUSALS - 2):
-        assert story.reply(NOT_FOUND) == QUEUED_AGAIN
-    assert story.reply(NOT_FOUND) == GOES_ON
-
-
 def test_a_created_run_clears_the_denials_that_a_granted_probe_left() -> None:
     story = Story()
     story.reply(NOT_FOUND)
     story.probe(GRANTED)
+    story.health.experiments_listed(None)
     for number in range(2, MANY_REFUSALS):
         assert story.reply(NOT_FOUND, number, experiment=str(number)) == QUEUED_AGAIN
     story.reply(CREATED)
@@ -228,18 +224,112 @@ def test_denials_halt_after_five_where_the_probe_is_denied_too() -> None:
     assert refusals_until_halt(story, NOT_FOUND) == MAX_REFUSALS - 1
 
 
-def test_denials_of_every_create_halt_after_twenty_where_the_probe_is_granted() -> None:
-    story = Story()
-    story.reply(NOT_FOUND)
-    story.probe(GRANTED)
-    assert refusals_until_halt(story, NOT_FOUND, experiments=10) == MANY_REFUSALS - 1
-
-
-def test_denials_without_a_code_halt_after_five_where_the_probe_is_granted_too() -> None:
+def test_denials_without_a_code_halt_after_those_of_five_records_where_the_probe_is_granted() -> None:
     story = Story()
     story.reply(NO_SUCH_ROUTE)
     story.probe(GRANTED)
-    assert refusals_until_halt(story, NO_SUCH_ROUTE) == MAX_REFUSALS - 1
+    assert refusals_until_halt(story, NO_SUCH_ROUTE) == MAX_REFUSALS
+
+
+# is it the right to create, or the records' experiments?
+
+
+def granted(experiments: tuple[str, ...] | None) -> Story:
+    """Return a story in which a probe was granted, and no run was created; the list of experiments is known."""
+    story = Story()
+    story.reply(NOT_FOUND)
+    story.probe(GRANTED)
+    assert story.reply(NOT_FOUND) == QUEUED_AGAIN
+    assert story.health.wants_list
+    story.health.experiments_listed(experiments)
+    return story
+
+
+@pytest.mark.parametrize("denial", [NOT_FOUND, FORBIDDEN])
+def test_denied_records_whose_experiments_are_not_listed_are_failed_one_by_one(denial: Reply) -> None:
+    story = granted(("7",))
+    for number in range(100):
+        assert story.reply(denial, number, experiment=str(100 + number % 30)) == GOES_ON
+    assert story.state == UP
+
+
+@pytest.mark.parametrize("denial", [NOT_FOUND, FORBIDDEN])
+def test_denied_records_whose_experiments_are_listed_halt_after_five(denial: Reply) -> None:
+    assert refusals_until_halt(granted(("0", "1")), denial, experiments=2) == MAX_REFUSALS
+
+
+def test_denied_records_without_an_experiment_halt_after_five() -> None:
+    story = granted(())
+    for number in range(1, MAX_REFUSALS):
+        assert story.reply(NOT_FOUND, number, experiment="") == QUEUED_AGAIN
+    assert isinstance(story.reply(NOT_FOUND, MAX_REFUSALS, experiment=""), Halt)
+
+
+def test_where_the_list_can_not_be_read_denied_records_halt_after_twenty() -> None:
+    story = granted(None)
+    assert refusals_until_halt(story, NOT_FOUND, experiments=10) == MANY_REFUSALS - 1
+
+
+@pytest.mark.parametrize("experiments", [("1",), None])
+def test_four_records_that_are_denied_repeatedly_never_halt_where_the_probe_is_granted(
+    experiments: tuple[str, ...] | None,
+) -> None:
+    story = granted(experiments)
+    for _ in range(MAX_REFUSALS - 1):
+        decisions = [story.reply(NOT_FOUND, number) for number in range(1, MAX_REFUSALS)]
+    assert decisions[0] == GOES_ON
+    assert [story.reply(NOT_FOUND, number) for number in range(1, MAX_REFUSALS)] == [GOES_ON] * (MAX_REFUSALS - 1)
+
+
+# a target that earlier executions have used
+
+
+def known() -> Story:
+    return Story(has_created=True)
+
+
+def test_a_target_with_runs_is_unproven_until_something_succeeds() -> None:
+    assert known().state == UNPROVEN
+
+
+@pytest.mark.parametrize("denial", [NOT_FOUND, NO_SUCH_ROUTE, FORBIDDEN])
+@pytest.mark.parametrize("probe", [NOT_FOUND, NO_SUCH_ROUTE, BUSY, THROTTLED])
+def test_on_a_target_with_runs_one_record_that_is_denied_never_halts(denial: Reply, probe: Reply) -> None:
+    story = known()
+    assert story.reply(denial) == QUEUED_AGAIN
+    story.probe(probe)
+    for _ in range(MAX_REFUSALS - 2):
+        assert story.reply(denial) == QUEUED_AGAIN
+    for _ in range(100):
+        assert story.reply(denial) == GOES_ON
+
+
+def test_on_a_target_with_runs_a_granted_probe_ends_the_doubt_at_once() -> None:
+    story = known()
+    story.reply(NOT_FOUND)
+    story.probe(GRANTED)
+    assert story.reply(NOT_FOUND) == GOES_ON
+
+
+def test_on_a_target_with_runs_five_denied_records_halt_where_the_probe_is_denied() -> None:
+    story = known()
+    story.reply(NOT_FOUND)
+    story.probe(NOT_FOUND)
+    assert refusals_until_halt(story, NOT_FOUND) == MAX_REFUSALS
+
+
+def test_one_record_that_is_refused_without_a_code_never_halts_a_proven_batch() -> None:
+    story = up()
+    decisions = [story.reply(NO_SUCH_ROUTE) for _ in range(2 * MAX_REFUSALS)]
+    assert decisions[: MAX_REFUSALS - 1] == [QUEUED_AGAIN] * (MAX_REFUSALS - 1)
+    assert decisions[-1] == GOES_ON
+
+
+def test_refused_credentials_halt_on_a_target_with_runs_too() -> None:
+    story = known()
+    for _ in range(MAX_REFUSALS):
+        decision = story.refuse_credentials()
+    assert isinstance(decision, Halt)
 
 
 def test_denials_without_a_code_halt_after_five() -> None:
@@ -481,7 +571,16 @@ def test_three_failures_in_a_row_make_it_suspect_and_ask_for_a_probe_at_once() -
     assert story.health.next_probe(story.now) == 0
 
 
-@pytest.mark.parametrize("reply", [CREATED, THROTTLED, BAD_RECORD, NOT_IMPLEMENTED])
+def test_a_429_between_failures_neither_counts_nor_begins_the_row_anew() -> None:
+    story = up()
+    for reply in (BUSY, THROTTLED, BUSY, THROTTLED):
+        story.reply(reply)
+        assert story.state == UP
+    story.reply(BUSY)
+    assert story.state == SUSPECT
+
+
+@pytest.mark.parametrize("reply", [CREATED, BAD_RECORD, NOT_IMPLEMENTED])
 def test_a_reply_that_is_no_failure_begins_the_row_anew(reply: Reply) -> None:
     story = up()
     for number in range(30):
@@ -629,7 +728,7 @@ def test_it_gives_up_after_the_time_to_wait_and_one_last_probe() -> None:
     assert story.health.next_probe(story.now) == 2.0, "the last interval ends with the time to wait"
     story.now += 2.0
     assert story.health.check(story.now) == GOES_ON
-    assert story.probe(CLOSED) == GiveUp(GIVE_UP_REASON)
+    assert story.probe(CLOSED) == GAVE_UP
     assert story.health.next_probe(story.now) is None
 
 
@@ -639,12 +738,12 @@ def test_a_service_that_answers_the_last_probe_is_not_given_up() -> None:
     assert story.probe(GRANTED) == GOES_ON
     assert story.health.health is Health.HALF_OPEN
     story.reply(BUSY)
-    assert story.health.check(story.now) == GiveUp(GIVE_UP_REASON)
+    assert story.health.check(story.now) == GiveUp(f"{GAVE_UP_REASON}: 503")
 
 
 def test_no_time_to_wait_gives_up_at_once() -> None:
     story = suspect(give_up_after=0.0)
-    assert story.probe(CLOSED) == GiveUp(GIVE_UP_REASON)
+    assert story.probe(CLOSED) == GAVE_UP
 
 
 def test_in_a_batch_that_only_looks_up_an_answer_ends_the_outage() -> None:
@@ -680,10 +779,169 @@ def test_what_the_service_itself_says_halts_even_where_it_is_waited_for() -> Non
     assert isinstance(decision, Halt)
 
 
+# malformed answers
+
+
+def test_five_malformed_answers_halt_where_the_probe_gets_one_too() -> None:
+    story = Story()
+    assert story.reply(MALFORMED) == QUEUED_AGAIN
+    assert story.probe(MALFORMED) == GOES_ON
+    for _ in range(MAX_REFUSALS - 2):
+        assert story.reply(MALFORMED) == QUEUED_AGAIN
+    decision = story.reply(MALFORMED)
+    assert isinstance(decision, Halt)
+    assert "answers are malformed" in decision.reason
+
+
+@pytest.mark.parametrize("begin", [Story, up])
+def test_malformed_answers_to_five_records_halt_with_any_probe(begin: Callable[[], Story]) -> None:
+    story = begin()
+    story.reply(MALFORMED)
+    story.probe(GRANTED)
+    for number in range(2, MAX_REFUSALS):
+        assert story.reply(MALFORMED, number) == GOES_ON
+    assert isinstance(story.reply(MALFORMED, MAX_REFUSALS), Halt)
+
+
+def test_malformed_answers_to_one_record_concern_it_where_the_probe_gets_a_good_one() -> None:
+    story = Story()
+    story.reply(MALFORMED)
+    story.probe(GRANTED)
+    assert [story.reply(MALFORMED) for _ in range(20)] == [GOES_ON] * 20
+
+
+def test_a_success_between_malformed_answers_begins_the_count_anew() -> None:
+    story = up()
+    for number in range(100):
+        reply = CREATED if number % MAX_REFUSALS == 0 else MALFORMED
+        assert not isinstance(story.reply(reply, number), Halt)
+        if story.health.next_probe(story.now) == 0.0:
+            story.probe(GRANTED)
+
+
+def test_a_service_with_malformed_answers_is_neither_down_nor_never_reached() -> None:
+    story = Story()
+    story.health.sending(story.now)
+    story.reply(MALFORMED)
+    story.probe(GRANTED)
+    story.now += 1000.0
+    assert story.health.has_answered
+    assert story.health.check(story.now) == GOES_ON
+    for _ in range(100):
+        assert story.reply(MALFORMED) == GOES_ON
+    assert story.state == UP
+
+
+def test_a_malformed_answer_to_a_probe_ends_an_outage_as_any_answer_does() -> None:
+    story = down()
+    story.now += 1.0
+    story.probe(MALFORMED)
+    assert story.state == HALF_OPEN
+
+
+# the same run for different records
+
+
+def test_a_run_that_another_record_got_is_distrusted_and_the_fifth_halts() -> None:
+    story = up()
+    answer = Reply(status=200, run_id="cached")
+    assert story.reply(answer, 2) == GOES_ON
+    for number in range(3, 2 + MAX_REFUSALS):
+        assert story.reply(answer, number) == Distrust("cached")
+    assert story.reply(answer, 2) == GOES_ON, "the record that got it first may get it again"
+    assert story.reply(answer, 20) == Distrust("cached", halts=True)
+    halt = story.health.check(story.now)
+    assert isinstance(halt, Halt)
+    assert "cached" in halt.reason
+
+
+# a service that refuses every request
+
+
+def refusing(refusals: int = FEWEST_REFUSALS, **options: float) -> Story:
+    story = up(**options)
+    for number in range(refusals):
+        assert story.reply(THROTTLED, number) == GOES_ON
+    return story
+
+
+def test_a_service_that_refuses_every_request_is_reported_after_ten_seconds_and_given_up_in_time() -> None:
+    story = refusing(give_up_after=60.0)
+    assert (story.health.next_report(story.now), story.health.next_check(story.now)) == (ANNOUNCED_AFTER, 60.0)
+    story.now += ANNOUNCED_AFTER
+    assert story.health.is_refusing(story.now)
+    assert story.health.pause_reason == "every request is refused (still trying): 429"
+    story.now += 49.0
+    assert story.health.check(story.now) == GOES_ON
+    story.now += 1.0
+    assert story.health.check(story.now) == GiveUp("every request was refused for longer than --give-up-after: 429")
+    assert story.state == UP, "the pacer slows down; the breaker stays closed"
+
+
+@pytest.mark.parametrize("reply", [CREATED, BAD_RECORD, NO_SUCH_EXPERIMENT, Reply(status=500)])
+def test_a_request_that_is_carried_out_or_refused_for_a_fault_of_its_record_begins_the_time_anew(reply: Reply) -> None:
+    story = refusing(give_up_after=60.0)
+    story.now += 30.0
+    story.reply(reply, 50)
+    assert story.health.refuses_until is None
+    assert story.health.next_report(story.now) is None
+
+
+@pytest.mark.parametrize("reply", [BUSY, RESET, LOST, MALFORMED, PAGE])
+def test_what_is_no_success_does_not_begin_the_time_anew(reply: Reply) -> None:
+    story = refusing(give_up_after=60.0)
+    story.now += 30.0
+    story.reply(reply, 50)
+    assert story.health.refuses_until == story.now + 30.0
+
+
+def test_one_refusal_is_no_sign_unless_it_asks_to_wait() -> None:
+    story = refusing(1, give_up_after=60.0)
+    assert story.health.refuses_until is None
+    story.reply(replace(THROTTLED, retry_after=600.0))
+    assert story.health.refuses_until == story.now + 60.0
+
+
+def test_a_batch_without_anything_to_send_is_not_given_up() -> None:
+    story = refusing(give_up_after=60.0)
+    story.health.idle()
+    story.now += 1000.0
+    assert story.health.check(story.now) == GOES_ON
+
+
+def test_an_outage_and_refusals_are_waited_for_together() -> None:
+    story = refusing(give_up_after=60.0)
+    story.now += 40.0
+    for number in range(BREADTH):
+        story.reply(BUSY, number)
+    assert story.state == DOWN
+    story.now += 19.5
+    assert story.probe(CLOSED) == GOES_ON
+    assert story.health.next_probe(story.now) == 0.5, "the last interval ends with the time to wait"
+
+
+def test_failures_while_every_request_is_refused_are_no_fault_of_their_records() -> None:
+    story = refusing(give_up_after=60.0)
+    assert story.reply(BUSY) == GOES_ON
+    story.now += ANNOUNCED_AFTER
+    assert story.reply(BUSY) == QUEUED_AGAIN
+
+
+def test_many_records_in_a_row_that_meet_a_quota_count_as_an_outage() -> None:
+    quota = Reply(status=400, code="QuotaExceeded", message="used up")
+    story = up(give_up_after=60.0)
+    for number in range(MAX_REFUSALS - 1):
+        assert story.reply(quota, number) == GOES_ON
+    for number in range(MAX_REFUSALS, MAX_REFUSALS + BREADTH):
+        assert isinstance(story.reply(quota, number), Requeue)
+    assert story.state == DOWN
+    assert story.health.pause_reason == "every request is refused (still trying): 400 QuotaExceeded: used up"
+
+
 # any sequence
 
 ANSWERS = [CREATED, PAGE, BAD_RECORD, BAD_KEY, NOT_FOUND, NO_SUCH_ROUTE, NO_SUCH_EXPERIMENT, THROTTLED, BUSY]
-FAULTS = [CLOSED, RESET, TLS, LOST, Reply(fault=Fault.UNSIGNED), Reply(fault=Fault.TIMEOUT)]
+FAULTS = [CLOSED, RESET, TLS, LOST, MALFORMED, Reply(fault=Fault.UNSIGNED), Reply(fault=Fault.TIMEOUT)]
 replies = st.sampled_from([*ANSWERS, NOT_IMPLEMENTED, *FAULTS])
 events = st.one_of(
     st.tuples(st.just("reply"), replies, st.integers(1, 15)),
@@ -727,5 +985,5 @@ def test_the_states_keep_their_rules_for_all_replies(
         assert (story.health.health is Health.HALTED) >= was_halted
         assert story.health.health is Health.HALTED or not isinstance(decision, Halt)
     was_halted = story.health.health is Health.HALTED
-    assert story.reply(CREATED) == GOES_ON
+    assert story.reply(CREATED, 99) == GOES_ON
     assert story.health.health is (Health.HALTED if was_halted else Health.UP)

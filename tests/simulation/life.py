@@ -132,7 +132,8 @@ class Life:
             concurrency=schedule.concurrency,
             stamped=schedule.stamped,
             drain_timeout=schedule.drain_timeout,
-            give_up_after=schedule.give_up_after,
+            # also a calm service has a rate limit, and one of its records may get errors in its place for some seconds
+            give_up_after=max(60.0, schedule.give_up_after) if self._service.calm else schedule.give_up_after,
             budget=schedule.budget,
             idempotent=schedule.idempotent,
             crash_quiescence=crash_quiescence(schedule.timeout),

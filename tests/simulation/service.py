@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
 
@@ -253,6 +253,10 @@ class Connection:
     async def find(self, token: str, experiment_id: str | None, pace: Pace) -> Finding:
         reply = await self._search()
         return Finding(Presence.UNDECIDED, reply) if reply != _ANSWERED else self._service.find(token)
+
+    async def active_experiments(self, pace: Pace) -> Collection[str] | None:
+        reply = await self._search()
+        return ("1",) if reply == _ANSWERED else None
 
     async def probe(self) -> Reply:
         return await self._search()

@@ -80,7 +80,7 @@ class Caller:
 
 @pytest.fixture
 async def caller() -> AsyncIterator[Caller]:
-    async with aiohttp.ClientSession() as session:
+    async with aiohttp.ClientSession(max_field_size=16_384, max_headers=500) as session:
         yield Caller(session)
 
 

@@ -21,6 +21,7 @@ def always(fault: InjectedFault) -> SimulatorOptions:
         (InjectedFault.ERROR_500, 500, "InternalServerError"),
         (InjectedFault.ERROR_503, 503, "ServiceUnavailable"),
         (InjectedFault.ERROR_409, 409, "IncorrectState"),
+        (InjectedFault.ERROR_429, 429, "TooManyRequests"),
     ],
 )
 async def test_an_injected_error_has_the_shape_of_the_api_and_creates_nothing(
@@ -98,6 +99,55 @@ async def test_a_shutdown_leaves_nothing_running(caller: Caller, fault: Injected
     with pytest.raises(aiohttp.ClientConnectionError):
         await waiting
     await until(lambda: asyncio.all_tasks() == before)
+
+
+async def test_the_words_of_an_injected_error_can_be_chosen(caller: Caller) -> None:
+    options = SimulatorOptions(faults={InjectedFault.ERROR_429: 1.0}, fault_message="daily quota used up")
+    async with Simulator(options) as simulator:
+        assert (await caller.create(simulator)).json["message"] == "daily quota used up"
+
+
+async def test_faults_begin_after_so_many_requests(caller: Caller) -> None:
+    async with Simulator(SimulatorOptions(faults={InjectedFault.ERROR_500: 1.0}, faults_after=2)) as simulator:
+        assert [(await caller.create(simulator)).status for _ in range(4)] == [200, 200, 500, 500]
+
+
+async def test_a_proxy_that_caches_answers_with_the_first_run_and_leaves_searches_alone(caller: Caller) -> None:
+    async with Simulator(always(InjectedFault.SAME_RUN)) as simulator:
+        first, second = [await caller.create(simulator, token=token) for token in ("a", "b")]
+        assert first.run_id == second.run_id
+        assert simulator.statistics.run_count == 2
+        listed = await caller.call(simulator, "experiments/search", {})
+        assert "experiments" in listed.json
+
+
+async def test_a_malformed_answer_has_two_lengths(caller: Caller) -> None:
+    async with Simulator(always(InjectedFault.MALFORMED)) as simulator:
+        with pytest.raises(aiohttp.ClientResponseError, match="Content-Length"):
+            await caller.create(simulator)
+        assert simulator.statistics.run_count == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "more"), [(InjectedFault.LARGE_HEADER, 8300), (InjectedFault.MANY_HEADERS, 200 * len("X-More-1x"))]
+)
+async def test_a_correct_answer_may_have_large_headers(caller: Caller, fault: InjectedFault, more: int) -> None:
+    async with Simulator(always(fault)) as simulator:
+        response = await caller.create(simulator)
+        assert response.run_id
+        assert sum(len(name) + len(text) for name, text in response.headers.items()) > more
+
+
+async def test_an_operation_can_be_forbidden_and_a_refusal_vague(caller: Caller) -> None:
+    options = SimulatorOptions(
+        forbidden=frozenset({"experiments/search"}), missing_experiments=frozenset({"9"}), vague_refusals=True
+    )
+    async with Simulator(options) as simulator:
+        forbidden = await caller.call(simulator, "experiments/search", {})
+        missing = await caller.create(simulator, {"experiment_id": "9"})
+        assert forbidden.status == missing.status == 404
+        assert forbidden.json == missing.json
+        assert (await caller.create(simulator)).status == 200
 
 
 async def test_a_slow_answer_comes(caller: Caller) -> None:

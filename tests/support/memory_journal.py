@@ -36,6 +36,7 @@ class JobRow:
     execution: int
     has_steps: bool = False
     state: State = State.PENDING
+    former_state: State | None = None
     run_id: str | None = None
     error_code: str | None = None
     attempts: int = 0
@@ -56,6 +57,16 @@ class Memory:
     next_row: int = 1
     outcomes: int = 0
     rehearsal: bool | None = None
+
+    def forget(self, *keys: str) -> None:
+        """Give up jobs, between two processes."""
+        for row in map(self.jobs.__getitem__, keys):
+            row.state, row.former_state = State.FORGOTTEN, row.state
+
+    def recall(self, *keys: str) -> None:
+        """Undo `forget`."""
+        for row in map(self.jobs.__getitem__, keys):
+            row.state, row.former_state = row.former_state or row.state, None
 
 
 class MemoryJournal:
@@ -104,7 +115,7 @@ class MemoryJournal:
         elif known is not None and (change := transition(admission, known)) is not None:
             _, row.state, row.first_sent_at = change
             row.execution = self._execution
-        if admission.status is not AdmissionStatus.DONE:
+        if admission.status not in (AdmissionStatus.DONE, AdmissionStatus.FORGOTTEN):
             self.memory.time = now
         return admission
 
@@ -214,7 +225,7 @@ class MemoryJournal:
 
     def _unacknowledged(self) -> list[tuple[int, Result]]:
         rows = ((it, self.memory.jobs.get(it[1].job.key)) for it in self.memory.outbox)
-        return [it for it, row in rows if row is not None and row.state is not State.PENDING]
+        return [it for it, row in rows if row is not None and (row.former_state or row.state) is not State.PENDING]
 
     def acknowledge(self, sequence: int) -> None:
         """See the port Outbox."""
