@@ -71,6 +71,8 @@ def _status(row: Row, now: JournalTime) -> AdmissionStatus:
     """Return the status of a job that has a row. A run that exists is never created again, at any age."""
     if not row.same_body:
         return AdmissionStatus.CONFLICT
+    if row.state is State.FORGOTTEN:
+        return AdmissionStatus.FORGOTTEN
     if row.state in _COMPLETE:
         return AdmissionStatus.DONE
     if row.run_id is not None:

@@ -7,8 +7,9 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from ingestor.journal import schema
-from ingestor.journal.lock import sync_directory
 from ingestor.model.errors import JournalError, JournalVersionError
+from ingestor.system.durable import sync_directory
+from ingestor.system.limits import limit_of
 
 NAME = "journal.db"
 """The journal's file in the state directory."""
@@ -17,6 +18,7 @@ _OLDEST_SQLITE = (3, 33)  # UPDATE FROM; more than 999 parameters
 
 _PRAGMAS = """
     PRAGMA synchronous = FULL;
+    PRAGMA fullfsync = TRUE; -- on macOS, the only kind that a power cut does not undo
     PRAGMA busy_timeout = 10000;
     PRAGMA cache_size = -4096;
     PRAGMA wal_autocheckpoint = 4000;
@@ -60,19 +62,27 @@ def open_owned(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def open_read_only(path: Path) -> sqlite3.Connection:
-    """Open the journal to read it, also while another process writes it.
+@contextmanager
+def transaction(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open the journal of an owned state directory for one transaction. An error undoes it. Raises as `open_owned`."""
+    with explained(path), closing(open_owned(path)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield connection
+        connection.execute("COMMIT")
 
-    A file of version 7 is shown with the tables of this version.
-    Raises JournalError that names the file; JournalVersionError if it is too old or too new.
+
+def check_is_journal(connection: sqlite3.Connection, path: Path) -> None:
+    """Check a file that is only read, and show it with the tables of this version.
+
+    Raises JournalError, JournalVersionError, OSError, sqlite3.Error.
     """
-    with explained(path), ExitStack() as on_error:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
-        on_error.callback(connection.close)
-        _check(connection, path)
-        schema.show_as_current(connection)
-        on_error.pop_all()
-    return connection
+    _check(connection, path)
+    schema.show_as_current(connection)
+
+
+def wal_of(path: Path) -> Path:
+    """Return the path of the journal's write-ahead log."""
+    return path.with_name(f"{path.name}-wal")
 
 
 @contextmanager
@@ -111,17 +121,29 @@ def explain(error: Exception, path: Path) -> JournalError:
     """Turn an error of SQLite or the system into a message about the journal, with advice."""
     if isinstance(error, JournalError):
         return error
+    if isinstance(error, PermissionError):
+        return JournalError(
+            f"The journal {path} can't be used: {error.strerror}. Give this user access to the state directory and to "
+            "the files in it."
+        )
+    if (limit := limit_of(error)) is not None:
+        return JournalError(f"The journal {path} can't be used. {limit}")
     if isinstance(error, OSError):
         return JournalError(f"The journal {path} can't be used: {error.strerror}. Give another directory with --state.")
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is the class of the error
     return JournalError(f"The journal {path} can't be used: {error}. {_ADVICE.get(code, '')}".rstrip())
 
 
-def _create(path: Path) -> None:
-    """Create a new journal in one step: a file that exists is complete."""
-    for remains in (path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-journal")):
+def refuse_remains(path: Path) -> None:
+    """Raise JournalError if the journal is missing, and a part of it is there."""
+    for remains in (wal_of(path), path.with_name(f"{path.name}-journal")):
         if remains.exists():
             raise JournalError(f"The journal {path} is missing, but {remains.name} is there. {_DAMAGED}")
+
+
+def _create(path: Path) -> None:
+    """Create a new journal in one step: a file that exists is complete."""
+    refuse_remains(path)
     new = path.with_suffix(".new")
     new.unlink(missing_ok=True)
     os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))

@@ -71,7 +71,7 @@ def finish(connection: sqlite3.Connection, batch: int, execution: int, ended: Ex
     if ended.exit_code in _REACHED_ITS_END:
         counted = "batch = ? AND execution = ? AND ended = 'complete'"
         connection.execute(f"DELETE FROM source WHERE {counted} AND path <> x''", (batch, execution))  # noqa: S608 - a constant
-        connection.execute(f"UPDATE source SET rejected = 0 WHERE {counted}", (batch, execution))  # noqa: S608 - as above
+        connection.execute(f"UPDATE source SET rejected = 0, forgotten = 0 WHERE {counted}", (batch, execution))  # noqa: S608 - as above
 
 
 def write_checkpoints(
@@ -82,7 +82,8 @@ def write_checkpoints(
         """
         INSERT INTO source (batch, execution, path, name, position, rejected, ended) VALUES (?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT (batch, path, iif(path = x'', name, '')) DO UPDATE SET execution = excluded.execution,
-            name = excluded.name, position = excluded.position, rejected = excluded.rejected, ended = excluded.ended
+            name = excluded.name, position = excluded.position, rejected = excluded.rejected, ended = excluded.ended,
+            forgotten = 0
         """,
         [(batch, execution, *_names(it.source), it.position, it.rejected, it.end) for it in checkpoints],
     )
@@ -94,7 +95,7 @@ def find_checkpoints(connection: sqlite3.Connection, batch: int) -> list[Checkpo
     Names are as they stand in the journal: a byte that is not UTF-8 is its escape.
     """
     rows = connection.execute(
-        "SELECT name, path, position, rejected, ended FROM source WHERE batch = ? ORDER BY id", (batch,)
+        "SELECT name, path, position, rejected - forgotten, ended FROM source WHERE batch = ? ORDER BY id", (batch,)
     )
     return [
         Checkpoint(Source(name, os.fsdecode(path) or None), position, rejected, ended and SourceEnd(ended))

@@ -21,6 +21,7 @@ Invariants:
 - A key has one row in its batch, and is found: by an entry in `key_index` if its row is not after the mark in
   `key_index_mark`, else by an entry that is created again from the row itself. No new row gets a number below the mark.
 - The row's token is the one to send: an admitted job carries it, in any generation.
+- A job that the user forgets keeps all that is known of it, so that this can be undone.
 - An older ingestor refuses a file that a newer one has upgraded; it never writes to it.
 """
 
@@ -29,7 +30,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Self
 
-from ingestor.journal import executions, unfinished
+from ingestor.journal import batches, executions, forgotten, unfinished
 from ingestor.journal.database import NAME
 from ingestor.journal.executions import ExecutionEnd
 from ingestor.journal.jobs import MERGE_AFTER
@@ -58,6 +59,7 @@ class SqliteJournal:
 
     def __init__(self, writer: Writer, batch: BatchTransactions, clock: Timekeeper) -> None:
         self._do = writer.do
+        self.busy_for = writer.busy_for
         self._batch = batch
         self._clock = clock
 
@@ -177,6 +179,21 @@ class SqliteJournal:
         """
         now = self._clock.now()
         await self._do(self._batch.finish_execution, ExecutionEnd(now.wall, counts, already_done, left, exit_code), now)
+
+    async def keep_address(self, address: str) -> None:
+        """Record a further address of the batch's tracking server. Raises JournalError."""
+        await self._do(batches.keep_address, self._batch.id, address)
+
+    async def has_created_in_target(self) -> bool:
+        """Return whether any batch of this target has a run. Raises JournalError. Call it after `start_execution`.
+
+        A rehearsal counts for other rehearsals only.
+        """
+        return await self._do(batches.target_has_runs, self._batch.id)
+
+    async def forgotten_rejects(self) -> frozenset[bytes]:
+        """Return the digests of the rejected records that are not reported again. Raises JournalError."""
+        return await self._do(forgotten.find_rejects, self._batch.id)
 
     async def checkpoints(self) -> list[Checkpoint]:
         """Return how far the sources of the batch are done: all that are known, in the order of reading.

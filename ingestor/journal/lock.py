@@ -4,11 +4,14 @@ import fcntl
 import os
 import re
 import socket
+import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
 from ingestor.model.errors import JournalError, StateInUseError
+from ingestor.system.durable import sync_directory
 
 MOUNTS = Path("/proc/self/mountinfo")
 """Linux's list of mounts (proc(5)). Where it is missing, every file system counts as a local one."""
@@ -17,6 +20,10 @@ _NETWORK = frozenset({
     "9p", "afs", "beegfs", "ceph", "cifs", "coda", "fuse.ceph", "fuse.gcsfuse", "fuse.glusterfs", "fuse.rclone",
     "fuse.s3fs", "fuse.sshfs", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "smb2", "smb3", "smbfs",
 })  # fmt: skip
+
+
+_ATTEMPTS = 2
+_PAUSE = 0.05  # seconds
 
 
 class StateDirectory:
@@ -70,7 +77,7 @@ def _lock(path: Path) -> int:
     """Return the descriptor that holds the lock. Raises OSError, StateInUseError."""
     descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _take(descriptor)
         holder = f"process {os.getpid()} on {socket.gethostname()} since {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, holder.encode(), 0)
@@ -84,6 +91,33 @@ def _lock(path: Path) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _take(descriptor: int) -> None:
+    """Take the lock. `holder_of` may hold it for an instant. Raises BlockingIOError if another process holds it."""
+    for _ in range(_ATTEMPTS):
+        with suppress(BlockingIOError):
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        time.sleep(_PAUSE)
+    return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def holder_of(path: Path) -> str | None:
+    """Return which process uses the state directory, in its own words; None: no process does.
+
+    Raises OSError if this user may not know.
+    """
+    try:
+        descriptor = os.open(path / "lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return os.pread(descriptor, 200, 0).decode("ascii", "replace") or "another process"
+    finally:
+        os.close(descriptor)
+    return None
 
 
 def network_filesystem(path: Path, mounts: Path = MOUNTS) -> str | None:
@@ -113,12 +147,3 @@ def make_directory(path: Path) -> None:
     make_directory(path.parent)
     path.mkdir(mode=0o700, exist_ok=True)
     sync_directory(path.parent)
-
-
-def sync_directory(path: Path) -> None:
-    """Make a directory's entries durable. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,24 +1,27 @@
 """Reading the journal while another process may write it. Every read is short, so that SQLite can checkpoint its WAL.
 
-Journals of version 7 are read as they are.
+Journals of earlier versions are read as they are. No right to write is needed (see `view`).
 """
 
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from ingestor.journal.database import NAME, explained, open_read_only
+from ingestor.journal.batches import KnownBatch, find_batches, unknown_batch
+from ingestor.journal.database import NAME, explained, refuse_remains
 from ingestor.journal.executions import find_checkpoints, last_time
+from ingestor.journal.forgotten import count_rejects
 from ingestor.journal.unfinished import find_kept
+from ingestor.journal.view import JournalView
 from ingestor.model.admission import JournalTime
 from ingestor.model.errors import UsageError
 from ingestor.model.record import Outcome, State
 from ingestor.model.sources import Checkpoint
-from ingestor.model.text import printable
 from ingestor.policy.expiry import resumed
 from ingestor.policy.identity import Scope
 
@@ -55,12 +58,18 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class BatchStatus:
-    """A batch: the number of jobs in each state (all states are there), the oldest open one, the last execution."""
+    """A batch: the number of jobs in each state (all states are there), the oldest open one, the last execution.
+
+    `forgotten_rejects` is the number of rejected records, which are no jobs, that the user gave up. `addresses` are
+    further addresses of its tracking server.
+    """
 
     scope: Scope
     counts: Mapping[State, int]
     oldest: Waiting | None
     last_execution: Execution | None
+    forgotten_rejects: int = 0
+    addresses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +103,12 @@ class ResultRow:
 
 def status(state_path: Path, *, now: float) -> StatusReport:
     """Return the status of every batch; `now` is the wall clock's time. Raises UsageError if there is no journal."""
-    with _opened(state_path) as connection:
+
+    def find(connection: sqlite3.Connection) -> tuple[BatchStatus, ...]:
         time = _time(connection, now).time
-        batches = connection.execute("SELECT id, platform, workspace, name FROM batch ORDER BY id").fetchall()
-        reports = [_batch_status(connection, id_, Scope(*names), time) for id_, *names in batches]
-    return StatusReport(state_path / NAME, tuple(reports))
+        return tuple(_batch_status(connection, it, time) for it in find_batches(connection))
+
+    return StatusReport(state_path / NAME, _read(state_path, find))
 
 
 def results(state_path: Path, *, batch: str | None = None, outcome: State | None = None) -> Iterator[ResultRow]:
@@ -107,30 +117,26 @@ def results(state_path: Path, *, batch: str | None = None, outcome: State | None
     `batch` (a name, of any target) and `outcome` select some of them. Raises UsageError, at once, if
     there is no journal, or no such batch in it.
     """
-    path = _journal_of(state_path)
-    if batch is not None and batch not in (known := batch_names(state_path)):
+    known = batch_names(state_path)
+    if batch is not None and batch not in known:
         raise unknown_batch(batch, known, state_path)
-    return _results(path, open_read_only(path), batch, outcome)
+    return _results(JournalView(state_path / NAME), batch, outcome)
+
+
+def known_batches(state_path: Path) -> list[KnownBatch]:
+    """Return all batches, oldest first. Raises UsageError if there is no journal."""
+    return _read(state_path, find_batches)
 
 
 def batch_names(state_path: Path) -> list[str]:
     """Return the names of all batches, each once, oldest first. Raises UsageError if there is no journal."""
-    with _opened(state_path) as connection:
-        return [name for (name,) in connection.execute("SELECT name FROM batch GROUP BY name ORDER BY min(id)")]
+    return list(dict.fromkeys(it.scope.batch for it in known_batches(state_path)))
 
 
 def batches_of_target(state_path: Path, *, platform: str, workspace: str) -> list[str]:
     """Return the names of a target's batches, oldest first. Raises UsageError if there is no journal."""
-    query = "SELECT name FROM batch WHERE platform = ? AND workspace = ? ORDER BY id"
-    with _opened(state_path) as connection:
-        return [name for (name,) in connection.execute(query, (platform, workspace))]
-
-
-def unknown_batch(batch: str, known: Sequence[str], state_path: Path) -> UsageError:
-    """Return the error for the name of a batch that is not among those that are known."""
-    names = ", ".join(map(printable, known)) or "none yet"
-    journal = f"the journal in {printable(str(state_path))}"
-    return UsageError(f"Batch {printable(batch)}: {journal} has no such batch; it has {names}.")
+    scopes = [it.scope for it in known_batches(state_path)]
+    return [it.batch for it in scopes if (it.platform, it.workspace) == (platform, workspace)]
 
 
 def is_rehearsal(state_path: Path, scope: Scope) -> bool | None:
@@ -161,30 +167,33 @@ def sources_of_unresolved(state_path: Path, scope: Scope) -> list[str]:
     return _in_batch(state_path, scope, _sources_of_unresolved) or []
 
 
-@contextmanager
-def _opened(state_path: Path) -> Iterator[sqlite3.Connection]:
-    """Open the journal. Raises UsageError if there is none, and JournalError."""
-    path = _journal_of(state_path)
-    with closing(open_read_only(path)) as connection, explained(path):
-        yield connection
-
-
-def _journal_of(state_path: Path) -> Path:
-    """Return the journal's path. Raises UsageError if there is none."""
+def has_journal(state_path: Path) -> bool:
+    """Return whether there is a journal. Raises JournalError if that can't be found out, or if only parts are there."""
     path = state_path / NAME
-    if not path.exists():
+    with explained(path):
+        if path.exists():
+            return True
+        refuse_remains(path)
+    return False
+
+
+def _read(state_path: Path, work: Callable[[sqlite3.Connection], Found]) -> Found:
+    """Return what `work` finds in the journal. Raises UsageError if there is none, and JournalError."""
+    if not has_journal(state_path):
         raise UsageError(f"There is no journal in {state_path} yet: `ingestor run --state {state_path}` creates one.")
-    return path
+    with closing(JournalView(state_path / NAME)) as journal:
+        return journal.read(work)
 
 
 def _in_batch(state_path: Path, scope: Scope, find: Callable[[sqlite3.Connection, int], Found]) -> Found | None:
     """Return what `find` finds of a batch; None if there is no such batch, or no journal."""
-    if not (state_path / NAME).exists():
-        return None
-    with _opened(state_path) as connection:
+
+    def find_in_batch(connection: sqlite3.Connection) -> Found | None:
         names = (scope.platform, scope.workspace, scope.batch)
         row = connection.execute("SELECT id FROM batch WHERE (platform, workspace, name) = (?, ?, ?)", names).fetchone()
         return None if row is None else find(connection, row[0])
+
+    return _read(state_path, find_in_batch) if has_journal(state_path) else None
 
 
 def _time(connection: sqlite3.Connection, now: float) -> JournalTime:
@@ -215,16 +224,22 @@ def _sources_of_unresolved(connection: sqlite3.Connection, batch: int) -> list[s
     return [source for (source,) in rows]
 
 
-def _results(
-    path: Path, connection: sqlite3.Connection, batch: str | None, outcome: State | None
-) -> Iterator[ResultRow]:
-    with closing(connection), explained(path):
-        (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM job").fetchone()
+def _results(journal: JournalView, batch: str | None, outcome: State | None) -> Iterator[ResultRow]:
+    with closing(journal):
+        last = journal.read(_last_job)
         for start in range(0, last, _PAGE):
             bounds = (start, min(start + _PAGE, last))
-            page = connection.execute(_RESULTS, (*bounds, batch, outcome)).fetchall()
+            page = journal.read(partial(_find_results, values=(*bounds, batch, outcome)))
             for job_id, source, line, state, *answer in page:
                 yield ResultRow(job_id, source, line, State(state), *answer)
+
+
+def _last_job(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("SELECT coalesce(max(id), 0) FROM job").fetchone()[0])
+
+
+def _find_results(connection: sqlite3.Connection, values: Sequence[object]) -> list[Any]:
+    return connection.execute(_RESULTS, values).fetchall()
 
 
 _RESULTS = """
@@ -236,7 +251,8 @@ _RESULTS = """
 """
 
 
-def _batch_status(connection: sqlite3.Connection, batch: int, scope: Scope, now: float) -> BatchStatus:
+def _batch_status(connection: sqlite3.Connection, known: KnownBatch, now: float) -> BatchStatus:
+    batch = known.number
     # Most jobs are created ones, which the index of the others leaves out: they are the total less the others.
     rest = connection.execute(
         "SELECT state, count(*) FROM job WHERE batch = ? AND state <> 'created' GROUP BY state", (batch,)
@@ -244,7 +260,14 @@ def _batch_status(connection: sqlite3.Connection, batch: int, scope: Scope, now:
     (total,) = connection.execute("SELECT count(*) FROM job WHERE batch = ?", (batch,)).fetchone()
     counts = dict.fromkeys(State, 0) | {State(state): count for state, count in rest}
     counts[State.CREATED] = total - sum(counts.values())
-    return BatchStatus(scope, counts, _oldest(connection, batch, now), _last_execution(connection, batch))
+    return BatchStatus(
+        known.scope,
+        counts,
+        _oldest(connection, batch, now),
+        _last_execution(connection, batch),
+        count_rejects(connection, batch),
+        known.addresses,
+    )
 
 
 def _oldest(connection: sqlite3.Connection, batch: int, now: float) -> Waiting | None:

@@ -1,16 +1,30 @@
-"""The journal's tables, their version, and the migration from the previous version."""
+"""The journal's tables, their version, and the migration from earlier versions."""
 
 import sqlite3
 
 APPLICATION_ID = 0x696E6773
 """Marks a SQLite file as a journal ("ings" in PRAGMA application_id)."""
 
-VERSION = 8
+VERSION = 9
 """The version of the tables below."""
 
 OLDEST = 7
 """The oldest version that this program reads. It upgrades it before it writes."""
 
+_FORGOTTEN_REJECT = """
+    CREATE TABLE forgotten_reject (         -- rejected records that are not reported again, see forgotten.py
+        batch INTEGER NOT NULL REFERENCES batch,
+        digest BLOB NOT NULL,               -- of the record's text
+        PRIMARY KEY (batch, digest)
+    ) WITHOUT ROWID;
+"""
+_SERVER_ADDRESS = """
+    CREATE TABLE server_address (           -- further addresses of a batch's tracking server, see batches.py
+        batch INTEGER NOT NULL REFERENCES batch,
+        address TEXT NOT NULL,
+        PRIMARY KEY (batch, address)
+    ) WITHOUT ROWID;
+"""
 _EXECUTION = """
     CREATE TABLE execution (                -- one row each time the journal is opened to write
         id INTEGER PRIMARY KEY,
@@ -33,9 +47,11 @@ _SOURCE = """
         rejected INTEGER NOT NULL DEFAULT 0,
         ended TEXT,                         -- a SourceEnd; NULL: not read to its end, or not all of it has an outcome
         execution INTEGER NOT NULL REFERENCES execution
+        {forgotten}
     );
     CREATE UNIQUE INDEX source_identity ON source (batch, path, iif(path = x'', name, ''));
 """
+_FORGOTTEN = "forgotten INTEGER NOT NULL DEFAULT 0"  # of the rejected records, how many the user gave up since
 _KEPT_RECORD = """
     CREATE TABLE kept_record (              -- texts of jobs that have no complete run, see unfinished.py
         job INTEGER PRIMARY KEY REFERENCES job,
@@ -74,7 +90,8 @@ _TABLES = f"""
         attempts INTEGER NOT NULL DEFAULT 0,
         updated_at REAL NOT NULL,
         execution INTEGER,                  -- the last one that wrote the state; NULL: one of version 7
-        has_steps INTEGER NOT NULL DEFAULT 0            -- whether requests follow create
+        has_steps INTEGER NOT NULL DEFAULT 0,           -- whether requests follow create
+        former_state TEXT                   -- before the user gave it up; NULL: the state is not 'forgotten'
     );
     CREATE INDEX job_not_created ON job (batch, state) WHERE state <> 'created';
     CREATE INDEX job_batch ON job (batch);
@@ -100,7 +117,7 @@ _TABLES = f"""
         wall REAL NOT NULL,
         trusted_since REAL NOT NULL
     );
-    {_EXECUTION} {_SOURCE} {_KEPT_RECORD}
+    {_EXECUTION} {_SOURCE.format(forgotten=f", {_FORGOTTEN}")} {_KEPT_RECORD} {_FORGOTTEN_REJECT} {_SERVER_ADDRESS}
 """  # noqa: S608 - constants
 
 _SOURCES_OF_7 = """
@@ -132,20 +149,38 @@ _FROM_7 = f"""
     ALTER TABLE untold RENAME TO outbox;
     ALTER TABLE moment RENAME TO clock;
     ALTER TABLE clock RENAME COLUMN sure_since TO trusted_since;
-    {_EXECUTION} {_SOURCE} {_KEPT_RECORD}
+    {_EXECUTION} {_SOURCE.format(forgotten="")} {_KEPT_RECORD}
     INSERT INTO execution {_EXECUTIONS_OF_7};
     INSERT INTO source {_SOURCES_OF_7};
     DROP TABLE input;
     DROP TABLE pass;
 """
+_FROM_8 = f"""
+    ALTER TABLE job ADD COLUMN former_state TEXT;
+    ALTER TABLE source ADD COLUMN {_FORGOTTEN};
+    {_FORGOTTEN_REJECT} {_SERVER_ADDRESS}
+"""
 
+_VIEWS = """
+    CREATE TEMP VIEW forgotten_reject AS SELECT 0 AS batch, x'' AS digest WHERE false;
+    CREATE TEMP VIEW server_address AS SELECT 0 AS batch, '' AS address WHERE false;
+"""
 _VIEWS_OF_7 = f"""
     CREATE TEMP VIEW clock AS SELECT time, wall, sure_since AS trusted_since FROM moment;
     CREATE TEMP VIEW execution AS {_EXECUTIONS_OF_7};
-    CREATE TEMP VIEW source AS {_SOURCES_OF_7};
-    CREATE TEMP VIEW job AS SELECT *, NULL AS execution FROM main.job;
+    CREATE TEMP VIEW source AS SELECT *, 0 AS forgotten FROM ({_SOURCES_OF_7});
+    CREATE TEMP VIEW job AS SELECT *, NULL AS execution, NULL AS former_state FROM main.job;
     CREATE TEMP VIEW kept_record AS SELECT 0 AS job, x'' AS text WHERE false;
+    {_VIEWS}
 """  # noqa: S608 - constants
+_VIEWS_OF_8 = f"""
+    CREATE TEMP VIEW source AS SELECT *, 0 AS forgotten FROM main.source;
+    CREATE TEMP VIEW job AS SELECT *, NULL AS former_state FROM main.job;
+    {_VIEWS}
+"""  # noqa: S608 - constants
+
+_MIGRATIONS = {7: _FROM_7 + _FROM_8, 8: _FROM_8}
+_SHOWN_AS_CURRENT = {7: _VIEWS_OF_7, 8: _VIEWS_OF_8}
 
 
 def application(connection: sqlite3.Connection) -> int:
@@ -164,15 +199,15 @@ def create(connection: sqlite3.Connection) -> None:
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Upgrade a file of version 7, in one transaction. After sqlite3.Error the file is unchanged."""
-    if version(connection) == OLDEST:
-        _execute(connection, _FROM_7)
+    """Upgrade a file of an earlier version, in one transaction. After sqlite3.Error the file is unchanged."""
+    if (script := _MIGRATIONS.get(version(connection))) is not None:
+        _execute(connection, script)
 
 
 def show_as_current(connection: sqlite3.Connection) -> None:
-    """Show a file of version 7 to its reader with the tables of this version; change nothing on disk."""
-    if version(connection) == OLDEST:
-        connection.executescript(_VIEWS_OF_7)
+    """Show a file of an earlier version to its reader with the tables of this one; change nothing on disk."""
+    if (script := _SHOWN_AS_CURRENT.get(version(connection))) is not None:
+        connection.executescript(script)
 
 
 def _execute(connection: sqlite3.Connection, script: str) -> None:

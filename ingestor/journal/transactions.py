@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from ingestor.journal import executions, jobs, unfinished
+from ingestor.journal import batches, executions, jobs, unfinished
 from ingestor.journal.admission import decide_admission, transition
 from ingestor.journal.executions import ExecutionEnd
 from ingestor.journal.jobs import MERGE_AFTER, KeyIndex, hash_of
@@ -14,6 +14,7 @@ from ingestor.model.record import Job, Outcome, Result
 from ingestor.policy.identity import Scope
 
 _MAY_END = frozenset({AdmissionStatus.RESEND, AdmissionStatus.BEGUN, AdmissionStatus.EXPIRED})
+_ENDED = frozenset({AdmissionStatus.DONE, AdmissionStatus.FORGOTTEN})
 
 
 class BatchTransactions:
@@ -40,7 +41,7 @@ class BatchTransactions:
 
     def enter(self, connection: sqlite3.Connection) -> JournalTime | None:
         """Find or create the batch; return the last time that was recorded. Call it first."""
-        self.id = _find_batch(connection, self._scope)
+        self.id = batches.find_or_create(connection, self._scope)
         self.execution = executions.add_execution(connection, self.id)
         self._next = self._index.open(connection)
         self._found = self._next - 1
@@ -58,7 +59,7 @@ class BatchTransactions:
     def admit(
         self, connection: sqlite3.Connection, offered: Sequence[Job], *, stamped: bool, now: JournalTime
     ) -> list[Admission]:
-        """Decide about jobs and write the changes. If all jobs are done, nothing is written."""
+        """Decide about jobs and write the changes. If all jobs are done or forgotten, nothing is written."""
         hashes = self._hashes(offered)
         rows = jobs.find_rows(connection, self.id, offered, hashes, execution=self.execution)
         admissions = [decide_admission(job, rows.get(job.key), stamped=stamped, now=now) for job in offered]
@@ -69,7 +70,7 @@ class BatchTransactions:
         if len(rows) < len(offered):
             new = [it for it in zip(offered, hashes, strict=True) if it[0].key not in rows]
             self._add(connection, new, stamped=stamped, now=now.time)
-        if any(admission.status is not AdmissionStatus.DONE for admission in admissions):
+        if any(admission.status not in _ENDED for admission in admissions):
             executions.record_time(connection, now)
         return admissions
 
@@ -148,11 +149,3 @@ class BatchTransactions:
 
     def _hashes(self, of: Iterable[Job]) -> list[int]:
         return [hash_of(self.id, job.key) for job in of]
-
-
-def _find_batch(connection: sqlite3.Connection, scope: Scope) -> int:
-    """Return the id of a batch; create the batch if it is new."""
-    names = (scope.platform, scope.workspace, scope.batch)
-    connection.execute("INSERT OR IGNORE INTO batch (platform, workspace, name) VALUES (?, ?, ?)", names)
-    found = connection.execute("SELECT id FROM batch WHERE (platform, workspace, name) = (?, ?, ?)", names)
-    return int(found.fetchone()[0])

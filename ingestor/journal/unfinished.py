@@ -188,12 +188,14 @@ def note_outcomes(
 def find_unacknowledged(connection: sqlite3.Connection, batch: int) -> list[tuple[int, Result]]:
     """Return the outcomes in the outbox, with their numbers, in order.
 
-    Outcomes of jobs that are sent again are left out. The jobs have no body and no text: none is kept.
+    Outcomes of jobs that are sent again are left out. That of a forgotten job is its former one. The jobs have no body
+    and no text: none is kept.
     """
     rows = connection.execute(
         f"""
-        SELECT number, state, {_JOB}, {", ".join(_ANSWER)}, {", ".join(f"outbox.{name}" for name in _ATTEMPT)}
-        FROM outbox JOIN job ON job.id = outbox.job WHERE outbox.batch = ? AND state <> ?
+        SELECT number, coalesce(former_state, state) AS outcome, {_JOB}, {", ".join(_ANSWER)},
+            {", ".join(f"outbox.{name}" for name in _ATTEMPT)}
+        FROM outbox JOIN job ON job.id = outbox.job WHERE outbox.batch = ? AND outcome <> ?
         ORDER BY number
         """,  # noqa: S608 - constants
         (batch, State.PENDING),

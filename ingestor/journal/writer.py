@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -10,8 +10,9 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
-from ingestor.journal.database import explain, open_owned
-from ingestor.model.errors import JournalError
+from ingestor.journal.database import explain, open_owned, wal_of
+from ingestor.model.errors import JournalError, JournalLostError
+from ingestor.system.limits import LimitError, start_thread
 
 Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
@@ -35,14 +36,17 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()
         self._closing = False
+        self._busy_since: float | None = None
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._ended: asyncio.Future[None] = self._loop.create_future()
-        # A daemon thread: it must not delay a process that exits at once. What is committed is on disk.
-        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
 
     async def open(self) -> None:
-        """Open the journal. Raises JournalError."""
-        self._thread.start()
+        """Open the journal. Raises JournalError, LimitError."""
+        try:
+            start_thread(self._run, "journal")
+        except LimitError:
+            self._ended.set_result(None)
+            raise
         await asyncio.shield(self._opened)
 
     async def do(
@@ -67,6 +71,11 @@ class Writer:
         self._calls.put(None)
         await asyncio.shield(self._ended)
 
+    def busy_for(self) -> float:
+        """Return for how many seconds the present transaction takes already, 0 if there is none; from any thread."""
+        since = self._busy_since
+        return 0.0 if since is None else time.monotonic() - since
+
     def _run(self) -> None:
         try:
             connection = open_owned(self._path)
@@ -83,12 +92,14 @@ class Writer:
         files, dead = _Files(self._path), None
         for group in self._groups():
             answers: list[object] = []
+            self._busy_since = time.monotonic()
             try:
                 if dead is None:
                     answers = _commit(connection, group)
                     files.check()
             except Exception as error:  # noqa: BLE001 - the callers wait for an answer, also for an error
                 dead = explain(error, self._path)
+            self._busy_since = None
             self._answer([call.answer for call in group], answers if dead is None else dead)
 
     def _groups(self) -> Iterator[list[_Call]]:
@@ -113,16 +124,26 @@ class _Files:
     """The journal's files: writes to one that was renamed or deleted while it is open are lost."""
 
     def __init__(self, path: Path) -> None:
-        self._paths = (path, path.with_name(f"{path.name}-wal"))
+        self._paths = (path, wal_of(path))
         self._known: dict[Path, tuple[int, int]] = {}
 
     def check(self) -> None:
-        """Raise JournalError if a file is not the one of the first check, OSError if it is gone."""
+        """Raise JournalLostError if a file is gone or is not the one of the first check, OSError if that is unknown."""
         for path in self._paths:
-            status = path.stat()
+            try:
+                status = path.stat()
+            except (FileNotFoundError, NotADirectoryError) as error:
+                raise _lost(path, f"was removed or renamed ({error.strerror})") from None
             identity = (status.st_dev, status.st_ino)
             if self._known.setdefault(path, identity) != identity:
-                raise JournalError(f"The journal's file {path} was replaced while it was open.")
+                raise _lost(path, "was replaced")
+
+
+def _lost(path: Path, what: str) -> JournalLostError:
+    return JournalLostError(
+        f"The journal's file {path} {what} while it was open: what this run has done is not recorded any more. Put the "
+        "state directory back if you can: without it, a later run creates the same runs again."
+    )
 
 
 def _commit(connection: sqlite3.Connection, group: Sequence[_Call]) -> list[object]:

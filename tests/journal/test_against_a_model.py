@@ -14,12 +14,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from ingestor.journal.database import transaction
+from ingestor.journal.forgotten import FORGETTABLE, forget_jobs, recall_jobs
 from ingestor.journal.journal import SqliteJournal
 from ingestor.journal.reader import known_sources, results
 from ingestor.model.admission import Admission, AdmissionStatus
 from ingestor.model.errors import ExitCode
 from ingestor.model.ports import Changes
-from ingestor.model.record import Job, Outcome, Result
+from ingestor.model.record import Job, Outcome, Result, State
 from ingestor.model.sources import Checkpoint, KeptRecord, Source, SourceEnd
 from tests.journal.support import HOUR, ManualClock, created, failed, opened, partial, unresolved
 from tests.support.memory_journal import MemoryJournal
@@ -149,6 +151,18 @@ class JournalMachine(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         self.stop()
+        self.start()
+
+    @rule(data=st.data(), undo=flags)
+    def forget_between_two_processes(self, data: st.DataObject, undo: bool) -> None:
+        self.stop()
+        memory, wanted = self.model.memory, {State.FORGOTTEN} if undo else FORGETTABLE
+        known = [key for key, row in memory.jobs.items() if row.state in wanted]
+        keys = data.draw(st.sets(st.sampled_from(known))) if known else set()
+        with transaction(self.path / "journal.db") as connection:
+            counts = (recall_jobs if undo else forget_jobs)(connection, 1, keys=keys)
+        assert counts.total() == len(keys)
+        (memory.recall if undo else memory.forget)(*keys)
         self.start()
 
     @rule(numbers=offered, body=bodies, written=st.floats(0, 1))

@@ -17,7 +17,7 @@ from ingestor.journal.database import open_owned
 from ingestor.journal.reader import ResultRow, results, status
 from ingestor.journal.writer import Writer
 from ingestor.model.admission import AdmissionStatus
-from ingestor.model.errors import ExitCode, JournalError, JournalVersionError
+from ingestor.model.errors import ExitCode, JournalError, JournalLostError, JournalVersionError
 from ingestor.model.ports import Changes
 from ingestor.model.record import State
 from ingestor.model.sources import Checkpoint, Source
@@ -82,9 +82,9 @@ async def test_a_journal_that_vanishes_is_noticed_before_anything_is_reported_as
 ) -> None:
     async with opened(tmp_path) as journal:
         end(tmp_path / "journal.db")
-        with pytest.raises(JournalError, match=r"journal\.db can't be used: No such file"):
+        with pytest.raises(JournalLostError, match=r"journal\.db was removed or renamed \(No such file"):
             await journal.admit([job(1)], stamped=True)
-        with pytest.raises(JournalError, match="No such file"):
+        with pytest.raises(JournalLostError, match="No such file"):
             await journal.admit([job(2)], stamped=True)
 
 
@@ -92,7 +92,7 @@ async def test_a_journal_that_is_replaced_is_noticed(tmp_path: Path) -> None:
     async with opened(tmp_path) as journal:
         (tmp_path / "copy").write_bytes((tmp_path / "journal.db").read_bytes())
         (tmp_path / "copy").rename(tmp_path / "journal.db")
-        with pytest.raises(JournalError, match="replaced while it was open"):
+        with pytest.raises(JournalLostError, match="replaced while it was open"):
             await journal.admit([job(1)], stamped=True)
 
 
@@ -137,7 +137,7 @@ unusable = pytest.mark.parametrize(
         (another_database, "is not a journal of ingestor"),
         (empty, "is empty. It is damaged"),
         (directory, "unable to open database file. Check the permissions"),
-        (newer, "has version 9, but this ingestor reads versions up to 8. Use the newer ingestor"),
+        (newer, "has version 10, but this ingestor reads versions up to 9. Use the newer ingestor"),
         (
             older,
             "has version 6, but this ingestor reads versions from 7. Finish its batches with the ingestor",

@@ -1,10 +1,12 @@
+import fcntl
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
 
-from ingestor.journal.lock import StateDirectory, network_filesystem
+from ingestor.journal.lock import StateDirectory, holder_of, network_filesystem
 from ingestor.model.errors import ExitCode, JournalError, StateInUseError
 from tests.journal.support import child, opened
 from tests.support.records import job
@@ -43,6 +45,29 @@ def test_a_closed_directory_can_be_opened_again(tmp_path: Path) -> None:
     first.close()
     first.close()
     StateDirectory.open(tmp_path / "state").close()
+
+
+def test_the_holder_is_known_without_the_lock_and_nobody_after_its_death(tmp_path: Path) -> None:
+    with child("hold", tmp_path / "state") as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        name = holder_of(tmp_path / "state")
+        assert name is not None
+        assert name.startswith(f"process {holder.pid} on ")
+        holder.kill()
+    assert holder_of(tmp_path / "state") is None
+    assert holder_of(tmp_path / "nothing") is None
+
+
+def test_asking_who_holds_a_directory_does_not_keep_a_run_from_taking_it(tmp_path: Path) -> None:
+    """Asking takes a shared lock for an instant: a run that begins in this instant tries again."""
+    StateDirectory.open(tmp_path).close()
+    asking = os.open(tmp_path / "lock", os.O_RDONLY)
+    fcntl.flock(asking, fcntl.LOCK_SH)
+    answered = threading.Timer(0.02, os.close, [asking])
+    answered.start()
+    StateDirectory.open(tmp_path).close()
+    answered.join()
 
 
 def modes(path: Path) -> dict[str, int]:

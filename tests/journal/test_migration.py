@@ -111,7 +111,7 @@ async def test_readers_find_the_same_before_and_after_the_migration_and_change_n
 
 def test_readers_find_in_it_what_its_own_program_wrote(state: Path) -> None:
     default, other, _ = status(state, now=KILLED_AT + HOUR).batches
-    assert default.counts == {"pending": 12, "created": 18, "partial": 0, "failed": 2, "unresolved": 2}
+    assert default.counts == {"pending": 12, "created": 18, "partial": 0, "failed": 2, "unresolved": 2, "forgotten": 0}
     assert (other.counts[State.CREATED], other.counts[State.FAILED]) == (1, 1)
     assert default.oldest is not None
     assert default.oldest.job_id == "job-17"
@@ -183,7 +183,7 @@ async def test_what_it_left_is_finished_and_forgotten(state: Path) -> None:
     assert has_kept_records(state, SCOPE, now=clock.time)
     batch = status(state, now=clock.time).batches[0]
     assert batch.scope == SCOPE
-    assert batch.counts == {"pending": 0, "created": 31, "partial": 0, "failed": 3, "unresolved": 0}
+    assert batch.counts == {"pending": 0, "created": 31, "partial": 0, "failed": 3, "unresolved": 0, "forgotten": 0}
     async with opened(state, clock) as journal:
         again = await journal.admit(left[1:], stamped=True)
         assert {it.status for it in again} == {AdmissionStatus.DONE}

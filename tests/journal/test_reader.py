@@ -44,7 +44,7 @@ async def test_status_counts_every_state_and_names_the_oldest_open_job_and_the_l
     assert report.path == tmp_path / "journal.db"
     (batch,) = report.batches
     assert batch.scope == SCOPE
-    assert batch.counts == dict.fromkeys(State, 1)
+    assert batch.counts == {**dict.fromkeys(State, 1), State.FORGOTTEN: 0}
     assert batch.oldest == Waiting("job-3", State.UNRESOLVED, start, 2 * HOUR)
     assert batch.last_execution == Execution(start, start + HOUR, 3, {"created": 1, "rejected": 7}, 2, 1)
 
