@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ingestor.app.forget import Forgotten, forget
     from ingestor.app.library import (
         CheckReport,
         Report,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         ExitCode,
         IngestorError,
         JournalError,
+        JournalLostError,
         JournalVersionError,
         SpoolError,
         StateInUseError,
@@ -41,8 +43,10 @@ __all__ = [
     "CheckReport",
     "CredentialsError",
     "ExitCode",
+    "Forgotten",
     "IngestorError",
     "JournalError",
+    "JournalLostError",
     "JournalVersionError",
     "Report",
     "SpoolError",
@@ -51,6 +55,7 @@ __all__ = [
     "UsageError",
     "aidp",
     "check",
+    "forget",
     "ingest",
     "ingest_sync",
     "mlflow",
@@ -59,7 +64,7 @@ __all__ = [
     "results",
 ]
 
-_TARGET = frozenset({"Target", "aidp", "mlflow"})
+_MODULES = {"Target": "target", "aidp": "target", "mlflow": "target", "Forgotten": "forget", "forget": "forget"}
 
 
 def __getattr__(name: str) -> object:
@@ -68,7 +73,7 @@ def __getattr__(name: str) -> object:
     if name == "ExitCode" or name.endswith("Error"):
         module = "ingestor.model.errors"
     else:
-        module = "ingestor.app.target" if name in _TARGET else "ingestor.app.library"
+        module = f"ingestor.app.{_MODULES.get(name, 'library')}"
     return getattr(import_module(module), name)
 
 

@@ -1,36 +1,36 @@
-"""The commands that send nothing: `ingestor status` and `results` read the journal, `check` validates records."""
+"""The commands that read the journal: `ingestor status` and `results`."""
 
-import asyncio
 import csv
 import json
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import asdict, fields
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Self
 
-from ingestor.app.options import BatchOptions
-from ingestor.app.reading import reserved_paths
 from ingestor.journal import reader
+from ingestor.journal.lock import holder_of
 from ingestor.journal.reader import BatchStatus, Execution, ResultRow
 from ingestor.model.errors import ExitCode
-from ingestor.model.ports import Input
-from ingestor.model.record import Job, Reject, State
+from ingestor.model.record import State
 from ingestor.model.text import printable
-from ingestor.policy.identity import Scope
-from ingestor.report.text import spell_count, spell_duration
-from ingestor.sources.reader import open_sources
+from ingestor.report.text import spell_duration
+
+_TOLERANCE = 5.0  # seconds between the clocks of journal and lock
 
 
 def status(state: Path, *, as_json: bool) -> ExitCode:
     """Print the jobs per outcome of every batch, the oldest without an outcome, and the last run. Raises UsageError."""
+    user = _User.of(state)
     report = reader.status(state, now=time.time())
     if as_json:
-        print(json.dumps({"journal": str(report.path), "batches": [asdict(batch) for batch in report.batches]}))
+        batches = [asdict(batch) for batch in report.batches]
+        print(json.dumps({"journal": str(report.path), "in_use_by": user.name, "batches": batches}))
     else:
         print(f"journal: {printable(str(report.path))}")
         for batch in report.batches:
-            print("\n" + "\n".join(_status_lines(batch)))
+            print("\n" + "\n".join(_status_lines(batch, user)))
     return ExitCode.OK
 
 
@@ -45,22 +45,60 @@ def results(state: Path, *, outcome: str | None, batch: str | None, as_csv: bool
     return ExitCode.OK
 
 
-def _status_lines(batch: BatchStatus) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class _User:
+    """The process that uses the state directory, in its own words; None: no process does, unless it `is_hidden`."""
+
+    name: str | None
+    is_hidden: bool = False
+
+    @classmethod
+    def of(cls, state: Path) -> Self:
+        try:
+            return cls(holder_of(state))
+        except OSError:  # a user who may only read the journal
+            return cls(None, is_hidden=True)
+
+    def state_of(self, execution: Execution) -> str:
+        """Say whether an execution without an end is still running."""
+        if self.is_hidden:
+            return "in progress, or killed"
+        if self.name is None:
+            return "killed before its end: run the same command again, or `ingestor resume`"
+        since = self.name.rpartition(" since ")[2]  # as RFC 3339; an execution begins after its process took the lock
+        if since[:1].isdecimal() and since > _timestamp(execution.started_at + _TOLERANCE):
+            return f"killed before its end; the state directory is in use by {self._shown}"
+        return f"in progress: {self._shown}"
+
+    @property
+    def _shown(self) -> str:
+        return printable(self.name or "")
+
+
+def _status_lines(batch: BatchStatus, user: _User) -> Iterator[str]:
     scope = batch.scope
     yield f"batch {printable(scope.batch)}, to {printable(' '.join(filter(None, (scope.platform, scope.workspace))))}"
     for state, count in batch.counts.items():
         yield f"  {state:<12}{count:>12,}"
+    if batch.forgotten_rejects:
+        yield f"  rejected records that are forgotten: {batch.forgotten_rejects:,}"
+    if batch.addresses:
+        yield f"  other addresses of the server: {printable(', '.join(batch.addresses))}"
     if batch.oldest is not None:
         age = spell_duration(batch.oldest.age)
         yield f"  oldest without an outcome: {printable(batch.oldest.job_id)} ({batch.oldest.state}), {age} old"
     if batch.last_execution is not None:
-        began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(batch.last_execution.started_at))
-        yield f"  last run: began {began}, {_end_of(batch.last_execution)}"
+        began = _timestamp(batch.last_execution.started_at)
+        yield f"  last run: began {began}, {_end_of(batch.last_execution, user)}"
 
 
-def _end_of(last: Execution) -> str:
+def _timestamp(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def _end_of(last: Execution, user: _User) -> str:
     if last.ended_at is None or last.counts is None:
-        return "in progress, or killed"
+        return user.state_of(last)
     counts = ", ".join(f"{count:,} {outcome}" for outcome, count in last.counts.items() if count)
     duration = spell_duration(last.ended_at - last.started_at)
     return f"took {duration}, exit code {last.exit_code}: {counts or 'no records'}, {last.left:,} left"
@@ -72,41 +110,3 @@ def _write_csv(rows: Iterator[ResultRow]) -> None:
     writer.writerow(names)
     for row in rows:
         writer.writerow([getattr(row, name) for name in names])
-
-
-def check(options: BatchOptions, sources: Sequence[str], *, as_json: bool) -> ExitCode:
-    """Validate the records of `sources` and print a line for each that is invalid. Raises UsageError."""
-    source = open_sources(sources, Scope("", "", options.batch), reserved=reserved_paths(options))
-    valid, invalid = asyncio.run(_check(source, as_json=as_json))
-    if as_json:
-        print(json.dumps({"event": "check.finished", "valid": valid, "invalid": invalid}))
-    else:
-        print(f"{spell_count(valid + invalid, 'record')}: {valid:,} valid, {invalid:,} invalid")
-    return ExitCode.INCOMPLETE if invalid else ExitCode.OK
-
-
-async def _check(source: Input, *, as_json: bool) -> tuple[int, int]:
-    valid = invalid = 0
-    async for record in validated(source):
-        if isinstance(record, Job):
-            valid += 1
-        else:
-            invalid += 1
-            print(_as_json(record) if as_json else _as_text(record))
-    return valid, invalid
-
-
-async def validated(source: Input) -> AsyncIterator[Job | Reject]:
-    """Yield every record of a source, one by one."""
-    async for chunk in source.chunks():
-        for record in chunk.records:
-            yield record
-
-
-def _as_json(reject: Reject) -> str:
-    fields = {"event": "record.invalid", "source": reject.origin.source, "line": reject.origin.line}
-    return json.dumps(fields | {"reason": reject.reason})
-
-
-def _as_text(reject: Reject) -> str:
-    return f"{printable(reject.origin.source)}:{reject.origin.line}: {printable(reject.reason, 1000)}"

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypedDict, Unpack
 
-from ingestor.app.inspect import validated
+from ingestor.app.check import validated
+from ingestor.app.identity import batches_to_reconcile, scope_of
 from ingestor.app.options import BatchOptions, checked, options_of, to_path
 from ingestor.app.reading import (
     OBJECTS,
@@ -22,7 +23,6 @@ from ingestor.app.reading import (
     paths_of,
     reserved_paths,
 )
-from ingestor.app.run import batches_to_reconcile
 from ingestor.app.session import Session, worst
 from ingestor.app.target import Target
 from ingestor.app.threads import run_in_thread
@@ -33,7 +33,7 @@ from ingestor.model.events import BatchFinished, Event
 from ingestor.model.ports import Input
 from ingestor.model.record import Job, Reject, State
 from ingestor.policy.identity import Scope
-from ingestor.sources.locate import locate, source_of
+from ingestor.sources.locate import locate
 from ingestor.sources.reader import open_sources
 from ingestor.sources.thread_channel import ProducerExit
 
@@ -52,6 +52,10 @@ class Options(TypedDict, total=False):
     stamp: bool
     retry_tokens: bool | None
     allow_network_state: bool
+    new_state: bool
+    same_server: bool
+    log_max_bytes: int | None
+    log_keep: int
     rate: float | None
     concurrency: int
     senders: int
@@ -202,7 +206,7 @@ def results(
 
     Args:
         state: the state directory.
-        outcome: only jobs in this state: "created", "partial", "failed", "unresolved" or "pending".
+        outcome: only jobs in this state: "created", "partial", "failed", "unresolved", "pending" or "forgotten".
         batch: only jobs of this batch.
 
     Raises:
@@ -248,12 +252,11 @@ class _Call:
     async def ingest(self, records: Records) -> Report:
         self._loop = asyncio.get_running_loop()
         options = self._session.options
-        scope, paths = self._session.target.scope(options.batch), paths_of(records)
+        scope, paths = scope_of(self._session.target, options), paths_of(records)
         if paths is None:
             reading = objects(objects_of(records, scope), OBJECTS, scope)
         else:
-            sources = [source_of(path) for path in locate(paths, reserved_paths(options))]
-            reading = from_the_start(sources, scope, spool=None)
+            reading = from_the_start(locate(paths, reserved_paths(options)), scope, spool=None)
         try:
             return self._report([await self._session.ingest(reading, paths or [OBJECTS])])
         except ProducerExit as error:

@@ -65,6 +65,11 @@ class BatchOptions:
         stamp: whether every run gets the tag `ingestor.token`, by which it can be found.
         retry_tokens: whether the service honours retry tokens; None: the default for its kind.
         allow_network_state: whether the state directory may be on a network file system.
+        new_state: whether a state directory without a journal may be used; False protects against a volume that is
+            not mounted.
+        same_server: whether a tracking server with another address is the one that the batch went to before.
+        log_max_bytes: the size at which the log is renamed and begun anew; None is no limit.
+        log_keep: how many renamed logs are kept.
         rate: the most requests a second; None is no ceiling.
         concurrency: the most requests in flight, 1 to 10,000.
         senders: the processes that sign and send, 0 to 256; 0: this process signs and sends.
@@ -72,7 +77,7 @@ class BatchOptions:
         max_attempts: the requests that one record may use; a 429 does not count.
         max_retry_time: how long a record is retried, counted from its first request.
         max_pause: the longest wait that the service may ask for.
-        give_up_after: how long a service that went down is waited for.
+        give_up_after: how long a service is waited for that is down, or refuses every request.
         wait_for_service: whether a service that never answered is waited for as well.
         time_budget: how long the batch may take; None is no limit.
         drain_timeout: how long requests in flight may take to end after a stop.
@@ -85,6 +90,10 @@ class BatchOptions:
     stamp: bool = True
     retry_tokens: bool | None = None
     allow_network_state: bool = False
+    new_state: bool = True
+    same_server: bool = False
+    log_max_bytes: int | None = None
+    log_keep: int = 5
     rate: float | None = None
     concurrency: int = 64
     senders: int = field(default_factory=default_senders)
@@ -192,6 +201,10 @@ _CHECKS: Mapping[str, Callable[[object], None]] = MappingProxyType(
         "stamp": _switch,
         "retry_tokens": _switch,
         "allow_network_state": _switch,
+        "new_state": _switch,
+        "same_server": _switch,
+        "log_max_bytes": _between(1, 2**63),
+        "log_keep": _between(0, 10_000),
         "rate": _positive,
         "concurrency": _between(1, 10_000),
         "senders": _between(0, 256),
@@ -205,4 +218,4 @@ _CHECKS: Mapping[str, Callable[[object], None]] = MappingProxyType(
         "drain_timeout": _not_negative,
     }
 )
-_OPTIONAL = frozenset({"log", "rejects", "retry_tokens", "rate", "time_budget"})
+_OPTIONAL = frozenset({"log", "rejects", "retry_tokens", "rate", "time_budget", "log_max_bytes"})

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from ingestor.journal.journal import SqliteJournal
 from ingestor.model.ports import EventLog, Input, Journal, Service, UnsettledJobs
-from ingestor.model.sources import Checkpoint
+from ingestor.model.sources import NOTHING_SKIPPED, Checkpoint, SkippedFiles
 from ingestor.pipeline.options import PipelineResult
 
 
@@ -40,10 +40,12 @@ class Reading:
     Attributes:
         source: all of its records.
         starts: those of its sources with which a later `resume` can continue, and where reading begins in each.
+        skipped: the files that the directories and globs of the user leave out.
     """
 
     source: Input
     starts: Sequence[Checkpoint]
+    skipped: SkippedFiles = NOTHING_SKIPPED
 
 
 OpenReading = Callable[[SqliteJournal], Awaitable[Reading]]

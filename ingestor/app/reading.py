@@ -3,18 +3,21 @@
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike, fspath
+from pathlib import Path
 from typing import TypeGuard
 
 from ingestor.app.options import STDOUT, BatchOptions
 from ingestor.app.ports import OpenReading, Reading
+from ingestor.app.terminal import complain
 from ingestor.journal.journal import SqliteJournal
 from ingestor.model.errors import UsageError
 from ingestor.model.ports import Input
 from ingestor.model.record import Outcome
 from ingestor.model.sources import Checkpoint, Source, SourceEnd
+from ingestor.model.text import WHOLE, printable
 from ingestor.policy.identity import Scope
 from ingestor.sources.inputs import Chained, IterableInput, KeptRecords
-from ingestor.sources.locate import ReservedPaths
+from ingestor.sources.locate import Located, ReservedPaths, source_of
 from ingestor.sources.reader import read_sources
 from ingestor.sources.spool import Spool
 from ingestor.sources.streams import STANDARD_INPUT
@@ -26,15 +29,23 @@ def reserved_paths(options: BatchOptions) -> ReservedPaths:
     return ReservedPaths(log=log, rejects=str(options.rejects_path), state=str(options.state))
 
 
-def from_the_start(sources: Sequence[Source], scope: Scope, spool: Spool | None) -> OpenReading:
-    """Read all of `sources`, and the standard input in the spool after its checkpoint."""
+def complain_of_empty(names: Sequence[str]) -> None:
+    """Print a message for each directory and each glob that gives no record file, which is no error."""
+    for name in names:
+        why = "there are no record files in it" if Path(name).is_dir() else "no file matches"
+        complain(f"{printable(name, WHOLE)}: {why}")
+
+
+def from_the_start(located: Located, scope: Scope, spool: Spool | None) -> OpenReading:
+    """Read everything that was located, and the standard input in the spool after its checkpoint."""
+    sources = [source_of(name) for name in located.names]
 
     async def open_reading(journal: SqliteJournal) -> Reading:
         known = {it.source: it for it in await journal.checkpoints()}
         starts = {source: Checkpoint(source) for source in sources}
         if spool is not None and (STANDARD_INPUT in starts or not spool.is_empty):
             starts[STANDARD_INPUT] = _reopened(known.get(STANDARD_INPUT))
-        return _reading(journal, scope, sources, spool, starts)
+        return replace(_reading(journal, scope, sources, spool, starts), skipped=located.skipped)
 
     return open_reading
 

@@ -6,10 +6,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ingestor.app.identity import batches_to_reconcile, scope_of
 from ingestor.app.options import BatchOptions
 from ingestor.app.ports import Wrap, unwrapped
 from ingestor.app.reading import OBJECTS, from_checkpoints, has_unreported_rejects
-from ingestor.app.run import batches_to_reconcile, ingest, warn_of_kept_input
+from ingestor.app.run import ingest, warn_of_kept_input
 from ingestor.app.session import Session
 from ingestor.app.target import Target
 from ingestor.app.terminal import Terminal, complain
@@ -87,7 +88,7 @@ def resume(
     INCOMPLETE if a job can only be reconciled, a source is damaged, or an earlier execution rejected records.
     Raises IngestorError, also if a file is no longer there, or if the batch is not known although it `is_named`.
     """
-    scope = target.scope(options.batch)
+    scope = scope_of(target, options)
     left = Remainder.of(options.state, scope)
     warn_of_kept_input(options.state, scope)
     if not left.is_readable:
@@ -136,7 +137,7 @@ def _unfinished(options: BatchOptions, scope: Scope, before: Remainder) -> tuple
     if after.damaged:
         return ExitCode.INCOMPLETE, (
             f"Batch {batch} could not read {_listed(after.damaged)} to the end: replace it and run the same "
-            "`ingestor run` command again."
+            "`ingestor run` command again. To give it up, put an empty file there."
         )
     if before.has_rejects:
         return ExitCode.INCOMPLETE, _rejected_earlier(options)

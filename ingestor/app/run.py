@@ -6,18 +6,19 @@ from collections.abc import Sequence
 from operator import attrgetter
 from pathlib import Path
 
+from ingestor.app.identity import absolute, batches_to_reconcile, other_servers, scope_of
 from ingestor.app.options import BatchOptions
 from ingestor.app.ports import OpenReading, Wrap, unwrapped
-from ingestor.app.reading import from_the_start, reserved_paths
+from ingestor.app.reading import complain_of_empty, from_the_start, reserved_paths
 from ingestor.app.session import Session, worst
 from ingestor.app.target import Target
 from ingestor.app.terminal import Terminal, complain
-from ingestor.journal.reader import batches_of_target, unknown_batch
+from ingestor.journal.reader import has_journal
 from ingestor.model.errors import ExitCode
 from ingestor.model.text import printable
 from ingestor.policy.identity import Scope
-from ingestor.report.summary import Reconciled
-from ingestor.sources.locate import STDIN, locate, source_of
+from ingestor.report.ending import Reconciled
+from ingestor.sources.locate import STDIN, locate
 from ingestor.sources.spool import Spool, kept_elsewhere
 
 
@@ -38,12 +39,14 @@ def run(
     names = names or [STDIN]
     if STDIN in names and sys.stdin is not None and sys.stdin.isatty():
         complain("reading records from the terminal; end them with Ctrl-D")
-    sources = [source_of(name) for name in locate(names, reserved_paths(options))]
-    scope = target.scope(options.batch)
+    located = locate(names, reserved_paths(options))
+    complain_of_empty(located.empty)
+    scope = scope_of(target, options)
+    _warn_of_other_servers(target, options, scope)
     if STDIN in names:
         warn_of_kept_input(options.state, scope)
     kept = Spool(options.state, scope) if spool else None
-    return ingest(Session(target, options, wrap=wrap), from_the_start(sources, scope, kept), names, terminal)
+    return ingest(Session(target, options, wrap=wrap), from_the_start(located, scope, kept), names, terminal)
 
 
 def warn_of_kept_input(state: Path, scope: Scope) -> None:
@@ -60,10 +63,21 @@ def warn_of_kept_input(state: Path, scope: Scope) -> None:
         )
 
 
+def _warn_of_other_servers(target: Target, options: BatchOptions, scope: Scope) -> None:
+    for other in other_servers(target, options, scope):
+        complain(
+            f"warning: batch {printable(options.batch)} has runs on {printable(other, 1000)} too, with a memory of its "
+            "own: if that is the same server under another name, keep to one of the two, else records become two runs"
+        )
+
+
 def ingest(
     session: Session, open_reading: OpenReading, names: Sequence[str], terminal: Terminal, *, continues: bool = False
 ) -> ExitCode:
     """Create the runs of all records that are read, show progress, and print the summary. Raises IngestorError."""
+    if not has_journal(session.options.state):
+        state = absolute(session.options.state)
+        complain(f"{state} is a new state directory: nothing is known yet, so every record counts as new")
     work = session.ingest(open_reading, names, continues=continues)
     finished = terminal.attend(session, work, attrgetter("exit_code"))
     if finished is None:
@@ -93,11 +107,3 @@ def reconcile(
     )
     terminal.print_summary(done, session)
     return done.exit_code
-
-
-def batches_to_reconcile(target: Target, options: BatchOptions, batch: str | None) -> list[str]:
-    """Return the target's batches, or the one that is named. Raises UsageError if there is none, or no journal."""
-    known = batches_of_target(options.state, platform=target.platform, workspace=target.workspace)
-    if batch is not None and batch not in known:
-        raise unknown_batch(batch, known, options.state)
-    return known if batch is None else [batch]

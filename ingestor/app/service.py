@@ -1,6 +1,8 @@
 """The service that a session sends to."""
 
-from contextlib import AbstractAsyncContextManager
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Protocol
 
 from ingestor.api.options import TargetOptions
@@ -24,6 +26,7 @@ def open_service(target: Target, options: BatchOptions, senders: int) -> OpenSer
         connections=options.concurrency,
         timeout=options.timeout,
         user_principal=target.user_principal,
+        rate=options.rate,
     )
     if senders:
         return SenderPool(connection, senders)
@@ -32,11 +35,31 @@ def open_service(target: Target, options: BatchOptions, senders: int) -> OpenSer
     return HttpService(connection)
 
 
-def refuse_a_mixed_batch(target: Target, options: BatchOptions) -> None:
-    """Raise UsageError if a batch that went to a server on this machine would continue elsewhere, or the reverse.
+@asynccontextmanager
+async def opened_unless(stopping: asyncio.Event, service: OpenService) -> AsyncIterator[bool]:
+    """Open the service for the block; False if a stop came first. Raises IngestorError."""
+    async with AsyncExitStack() as opened:
+        opening = asyncio.create_task(opened.enter_async_context(service))
+        stop = asyncio.create_task(stopping.wait())
+        try:
+            await asyncio.wait({opening, stop}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.cancel()
+            opening.cancel()
+            await asyncio.wait({opening})
+        if not opening.cancelled():
+            opening.result()
+        yield not opening.cancelled()
 
-    Its records would count as done, and the real service would never get them.
+
+def refuse_a_mixed_batch(target: Target, options: BatchOptions) -> None:
+    """Raise UsageError if a batch of AIDP that went to this machine would continue elsewhere, or the reverse.
+
+    Its records would count as done, and the real service would never get them. A tracking server is identified by its
+    address (see `app.identity`).
     """
+    if target.is_server:
+        return
     batch, state, endpoint = options.batch, options.state, target.endpoint
     before, now = is_rehearsal(state, target.scope(batch)), endpoint.is_on_this_machine
     if before is None or before == now:

@@ -2,61 +2,47 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import (
-    AbstractContextManager,
-    AsyncExitStack,
-    asynccontextmanager,
-    contextmanager,
-)
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from functools import partial
 
-from ingestor.app.machine import SteadyClock, SystemClock
+from ingestor.app.batch import Batch
+from ingestor.app.identity import scope_of
 from ingestor.app.options import BatchOptions
-from ingestor.app.outbox_relay import OutboxRelay
+from ingestor.app.outputs import refuse_outputs_among, refuse_shared_outputs
 from ingestor.app.ports import OpenReading, Ports, Reading, Work, Wrap, unwrapped
-from ingestor.app.service import OpenService, open_service, refuse_a_mixed_batch
+from ingestor.app.service import OpenService, open_service, opened_unless, refuse_a_mixed_batch
 from ingestor.app.target import Target
-from ingestor.journal.journal import SqliteJournal
 from ingestor.journal.lock import StateDirectory
-from ingestor.model.errors import ExitCode, IngestorError, JournalError
-from ingestor.model.events import BatchFinished, BatchHalted, BatchStarted
-from ingestor.model.ports import Changes, EventLog, EventSink, Input, Timekeeper
+from ingestor.model.errors import ExitCode, IngestorError
+from ingestor.model.events import BatchFinished, BatchStarted
+from ingestor.model.ports import EventSink, Input, Timekeeper
 from ingestor.model.record import Outcome
+from ingestor.model.sources import NOTHING_SKIPPED, SkippedFiles
 from ingestor.pipeline.options import PipelineOptions, PipelineResult
 from ingestor.pipeline.pacer import Pacer
 from ingestor.pipeline.pipeline import Pipeline
 from ingestor.pipeline.reconciliation import Reconciliation
-from ingestor.policy.health import Halt
 from ingestor.policy.lookup import crash_quiescence
 from ingestor.policy.retry import RetryBudget
-from ingestor.report.appender import ReportError
-from ingestor.report.log import Reporter, StructuredLog
 from ingestor.report.metrics import Metrics
+from ingestor.report.output_file import STALL
+from ingestor.report.progress_log import logging_progress
 from ingestor.report.rejects import RejectsFile
+from ingestor.system.limits import limit_of
 
 _OVER_BUDGET = "the time budget is used up"
 """Why a batch ends when its time budget is used up."""
 
+_NOTHING_READ = "no record could be read: the input has another format"
+
+_POLL = 0.25  # seconds between two looks at what is waited for
+
 _UNFINISHED = (Outcome.REJECTED, Outcome.FAILED, Outcome.UNRESOLVED, Outcome.PARTIAL)
 
 
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """What is open while a batch is processed, and what was counted before it."""
-
-    name: str
-    journal: SqliteJournal
-    clock: Timekeeper
-    reporter: Reporter
-    relay: OutboxRelay
-    rejects: RejectsFile | None
-    began_at: float
-    counts_before: Mapping[Outcome, int]
-
-
-_SEVERITY = (ExitCode.OK, ExitCode.INCOMPLETE, ExitCode.STOPPED, ExitCode.HALTED)
+_SEVERITY = (ExitCode.OK, ExitCode.INCOMPLETE, ExitCode.USAGE, ExitCode.STOPPED, ExitCode.HALTED)
 
 
 def worst(ends: Sequence[BatchFinished]) -> ExitCode:
@@ -84,14 +70,30 @@ class Session:
         self._views = views
         self._wrap = wrap
         self._work: Work | None = None
+        self._batch: Batch | None = None
+        self._opening_since: float | None = None
+        self._stopping = asyncio.Event()
         self._stop_reason: str | None = None
         self.error: IngestorError | None = None
 
-    def stop(self, reason: str = "asked to") -> None:
+    def stop(self, reason: str) -> None:
         """Stop: read no more, let requests in flight end, write everything. The first reason counts."""
         self._stop_reason = self._stop_reason or reason
+        self._stopping.set()
         if self._work is not None:
             self._work.stop(self._stop_reason)
+
+    def reopen_log(self) -> None:
+        """Open the log anew, under its name, if it is a regular file: another program may have renamed it."""
+        if self._batch is not None:
+            self._batch.log.reopen()
+
+    def waits_for(self) -> list[str]:
+        """Return what the work has been waiting for, for longer than a few seconds, in sentences; from any thread."""
+        since, batch = self._opening_since, self._batch
+        if since is not None and time.monotonic() - since > STALL:
+            return [f"the state directory {self.options.state} does not answer"]
+        return [] if batch is None else batch.waits_for()
 
     async def ingest(
         self, open_reading: OpenReading, names: Sequence[str], *, continues: bool = False
@@ -100,20 +102,27 @@ class Session:
 
         Where it `continues` earlier executions, it adds to their rejects instead of setting these aside.
         Raises IngestorError if the batch can't begin (a setting, the state directory, its journal), and where its
-        log or journal can't be finished, and what a program's iterable raised. Any other error halts the batch.
+        journal can't be finished, and what a program's iterable raised. Any other error halts the batch.
         """
+        refuse_shared_outputs(self.options)
         service = open_service(self.target, self.options, self.options.senders)
         with self._time_budget(), self._open_state() as state:
             refuse_a_mixed_batch(self.target, self.options)
             rejects = RejectsFile(self.options.rejects_path, append=continues)
             async with self._open_batch(state, self.options.batch, rejects) as batch:
                 reading = await open_reading(batch.journal)
+                refuse_outputs_among(self.options, [it.source for it in reading.starts])
                 is_rehearsal = self.target.endpoint.is_on_this_machine
                 await batch.journal.start_execution(rehearsal=is_rehearsal, checkpoints=reading.starts)
-                self._emit_start(batch, names)
-                await batch.relay.catch_up()
-                result = await self._do(batch, service, partial(self._pipeline, batch.clock, reading), reading.source)
-                finished = await self._close(batch, self._summarise(batch, result, _UNFINISHED))
+                self._emit_start(batch, names, reading.skipped)
+                options = replace(
+                    self._pipeline_options(),
+                    target_is_proven=await batch.journal.has_created_in_target(),
+                    forgotten_rejects=await batch.journal.forgotten_rejects(),
+                )
+                make = partial(self._pipeline, options, batch.clock, reading)
+                result = await self._do(batch, service, make, reading.source)
+                finished = await batch.finish(self._summarise(batch, result, _UNFINISHED))
                 if result.error is not None:
                     raise result.error
                 return finished
@@ -123,21 +132,28 @@ class Session:
 
         Raises IngestorError as `ingest` does.
         """
+        refuse_shared_outputs(self.options)
         ends: list[BatchFinished] = []
         with self._time_budget(), self._open_state() as state:
             for name in batches:
                 async with self._open_batch(state, name, None) as batch:
-                    self._emit_start(batch, ())
-                    await batch.relay.catch_up()
+                    self._emit_start(batch)
                     service = open_service(self.target, self.options, senders=0)
                     result = await self._do(batch, service, partial(self._reconciliation, batch.clock), None)
-                    ends.append(await self._close(batch, self._summarise(batch, result, (Outcome.UNRESOLVED,))))
+                    ends.append(await batch.finish(self._summarise(batch, result, (Outcome.UNRESOLVED,))))
                 if ends[-1].exit_code in (ExitCode.HALTED, ExitCode.STOPPED):
                     break
         return ends
 
-    def _open_state(self) -> AbstractContextManager[StateDirectory]:
-        return StateDirectory.open(self.options.state, allow_network_fs=self.options.allow_network_state)
+    @contextmanager
+    def _open_state(self) -> Iterator[StateDirectory]:
+        self._opening_since = time.monotonic()
+        try:
+            state = StateDirectory.open(self.options.state, allow_network_fs=self.options.allow_network_state)
+        finally:
+            self._opening_since = None
+        with state:
+            yield state
 
     @contextmanager
     def _time_budget(self) -> Iterator[None]:
@@ -152,49 +168,68 @@ class Session:
                 timer.cancel()
 
     @asynccontextmanager
-    async def _open_batch(self, state: StateDirectory, name: str, rejects: RejectsFile | None) -> AsyncIterator[_Batch]:
+    async def _open_batch(self, state: StateDirectory, name: str, rejects: RejectsFile | None) -> AsyncIterator[Batch]:
         """Open journal and log; close them and the rejects in any case. Raises IngestorError."""
-        began_at, clock = time.monotonic(), SteadyClock()
-        async with AsyncExitStack() as opened:
-            if rejects is not None:
-                opened.push_async_callback(rejects.close, completed=False)
-            journal = await opened.enter_async_context(SqliteJournal.open(state, self.target.scope(name), clock))
-            log = StructuredLog(str(self.options.log_path), SystemClock())
-            opened.push_async_callback(log.close)
-            relay = OutboxRelay(journal, log)
-            files: list[EventLog] = [log] if rejects is None else [log, rejects]
-            reporter = Reporter(files=files, views=[self.metrics, relay, *self._views])
-            yield _Batch(name, journal, clock, reporter, relay, rejects, began_at, dict(self.metrics.counts))
+        scope = scope_of(self.target, replace(self.options, batch=name))
+        async with Batch.open(state, scope, self.options, rejects, self.metrics, self._views) as batch:
+            if self.target.is_server and self.target.platform != scope.platform:
+                await batch.journal.keep_address(self.target.platform)
+            self._batch, ending_waits = batch, asyncio.create_task(self._end_waits(batch))
+            try:
+                yield batch
+            finally:
+                ending_waits.cancel()
+                self._batch, self.error = None, batch.error
 
-    def _emit_start(self, batch: _Batch, names: Sequence[str]) -> None:
+    async def _end_waits(self, batch: Batch) -> None:
+        """After a stop, wait for no reader of log and rejects any more, once the work had its time to end."""
+        await self._stopping.wait()
+        loop = asyncio.get_running_loop()
+        end_of_drain = loop.time() + self.options.drain_timeout
+        while True:
+            await asyncio.sleep(_POLL)
+            if batch.waiting_files() and (not self._left or loop.time() > end_of_drain):
+                return batch.reporter.give_up()
+
+    def _emit_start(self, batch: Batch, names: Sequence[str] = (), skipped: SkippedFiles = NOTHING_SKIPPED) -> None:
         target = self.target.endpoint.display
-        batch.reporter.emit(BatchStarted(batch=batch.name, target=target, sources=tuple(names)))
+        batch.reporter.emit(BatchStarted(batch=batch.name, target=target, sources=tuple(names), skipped=skipped))
 
     async def _do(
-        self, batch: _Batch, service: OpenService, make: Callable[[Ports], Work], source: Input | None
+        self, batch: Batch, service: OpenService, make: Callable[[Ports], Work], source: Input | None
     ) -> PipelineResult:
         """Do the work. An error that ends it, from the credentials on, becomes a halt."""
         try:
-            async with batch.relay.confirming(), service:
+            await batch.relay.catch_up()
+            progress = logging_progress(self.metrics, batch.reporter, batch.counts_before)
+            async with batch.relay.confirming(), opened_unless(self._stopping, service) as is_open, progress:
+                if not is_open:
+                    return self._stopped_early()
                 self._work = make(self._wrap(Ports(batch.journal, service, batch.reporter, source)))
                 if self._stop_reason is not None:
                     self._work.stop(self._stop_reason)
                 return await self._work.run()
-        except IngestorError as error:
-            halt = self._halt(batch, error)
-            left = 0 if self._work is None else self._work.left
-            return PipelineResult(halt=halt, stopped=True, left=left, reason=halt.reason)
+        except Exception as error:
+            known = error if isinstance(error, IngestorError) else limit_of(error)
+            if known is None:
+                raise
+            if batch.reporter.has_given_up:
+                return self._stopped_early()
+            halt = batch.halt(known)
+            return PipelineResult(halt=halt, stopped=True, left=self._left, reason=halt.reason)
         finally:
             self._work = None
 
-    def _halt(self, batch: _Batch, error: IngestorError) -> Halt:
-        self.error, halt = error, Halt(str(error), advice="")
-        batch.reporter.emit(BatchHalted(halt.reason, halt.advice))
-        return halt
+    @property
+    def _left(self) -> int:
+        return 0 if self._work is None else self._work.left
 
-    def _pipeline(self, clock: Timekeeper, reading: Reading, ports: Ports) -> Work:
+    def _stopped_early(self) -> PipelineResult:
+        return PipelineResult(halt=None, stopped=True, left=self._left, reason=self._stop_reason)
+
+    def _pipeline(self, options: PipelineOptions, clock: Timekeeper, reading: Reading, ports: Ports) -> Work:
         return Pipeline(
-            self._pipeline_options(),
+            options,
             ports.source or reading.source,
             ports.journal,
             ports.service,
@@ -224,15 +259,18 @@ class Session:
             ),
             idempotent=self.target.honours_tokens if honours_tokens is None else honours_tokens,
             crash_quiescence=crash_quiescence(options.timeout),
+            access=self.target.access,
         )
 
-    def _summarise(self, batch: _Batch, result: PipelineResult, unfinished: Collection[Outcome]) -> BatchFinished:
+    def _summarise(self, batch: Batch, result: PipelineResult, unfinished: Collection[Outcome]) -> BatchFinished:
         before = batch.counts_before
         counts = {outcome: count - before[outcome] for outcome, count in self.metrics.counts.items()}
-        if result.halt is not None:
+        if result.halt is not None and self.metrics.halt is not None:  # a file that was given up is no halt
             code = ExitCode.HALTED
         elif result.stopped:
             code = ExitCode.STOPPED
+        elif self.metrics.has_read_nothing:
+            code = ExitCode.USAGE
         else:
             code = ExitCode.INCOMPLETE if any(counts[outcome] for outcome in unfinished) else ExitCode.OK
         return BatchFinished(
@@ -242,35 +280,8 @@ class Session:
             left=result.left,
             exit_code=code,
             duration=time.monotonic() - batch.began_at,
-            reason=result.reason,
+            reason=_NOTHING_READ if code is ExitCode.USAGE else result.reason,
             exhausted=result.exhausted,
+            files=self.metrics.sources.listed(),
+            other_files=self.metrics.sources.others,
         )
-
-    async def _close(self, batch: _Batch, finished: BatchFinished) -> BatchFinished:
-        """Log the end, write it into the journal, and return it: a halt if the rejects can't be finished.
-
-        A journal that broke has halted the batch already.
-        """
-        if batch.rejects is not None:
-            try:
-                await batch.rejects.close(completed=finished.exit_code in (ExitCode.OK, ExitCode.INCOMPLETE))
-            except ReportError as error:
-                if finished.exit_code != ExitCode.HALTED:
-                    halt = self._halt(batch, error)
-                    finished = replace(finished, exit_code=ExitCode.HALTED, reason=halt.reason)
-        batch.reporter.emit(finished)
-        try:
-            await batch.relay.confirm()
-            if batch.rejects is None:
-                await batch.journal.commit(Changes())  # which writes the acknowledgement
-            else:
-                await batch.journal.finish_execution(
-                    finished.counts,
-                    already_done=finished.already_done,
-                    left=finished.left,
-                    exit_code=finished.exit_code,
-                )
-        except JournalError:
-            if finished.exit_code != ExitCode.HALTED:
-                raise
-        return finished

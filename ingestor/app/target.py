@@ -10,10 +10,11 @@ from pydantic import SecretStr
 
 from ingestor.api import options as api
 from ingestor.api import values
-from ingestor.api.options import AuthOptions, Endpoint
+from ingestor.api.options import AuthOptions, Endpoint, TargetOptions
 from ingestor.api.values import AuthKind
 from ingestor.app.options import checked, to_path
 from ingestor.model.errors import UsageError
+from ingestor.policy.advice import Access
 from ingestor.policy.identity import Scope
 
 
@@ -27,6 +28,8 @@ class Credentials(TypedDict, total=False):
         oci_passphrase: the passphrase of an encrypted API key.
         bearer_token: the token for "bearer"; exactly one of it and `bearer_token_file` is given.
         bearer_token_file: a file that contains the token.
+        basic_username: the user's name for "basic".
+        basic_password: the password for "basic".
         user_principal: sent as it is in the header dh-user-principal.
     """
 
@@ -36,6 +39,8 @@ class Credentials(TypedDict, total=False):
     oci_passphrase: str | None
     bearer_token: str | None
     bearer_token_file: str | PathLike[str] | None
+    basic_username: str | None
+    basic_password: str | None
     user_principal: str | None
 
 
@@ -59,8 +64,18 @@ class Target:
     honours_tokens: bool
     user_principal: str | None
 
+    @property
+    def is_server(self) -> bool:
+        """Whether it is a tracking server, which has no identity but its address (see `app.identity`)."""
+        return not self.workspace
+
+    @property
+    def access(self) -> Access:
+        """What advice is about: the kind of target and of credentials."""
+        return Access(auth=self.auth.kind.value, is_aidp=not self.is_server)
+
     def scope(self, batch: str) -> Scope:
-        """Return what the keys of a batch are unique in."""
+        """Return what the keys of a batch are unique in, if a server's address is the first one that it went to."""
         return Scope(self.platform, self.workspace, batch)
 
 
@@ -125,6 +140,25 @@ def mlflow(url: str, **credentials: Unpack[Credentials]) -> Target:
     )
 
 
+def verify(target: Target) -> None:
+    """Check everything about a target that needs no request: address, proxy, headers, and files with credentials.
+
+    Raises UsageError or CredentialsError, as a batch would.
+    """
+    from ingestor.api.credentials import verify as verify_credentials  # noqa: PLC0415 - few commands need it
+
+    api.check(
+        TargetOptions(
+            endpoint=target.endpoint,
+            auth=target.auth,
+            connections=1,
+            timeout=1.0,
+            user_principal=target.user_principal,
+        )
+    )
+    verify_credentials(target.auth)
+
+
 def _auth(default: AuthKind, given: Credentials) -> AuthOptions:
     for name in given:
         if name not in Credentials.__annotations__:
@@ -135,6 +169,9 @@ def _auth(default: AuthKind, given: Credentials) -> AuthOptions:
         raise UsageError(f"auth: must be one of {', '.join(AuthKind)}")
     if kind == AuthKind.BEARER and (token is None) == (token_file is None):
         raise UsageError("auth: bearer needs either bearer_token or bearer_token_file")
+    user, password = given.get("basic_username"), given.get("basic_password")
+    if kind == AuthKind.BASIC and (user is None or password is None):
+        raise UsageError("auth: basic needs basic_username and basic_password")
     return AuthOptions(
         kind=AuthKind(kind),
         oci_config=_path(given, "oci_config"),
@@ -142,12 +179,14 @@ def _auth(default: AuthKind, given: Credentials) -> AuthOptions:
         passphrase=_secret("oci_passphrase", str, given.get("oci_passphrase")),
         bearer_token=_secret("bearer_token", values.token, token),
         bearer_token_file=_path(given, "bearer_token_file"),
+        basic_username=None if user is None else _checked("basic_username", values.user_name, user),
+        basic_password=_secret("basic_password", values.password, password),
     )
 
 
 def _user_principal(given: Credentials) -> str | None:
     principal = given.get("user_principal")
-    return None if principal is None else _checked("user_principal", str, principal)
+    return None if principal is None else _checked("user_principal", values.header_text, principal)
 
 
 def _path(given: Credentials, name: Literal["oci_config", "bearer_token_file"]) -> Path | None:

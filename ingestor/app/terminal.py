@@ -1,33 +1,37 @@
 """A session for a person at a terminal, or for a scheduler: stop signals, progress, and the summary at the end."""
 
 import asyncio
-import os
-import signal
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ingestor.app.options import STDOUT, BatchOptions
+from ingestor.app.signals import StopSignals
+from ingestor.app.streams import discard_output, last_messages
 from ingestor.model.errors import ExitCode
 from ingestor.model.events import BatchFinished
 from ingestor.model.text import printable
 from ingestor.model.value import collect_rarely
+from ingestor.report.ending import Files, Reconciled
 from ingestor.report.metrics import Metrics
+from ingestor.report.output_file import STALL
 from ingestor.report.progress import Mode, Progress
-from ingestor.report.summary import Files, Reconciled, as_json, as_text
+from ingestor.report.summary import as_json, as_text
+from ingestor.system.limits import LimitError, start_thread
 
 if TYPE_CHECKING:
     from ingestor.app.session import Session
 
 T = TypeVar("T")
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_GRACE = 2  # seconds; the journal is right at any time
+OVERTIME = 4.0
+"""Seconds that a batch may take after a stop and its drain timeout to write what it did."""
+
+_POLL = 0.5  # seconds between two looks at what is waited for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,29 +49,33 @@ class Terminal:
     def attend(self, session: "Session", work: Awaitable[T], code_of: Callable[[T], int]) -> T | None:
         """Do the work of a session with progress and stop signals; None if a second signal ended it at once.
 
-        From then on, no signal changes the exit code of the process, which is that of the result (`code_of`).
+        What is waited for long is named. From then on, no signal changes the exit code of the process, which is that
+        of the result (`code_of`).
         """
         collect_rarely()
         attending = self._attend(session, work, code_of)
-        return asyncio.run(attending)
+        with naming(session.waits_for):
+            return asyncio.run(attending)
 
     def print_summary(self, end: BatchFinished | Reconciled, session: "Session") -> None:
-        """Print the summary on standard output; as text on standard error if the log is on standard output."""
+        """Print the summary on standard output; as text on standard error if the log is on standard output.
+
+        A summary that standard output does not take is printed on standard error.
+        """
         metrics, files = session.metrics, files_of(session.options)
         if metrics.halt is not None and not sys.stdout.isatty():  # a program may read only standard error
-            print(f"ingestor: halted: {printable(metrics.halt.reason, 1000)}", file=sys.stderr)
-        if self.json:
-            print(as_json(end, metrics, files))
-        else:
-            print(as_text(end, metrics, files), file=sys.stderr if files.log is None else sys.stdout)
+            complain(f"halted: {printable(metrics.halt.reason, 1000)}")
+        if not self.json and files.log is None:
+            with last_messages():
+                print(as_text(end, metrics, files), file=sys.stderr)
+            return
+        began = time.monotonic()
+        summary = as_json(end, metrics, files) if self.json else as_text(end, metrics, files)
+        with naming(lambda: ["standard output waits for its reader"] if time.monotonic() - began > STALL else []):
+            _print_at_last(summary)
 
     async def _attend(self, session: "Session", work: Awaitable[T], code_of: Callable[[T], int]) -> T | None:
-        def stop() -> None:
-            wait = f"{session.options.drain_timeout:g} s"
-            complain(f"stopping: requests in flight get {wait} to end (Ctrl-C again ends at once)")
-            session.stop()
-
-        with StopSignals(on_first=stop) as signals:
+        with _signals_to(session) as signals:
             try:
                 async with self._showing(session.metrics):
                     result = await work
@@ -103,54 +111,58 @@ def complain(message: str) -> None:
     print(f"ingestor: {message}", file=sys.stderr)
 
 
-class StopSignals:
-    """Takes the stop signals of the process while entered; belongs to the task that enters it.
+@contextmanager
+def naming(waits: Callable[[], Sequence[str]]) -> Iterator[None]:
+    """Print, in a thread, each sentence that `waits` returns while the block runs, once for as long as it does."""
+    over = threading.Event()
 
-    The first signal calls `on_first`, the second cancels the task. If the process does not end soon after that, because
-    it waits for a pipe that nobody reads, it exits. After `finish`, the exit code is decided: a signal only sees to it
-    that the process ends soon. Outside the main thread no signal is taken.
+    def look() -> None:
+        said: set[str] = set()
+        while not over.wait(_POLL):
+            now = waits()
+            for sentence in now:
+                if sentence not in said:
+                    complain(sentence)
+            said = set(now)
 
-    Attributes:
-        count: how many signals arrived.
-    """
-
-    def __init__(self, on_first: Callable[[], None]) -> None:
-        self.count = 0
-        self._on_first = on_first
-        self._code: int | None = None
-        is_main = threading.current_thread() is threading.main_thread()
-        self._before = {number: signal.getsignal(number) for number in _SIGNALS} if is_main else {}
-
-    def __enter__(self) -> Self:
-        self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
-        for number in self._before:
-            signal.signal(number, self._receive)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._code is None:
-            for number, handler in self._before.items():
-                signal.signal(number, handler)
-
-    def finish(self, code: int) -> None:
-        """Take no signal as a request to stop any more: the process will end with this exit code."""
-        self._code = code
-
-    def _receive(self, _number: int, _frame: FrameType | None) -> None:
-        self.count += 1
-        if self._code is not None:
-            _exit_soon(self._code)
-        elif self.count == 1:
-            self._loop.call_soon_threadsafe(self._on_first)
-        elif self._task is not None:
-            self._loop.call_soon_threadsafe(self._task.cancel)
-            _exit_soon(ExitCode.STOPPED)
+    with suppress(LimitError):  # without this thread, nothing is named
+        start_thread(look, "what is waited for")
+    try:
+        yield
+    finally:
+        over.set()
 
 
-def _exit_soon(code: int) -> None:
-    """Exit after a grace period, whatever the process waits for then."""
-    if not signal.getitimer(signal.ITIMER_REAL)[0]:
-        signal.signal(signal.SIGALRM, lambda *_: os._exit(code))
-        signal.alarm(_GRACE)
+def _signals_to(session: "Session") -> StopSignals:
+    """Return the signals that stop a session, and cancel this task."""
+
+    def stop(signal: str) -> None:
+        session.stop(f"stopped by {signal}")
+        wait = f"{session.options.drain_timeout:g} s"
+        complain(f"stopping: requests in flight get {wait} to end (Ctrl-C again ends at once)")
+
+    def end() -> None:
+        if task is not None:
+            task.cancel()
+
+    task = asyncio.current_task()
+    return StopSignals(
+        asyncio.get_running_loop().call_soon_threadsafe,
+        on_stop=stop,
+        on_second=end,
+        on_reopen=session.reopen_log,
+        seconds=session.options.drain_timeout + OVERTIME,
+    )
+
+
+def _print_at_last(text: str) -> None:
+    """Print on standard output; on standard error if that fails, unless its reader has closed it."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        discard_output()
+    except OSError as error:
+        discard_output()
+        with last_messages():
+            complain(f"the summary can't be written to standard output: {error.strerror}")
+            print(text, file=sys.stderr)

@@ -1,10 +1,11 @@
 """A coroutine on an event loop of its own, for callers that have none, or whose loop is running."""
 
 import asyncio
-import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
+
+from ingestor.system.limits import start_thread
 
 T = TypeVar("T")
 
@@ -22,12 +23,13 @@ def run_in_thread(work: Callable[[], Coroutine[Any, Any, T]], stop: Callable[[],
         except BaseException as error:  # noqa: BLE001 - it is raised in the calling thread
             done.set_exception(error)
 
-    thread = threading.Thread(target=run, name="ingestor", daemon=True)
+    started = False
     try:
-        thread.start()
+        start_thread(run, "ingestor")
+        started = True
         return done.result()
     except KeyboardInterrupt:
         stop()
-        if thread.ident is not None:
+        if started:
             done.exception()  # waits; a second KeyboardInterrupt ends the waiting
         raise

@@ -1,21 +1,19 @@
-"""A file to which complete lines are appended, by a thread, so that the event loop never waits for the disk.
+"""Lines for a file, written by a thread, so that the event loop never waits for the disk or for a reader.
 
 Lines stay in memory for a short time, and the thread writes many at once. The producer calls `ready` regularly: it
 waits while too much is unwritten, and raises where the disk is full or nothing reads the pipe.
 """
 
 import asyncio
-import contextlib
 import errno
-import os
-import select
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from math import inf
-from pathlib import Path
+from dataclasses import dataclass
 
 from ingestor.model.errors import IngestorError
+from ingestor.report.output_file import OutputFile
+from ingestor.system.limits import start_thread
 
 LINGER = 0.2
 """Seconds that a line may wait, so that many are written at once."""
@@ -23,25 +21,34 @@ CHUNK = 64 * 1024
 """Bytes that are written at once without waiting for more."""
 BOUND = 8 * 1024 * 1024
 """Unwritten bytes above which `ready` waits."""
-
-_CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EROFS})  # fsync(2): a pipe, a socket, a terminal
+_GIVEN_UP = OSError(errno.ETIMEDOUT, "nothing took its lines")
 
 
 class ReportError(IngestorError):
     """The log or the rejects can't be written. They would be incomplete if the batch continued."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What the thread does next, in this order."""
+
+    reopens: bool
+    lines: list[bytes]
+    syncs: bool
+    is_last: bool
+
+
 class Appender:
     """Appends lines to a file, in the order in which they are added.
 
-    `open_file` is called in the writing thread, once there is a line, and returns a descriptor that this object then
-    owns. `what` and `option` name the file in errors: what it is, and the option that chooses another.
+    `file` is used by the writing thread only. `what` and `option` name it in errors: what it is, and the option that
+    chooses another. Raises LimitError if the thread can't be started.
 
-    After a failed write nothing more is written, and `ready`, `flush` and `close` raise ReportError.
+    After a failed write nothing more is written, and `ready`, `flush`, `sync` and `close` raise ReportError.
     """
 
-    def __init__(self, open_file: Callable[[], int], *, what: str, option: str, linger: float = LINGER) -> None:
-        self._open_file = open_file
+    def __init__(self, file: OutputFile, *, what: str, option: str, linger: float = LINGER) -> None:
+        self._file = file
         self._what = what
         self._option = option
         self._linger = linger
@@ -49,14 +56,15 @@ class Appender:
         self._lines: list[bytes] = []
         self._added = 0
         self._written = 0
+        self._synced = 0
         self._flush_to = 0
+        self._sync_to = 0
+        self._reopening = False
         self._closing = False
         self._ended = False
         self._failure: OSError | None = None
-        self._fd: int | None = None
-        self._waiters: list[tuple[float, Future[None]]] = []
-        self._thread = threading.Thread(target=self._run, name=f"writer of {what}", daemon=True)
-        self._thread.start()
+        self._waiters: list[tuple[Callable[[], bool], Future[None]]] = []
+        self._thread = start_thread(self._run, f"writer of {what}")
 
     def add(self, lines: bytes) -> None:
         """Add lines, each of which ends in a newline. Never waits. Drops them once a write has failed."""
@@ -70,40 +78,56 @@ class Appender:
 
     async def ready(self) -> None:
         """Wait while more than BOUND bytes are unwritten. Raises ReportError."""
-        await self._reach(self._added - BOUND)
+        mark = self._added - BOUND
+        await self._wait_until(lambda: self._written >= mark)
 
     async def flush(self) -> None:
         """Wait until all added lines are written to the operating system. Raises ReportError."""
         with self._changed:
-            self._flush_to = self._added
+            mark = self._flush_to = self._added
             self._changed.notify()
-        await self._reach(self._added)
+        await self._wait_until(lambda: self._written >= mark)
 
     async def sync(self) -> None:
         """Wait until all added lines are on disk; if it is not a file, until they are written. Raises ReportError."""
-        await self.flush()
-        await asyncio.to_thread(self._sync)
-        self._check()
+        with self._changed:
+            mark = self._sync_to = self._added
+            self._changed.notify()
+        await self._wait_until(lambda: self._synced >= mark)
 
     async def close(self) -> None:
         """Write the rest and close the file; safe to call twice. Raises ReportError."""
         with self._changed:
             self._closing = True
             self._changed.notify()
-        await self._reach(inf)
+        await self._wait_until(lambda: False)
 
-    async def _reach(self, mark: float) -> None:
-        """Wait until `mark` bytes are written, or writing has failed."""
+    def reopen(self) -> None:
+        """Open the file anew soon, between two lines. Never waits."""
+        with self._changed:
+            self._reopening = True
+            self._changed.notify()
+
+    def waits_for(self) -> str | None:
+        """Return what the thread has been waiting for, if that is long, as a sentence."""
+        whom = None if self._ended else self._file.waits_for()
+        return None if whom is None else f"{self._what} waits for {whom}"
+
+    def give_up(self) -> None:
+        """Wait no longer for what the thread waits for: from now on, this counts as a failed write."""
+        with self._changed:
+            if not self._ended:
+                self._end(_GIVEN_UP)
+
+    async def _wait_until(self, is_reached: Callable[[], bool]) -> None:
+        """Wait until something is reached, or writing has ended. Raises ReportError if it has failed."""
         with self._changed:
             arrived: Future[None] | None = None
-            if self._written < mark and not self._ended:
+            if not (self._ended or is_reached()):
                 arrived = Future()
-                self._waiters.append((mark, arrived))
+                self._waiters.append((is_reached, arrived))
         if arrived is not None:
             await asyncio.wrap_future(arrived)
-        self._check()
-
-    def _check(self) -> None:
         if self._failure is not None:
             raise ReportError(
                 f"{self._what} can't be written: {self._failure.strerror}. "
@@ -111,102 +135,60 @@ class Appender:
             )
 
     def _run(self) -> None:
+        failure: OSError | None = None
         try:
-            self._write_until_closed()
+            self._work_until_closed()
         except Exception as error:  # noqa: BLE001 - the end of the thread must never look like success
-            self._failure = error if isinstance(error, OSError) else OSError(0, repr(error))
+            failure = error if isinstance(error, OSError) else OSError(0, repr(error))
         finally:
             with self._changed:
-                self._ended = True
-                self._lines.clear()
-                self._release(inf)
+                self._end(failure)
 
-    def _write_until_closed(self) -> None:
+    def _work_until_closed(self) -> None:
         try:
-            while lines := self._take():
-                if self._fd is None:
-                    self._fd = self._open_file()
-                data = b"".join(lines)
-                _write_whole_lines(self._fd, data)
-                with self._changed:
-                    self._written += len(data)
-                    self._release(self._written)
+            step = self._take()
+            while self._do(step) and not step.is_last:
+                step = self._take()
         finally:
-            with self._changed:
-                fd, self._fd = self._fd, None
-            if fd is not None:
-                os.close(fd)
+            self._file.close()
 
-    def _sync(self) -> None:
+    def _take(self) -> _Step:
+        """Wait for something to do and, if that is lines, a short time for more of them."""
         with self._changed:
-            fd = None if self._fd is None else os.dup(self._fd)
-        if fd is None:
-            return
-        try:
-            os.fsync(fd)
-        except OSError as error:
-            if error.errno not in _CANNOT_SYNC:
-                self._failure = error
-        finally:
-            os.close(fd)
-
-    def _take(self) -> list[bytes]:
-        """Wait for lines, and a short time for more of them; an empty result means the end."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._lines or self._closing)
+            self._changed.wait_for(lambda: self._lines or self._is_urgent())
             self._changed.wait_for(self._is_urgent, timeout=self._linger)
-            lines, self._lines = self._lines, []
-            return lines
+            step = _Step(self._reopening, self._lines, self._sync_to > self._synced, self._closing)
+            self._reopening, self._lines = False, []
+            return step
 
     def _is_urgent(self) -> bool:
-        return self._closing or self._flush_to > self._written or self._added - self._written >= CHUNK
+        wanted = self._flush_to > self._written or self._sync_to > self._synced
+        return self._closing or self._reopening or wanted or self._added - self._written >= CHUNK
 
-    def _release(self, reached: float) -> None:
-        arrived = [waiter for mark, waiter in self._waiters if mark <= reached]
-        self._waiters = [(mark, waiter) for mark, waiter in self._waiters if mark > reached]
-        for waiter in arrived:
-            if waiter.set_running_or_notify_cancel():
-                waiter.set_result(None)
+    def _do(self, step: _Step) -> bool:
+        """Do it; return whether there may be more to do."""
+        if step.reopens:
+            self._file.reopen()
+        written = b"".join(step.lines)
+        if written:
+            self._file.write(written)
+        if step.syncs:
+            self._file.sync()
+        with self._changed:
+            self._written += len(written)
+            self._synced = self._written if step.syncs else self._synced
+            self._release()
+            return not self._ended
 
+    def _end(self, failure: OSError | None) -> None:
+        self._failure = self._failure or failure
+        self._ended = True
+        self._lines.clear()
+        self._release()
 
-def open_to_append(path: Path) -> int:
-    """Open a file for an Appender, 0600 if it is new. An incomplete last line is ended first. Raises OSError."""
-    torn = path.is_file() and _is_torn(path)
-    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    if torn:
-        os.write(fd, b"\n")
-    return fd
-
-
-def _is_torn(path: Path) -> bool:
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - 1))
-        return file.read(1) not in {b"", b"\n"}
-
-
-def _write_whole_lines(fd: int, data: bytes) -> None:
-    """Write all of `data`; if that fails, remove the part of a line that was written."""
-    rest = memoryview(data)
-    try:
-        while rest:
-            rest = rest[_write_some(fd, rest) :]
-    except OSError:
-        written = len(data) - len(rest)
-        _remove_last(fd, written - (data.rfind(b"\n", 0, written) + 1))
-        raise
-
-
-def _write_some(fd: int, data: memoryview) -> int:
-    try:
-        return os.write(fd, data)
-    except BlockingIOError:  # another process that shares our standard output may have made it non-blocking
-        select.select((), (fd,), ())
-        return 0
-
-
-def _remove_last(fd: int, count: int) -> None:
-    with contextlib.suppress(OSError):  # nothing can be removed from a pipe
-        end = os.lseek(fd, 0, os.SEEK_CUR)
-        if count and end == os.fstat(fd).st_size:  # else another process has appended since
-            os.ftruncate(fd, end - count)
+    def _release(self) -> None:
+        arrived = [future for is_reached, future in self._waiters if self._ended or is_reached()]
+        self._waiters = [waiter for waiter in self._waiters if waiter[1] not in arrived]
+        for future in arrived:
+            if future.set_running_or_notify_cancel():
+                future.set_result(None)

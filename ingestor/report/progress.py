@@ -4,12 +4,15 @@ import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from enum import StrEnum
-from typing import Self, TextIO
+from math import inf
+from typing import Protocol, Self, TextIO
 
+from ingestor.model.events import BatchPaused
 from ingestor.model.text import printable
-from ingestor.report.metrics import Metrics, Snapshot
+from ingestor.report.metrics import Snapshot
 from ingestor.report.text import spell_count, spell_duration, spell_rate
 
 INTERVAL = 0.25
@@ -19,6 +22,10 @@ FIRST_LINE = 10.0
 """Seconds before the first plain line."""
 LONGEST_GAP = 300.0
 """Seconds between two plain lines, at most."""
+LONG_PAUSE = 5.0
+"""Seconds of a pause that is worth a plain line of its own, as soon as it begins."""
+
+_SOON = 0.05  # seconds
 
 Sleep = Callable[[float], Awaitable[None]]
 Clock = Callable[[], float]
@@ -34,16 +41,27 @@ class Mode(StrEnum):
 
 
 def describe(snapshot: Snapshot) -> str:
-    """Put a snapshot in words: `1,200 of about 5,000 records, 400/s, 429s 3, 9.5 s left`."""
+    """Put a snapshot in words: `1,200 of about 5,000 records, 400/s, 429s 3, 9.5 s left`.
+
+    A pause comes first, with its reason, because a narrow terminal shows only the beginning.
+    """
     records = spell_count(snapshot.done, "record")
     if snapshot.total is not None:
-        records = f"{snapshot.done:,} of about {spell_count(snapshot.total, 'record')}"
-    parts = [records, spell_rate(snapshot.rate), f"429s {snapshot.throttled:,}"]
+        about = "" if snapshot.is_exact else "about "
+        records = f"{snapshot.done:,} of {about}{spell_count(snapshot.total, 'record')}"
+    throttled = [] if snapshot.throttled is None else [f"429s {snapshot.throttled:,}"]
     if snapshot.pause is not None:
-        parts.append(f"paused for {spell_duration(snapshot.pause.seconds)}: {printable(snapshot.pause.reason, 80)}")
-    elif snapshot.eta is not None:
+        return f"{_spell_pause(snapshot.pause)}; {', '.join([records, *throttled])}"
+    parts = [records, spell_rate(snapshot.rate), *throttled]
+    if snapshot.eta is not None:
         parts.append(f"{spell_duration(snapshot.eta)} left")
     return ", ".join(parts)
+
+
+def _spell_pause(pause: BatchPaused) -> str:
+    """Say how long nothing is sent, and why."""
+    wait = f"paused for {spell_duration(pause.seconds)}" if pause.seconds >= _SOON else "paused, about to continue"
+    return f"{wait}: {printable(pause.reason, 200)}"
 
 
 class Display:
@@ -56,13 +74,21 @@ class Display:
         """Show the final state, and restore the stream."""
 
 
+class Snapshots(Protocol):
+    """What progress is shown of: the metrics of a batch, for example."""
+
+    def snapshot(self) -> Snapshot:
+        """Return the present state."""
+        ...
+
+
 class Progress:
     """Shows the metrics four times a second.
 
     The display works in a thread, because a terminal can be stopped (Ctrl-S) and a pipe can be full.
     """
 
-    def __init__(self, metrics: Metrics, display: Display, sleep: Sleep = asyncio.sleep) -> None:
+    def __init__(self, metrics: Snapshots, display: Display, sleep: Sleep = asyncio.sleep) -> None:
         self._metrics = metrics
         self._display = display
         self._sleep = sleep
@@ -70,9 +96,27 @@ class Progress:
         self._closed = False
 
     @classmethod
-    def on(cls, stream: TextIO, mode: Mode, metrics: Metrics, clock: Clock, sleep: Sleep = asyncio.sleep) -> Self:
+    def on(cls, stream: TextIO, mode: Mode, metrics: Snapshots, clock: Clock, sleep: Sleep = asyncio.sleep) -> Self:
         """Choose the display for a stream (standard error)."""
         return cls(metrics, _choose_display(stream, mode, clock), sleep)
+
+    @classmethod
+    def with_lines(
+        cls, stream: TextIO, mode: Mode, metrics: Snapshots, clock: Clock, sleep: Sleep = asyncio.sleep
+    ) -> Self:
+        """Choose the display for a command that prints lines meanwhile: no bar, and nothing if it ends soon."""
+        return cls(metrics, Display() if mode is Mode.OFF else _plain_lines(stream, mode, clock, at_end=False), sleep)
+
+    @asynccontextmanager
+    async def shown(self) -> AsyncIterator[None]:
+        """Show progress while the block runs, and the final state."""
+        showing = asyncio.create_task(self.run())
+        try:
+            yield
+        finally:
+            showing.cancel()
+            await asyncio.wait({showing})
+            self.close()
 
     async def run(self) -> None:
         """Show progress until cancelled, or until the stream is closed."""
@@ -95,14 +139,18 @@ class Progress:
 
 
 class PlainLines(Display):
-    """One line from time to time, and one at the end."""
+    """One line from time to time, one when a long pause for a new reason begins, and one at the end."""
 
-    def __init__(self, stream: TextIO, clock: Clock, *, growth: float) -> None:
+    def __init__(self, stream: TextIO, clock: Clock, *, growth: float, at_end: bool = True) -> None:
+        """`growth` is that of the gap between two lines. Without `at_end`, a last line follows only other lines."""
         self._stream = stream
         self._clock = clock
         self._growth = growth
+        self._at_end = at_end
         self._gap = FIRST_LINE
         self._due = clock() + FIRST_LINE
+        self._last = -inf
+        self._shown_pause: str | None = None
 
     def show(self, snapshot: Snapshot) -> None:
         """Write a line if one is due."""
@@ -111,12 +159,22 @@ class PlainLines(Display):
             self._write(snapshot)
             self._gap = min(self._gap * self._growth, LONGEST_GAP)
             self._due = now + self._gap
+        elif now >= self._last + FIRST_LINE and self._is_new(snapshot.pause):
+            self._write(snapshot)
+
+    def _is_new(self, pause: BatchPaused | None) -> bool:
+        """Whether a pause is long, and no line has given its reason. A service that flaps does not fill the screen."""
+        return pause is not None and pause.seconds >= LONG_PAUSE and pause.reason != self._shown_pause
 
     def close(self, snapshot: Snapshot) -> None:
         """Write the last line."""
-        self._write(snapshot)
+        if self._at_end:
+            self._write(snapshot)
 
     def _write(self, snapshot: Snapshot) -> None:
+        self._at_end = True
+        if snapshot.pause is not None:
+            self._last, self._shown_pause = self._clock(), snapshot.pause.reason
         self._stream.write(f"progress: {describe(snapshot)}\n")
         self._stream.flush()
 
@@ -161,4 +219,8 @@ def _choose_display(stream: TextIO, mode: Mode, clock: Clock) -> Display:
         return Display()
     if stream.isatty() and os.environ.get("TERM") not in {None, "dumb", "unknown"}:
         return Bar(stream)
-    return PlainLines(stream, clock, growth=2.0 if mode is Mode.AUTO else 1.0)
+    return _plain_lines(stream, mode, clock, at_end=True)
+
+
+def _plain_lines(stream: TextIO, mode: Mode, clock: Clock, *, at_end: bool) -> PlainLines:
+    return PlainLines(stream, clock, growth=2.0 if mode is Mode.AUTO else 1.0, at_end=at_end)

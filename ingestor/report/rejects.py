@@ -15,7 +15,8 @@ from ingestor.model.errors import UsageError
 from ingestor.model.events import Event, RecordRejected
 from ingestor.model.record import Reject
 from ingestor.model.text import printable
-from ingestor.report.appender import Appender, ReportError, open_to_append
+from ingestor.report.appender import Appender, ReportError
+from ingestor.report.output_file import OutputFile, open_to_append
 from ingestor.report.text import json_line
 
 _OPTION = "--rejects"
@@ -37,7 +38,7 @@ class RejectsFile(Appender):
                 f"Rejected records can't be written to {name}: it must be a file in a directory that exists and is "
                 f"writable. Choose another with {_OPTION}."
             )
-        super().__init__(self._open_new_file, what=f"The file of rejected records {name}", option=_OPTION)
+        super().__init__(OutputFile(self._open_new_file), what=f"The file of rejected records {name}", option=_OPTION)
         self._path = path
         self._append = append
         self._is_empty = True

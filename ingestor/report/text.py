@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from http.client import responses
 from math import isfinite
 
 import msgspec
@@ -70,3 +71,12 @@ def spell_rate(per_second: float) -> str:
 def spell_count(number: int, thing: str) -> str:
     """Write a number and its noun: `1 record`, `1,200 records`."""
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
+def spell_reply(status: int | None, message: str) -> str:
+    """Return what an answer says; where it says nothing, what its status means, or ""."""
+    if message or status is None:
+        return message
+    if status // 100 == 2:
+        return "the answer is a success, but it does not name the run"
+    return responses.get(status, "")

@@ -7,7 +7,8 @@ import pytest
 
 from ingestor.app.machine import cores
 from ingestor.app.options import BatchOptions
-from ingestor.cli.commands import options_of, target_of
+from ingestor.cli.commands import options_of
+from ingestor.cli.target import target_of
 from ingestor.settings.options import Settings
 from tests.settings.environment import environment
 
@@ -33,6 +34,11 @@ def test_every_setting_of_a_batch_reaches_its_option() -> None:
         "stamp": False,
         "retry_tokens": False,
         "allow_network_state": True,
+        "new_state": False,
+        "same_server": True,
+        "log_max_bytes": 1000,
+        "log_keep": 2,
+        "wait_for_service": True,
         "rate": 1.5,
         "concurrency": 2,
         "senders": 3,
@@ -45,10 +51,9 @@ def test_every_setting_of_a_batch_reaches_its_option() -> None:
         "drain_timeout": 10.5,
     }
     with environment():
-        options = options_of(Settings.model_validate(given | {"follow": True}))
-    assert {field.name for field in fields(BatchOptions)} == given.keys() | {"wait_for_service"}
+        options = options_of(Settings.model_validate(given))
+    assert {field.name for field in fields(BatchOptions)} == given.keys()
     assert {name: getattr(options, name) for name in given} == given
-    assert options.wait_for_service
 
 
 @pytest.mark.parametrize(("quota", "most"), [("150000 100000", 1), ("50000 100000", 1), ("max 100000", 2**31)])

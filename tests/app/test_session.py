@@ -174,7 +174,7 @@ async def test_an_error_of_the_journal_halts_the_batch_and_nothing_is_sent(
 
 async def test_an_iterable_that_was_not_read_to_its_end_is_known(target: Target, options: BatchOptions) -> None:
     session = Session(target, options)
-    session.stop()
+    session.stop("over")
     await ingest(session)
     scope = target.scope(options.batch)
     assert [(it.source.name, it.source.path, it.end) for it in known_sources(options.state, scope)] == [
@@ -212,7 +212,7 @@ async def test_a_batch_that_can_not_begin_is_not_logged_as_started(target: Targe
 
 async def test_rejects_that_can_not_be_finished_halt_the_batch(target: Target, options: BatchOptions) -> None:
     rejects = options.state.with_name("r" * 240 + ".jsonl")  # with a time, the name is too long for a file
-    rejects.write_text("of an earlier run\n")
+    rejects.write_text('{"source":"of an earlier run"}\n')
     session = Session(target, replace(options, rejects=rejects))
     finished = await ingest(session)
 

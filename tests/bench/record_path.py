@@ -82,7 +82,7 @@ class CallCounter:
     def counts(self) -> Counter[tuple[str, str]]:
         """Return the calls by file, relative to the package, and qualified name."""
         counts = Counter[tuple[str, str]]()
-        for (_, code), calls in self._calls.items():
+        for (_, code), calls in list(self._calls.items()):  # a thread may still run
             if code.co_filename.startswith(_PACKAGE):
                 counts[str(Path(code.co_filename).relative_to(_PACKAGE)), code.co_qualname] += calls
         return counts

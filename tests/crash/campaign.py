@@ -14,7 +14,7 @@ from random import Random
 from typing import Any
 
 from ingestor.journal.reader import results
-from ingestor.simulator.options import InjectedFault, RetryAfter, SimulatorOptions
+from ingestor.simulator.options import SURVIVABLE, RetryAfter, SimulatorOptions
 from ingestor.simulator.sample import records
 from ingestor.simulator.server import Simulator
 from tests.crash.driver import OFTEN, POINTS, Point
@@ -225,7 +225,7 @@ def _steps(random: Random, number: int) -> Iterator[Step]:
 
 def _service(seed: int) -> SimulatorOptions:
     return SimulatorOptions(
-        faults=dict.fromkeys(InjectedFault, 0.02),
+        faults=dict.fromkeys(sorted(SURVIVABLE), 0.02),
         slow=0.1,
         jitter=0.01,
         rate=150,

@@ -7,15 +7,16 @@ program does it; only its ports are wrapped. At the NUMBERth time that the point
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from ingestor.app.ports import JobStore, Ports
 from ingestor.app.resume import resume
 from ingestor.app.run import reconcile, run
-from ingestor.cli.commands import options_of, parser_of, target_of, terminal_of
+from ingestor.cli.commands import options_of, parser_of, terminal_of
 from ingestor.cli.pages import COMMANDS
+from ingestor.cli.target import target_of
 from ingestor.model.admission import Admission, UnsettledJob
 from ingestor.model.events import Event, RunsEnded
 from ingestor.model.ports import Changes, EventLog, Input, Pace, Service
@@ -142,6 +143,9 @@ class FusedService:
         finding = await self.inner.find(token, experiment_id, pace)
         self.reach(Point.LOOKED_UP)
         return finding
+
+    async def active_experiments(self, pace: Pace) -> Collection[str] | None:
+        return await self.inner.active_experiments(pace)
 
     async def probe(self) -> Reply:
         return await self.inner.probe()

@@ -11,7 +11,7 @@ KILLED = -9
 TIMEOUT = 300.0
 """Seconds for one process: look-ups that fail again and again back off for minutes."""
 
-_OPTIONS = ("--timeout", "1", "--follow", "--state", "state", "--progress", "off")
+_OPTIONS = ("--timeout", "1", "--wait-for-service", "--state", "state", "--progress", "off")
 """A service that shares a busy machine may not answer the first requests in time: it is waited for."""
 
 

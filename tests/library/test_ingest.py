@@ -26,7 +26,7 @@ LINES = [json.dumps(record) for record in RECORDS]
 
 
 def counted(**counts: int) -> dict[str, int]:
-    names = ("created", "partial", "rejected", "failed", "unresolved", "duplicate", "already_done")
+    names = ("created", "partial", "rejected", "failed", "unresolved", "duplicate", "forgotten", "already_done")
     return dict.fromkeys(names, 0) | counts
 
 

@@ -1,6 +1,6 @@
 """Events for tests, all of one job, and a clock that a test moves."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ingestor.model.events import (
     AttemptEnded,
@@ -12,6 +12,7 @@ from ingestor.model.events import (
 )
 from ingestor.model.record import Job, Origin, Outcome, Reject, Result
 from ingestor.model.reply import Reply
+from ingestor.model.sources import SourceEnd
 
 JOB = Job(
     origin=Origin("runs.jsonl", 7),
@@ -112,7 +113,21 @@ def rejected(
 
 
 def read(records: int, read_bytes: int = 100, total_bytes: int | None = 100) -> InputRead:
-    return InputRead(records, read_bytes, total_bytes)
+    """Records of a file; without a byte, records that the journal kept."""
+    source = "runs.jsonl" if read_bytes else None
+    return InputRead(records, read_bytes, total_bytes, source, SourceEnd.COMPLETE if source else None)
+
+
+def read_of(source: str | None, records: int, end: SourceEnd | None = SourceEnd.COMPLETE, again: int = 0) -> InputRead:
+    return InputRead(records, 100, 100, source, end, again, 10)
+
+
+def missing(experiment: str | None, message: str, *, status: int = 404, code: str | None = "NotFound") -> RunsEnded:
+    """A job of this experiment fails."""
+    job = replace(JOB, experiment_id=experiment)
+    return ended(
+        Result(job=job, outcome=Outcome.FAILED, attempts=1, http_status=status, error_code=code, error_message=message)
+    )
 
 
 def attempt(latency_ms: float = 10.0, *, throttled: bool = False) -> AttemptEnded:

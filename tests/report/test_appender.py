@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from ingestor.report.appender import BOUND, CHUNK, Appender, ReportError, open_to_append
+from ingestor.report.appender import BOUND, CHUNK, Appender, ReportError
+from ingestor.report.output_file import STALL, LogFile, OutputFile, open_to_append
+from tests.report.examples import Watch
 
 NEVER = 3600.0
 
 
 @asynccontextmanager
 async def appending_to(fd: int, linger: float = NEVER) -> AsyncIterator[Appender]:
-    appender = Appender(lambda: fd, what="The log x.jsonl", option="--log", linger=linger)
+    appender = Appender(OutputFile(lambda: fd), what="The log x.jsonl", option="--log", linger=linger)
     try:
         yield appender
     finally:
@@ -169,14 +171,14 @@ async def test_a_failure_ends_the_wait_for_room() -> None:
 
 async def test_a_file_that_can_not_be_opened_is_an_error(tmp_path: Path) -> None:
     missing = tmp_path / "missing" / "file"
-    appender = Appender(lambda: open_to_append(missing), what="The log", option="--log")
+    appender = Appender(OutputFile(lambda: open_to_append(missing)), what="The log", option="--log")
     appender.add(b"one\n")
     with pytest.raises(ReportError, match="No such file or directory"):
         await appender.close()
 
 
 async def test_a_file_without_lines_is_not_opened(tmp_path: Path) -> None:
-    appender = Appender(lambda: open_to_append(tmp_path / "lines"), what="The log", option="--log")
+    appender = Appender(OutputFile(lambda: open_to_append(tmp_path / "lines")), what="The log", option="--log")
     await appender.sync()
     await appender.close()
     assert not (tmp_path / "lines").exists()
@@ -238,3 +240,45 @@ def _drain(reader: int, count: int) -> int:
     while done < count:
         done += len(os.read(reader, CHUNK))
     return done
+
+
+async def test_what_is_waited_for_is_named_and_can_be_given_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    clock = Watch(0.0)
+    file = OutputFile(lambda: open_to_append(tmp_path / "fifo"), clock.now)
+    appender = Appender(file, what="The log fifo", option="--log", linger=0.0)
+    appender.add(b"one\n")
+    flushed = asyncio.create_task(appender.flush())
+    async with asyncio.timeout(10):
+        while appender.waits_for() is None:
+            clock.time += STALL
+            await asyncio.sleep(0.001)
+    assert appender.waits_for() == "The log fifo waits for a program that opens it to read"
+
+    appender.give_up()
+    for wait in (flushed, appender.ready(), appender.sync(), appender.close()):
+        with pytest.raises(ReportError, match="nothing took its lines"):
+            await wait
+    assert appender.waits_for() is None
+    os.close(os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK))  # lets the thread end
+    appender._thread.join(10)
+
+
+async def test_nothing_is_waited_for_while_there_is_nothing_to_write(tmp_path: Path) -> None:
+    async with appending_to(open_to_append(tmp_path / "lines")) as appender:
+        appender.add(b"one\n")
+        await appender.sync()
+        assert appender.waits_for() is None
+
+
+async def test_the_file_is_opened_anew_between_two_lines(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    appender = Appender(LogFile(path), what="The log", option="--log", linger=NEVER)
+    appender.add(b"one\n")
+    await appender.flush()
+    path.rename(tmp_path / "old")
+    appender.reopen()
+    appender.add(b"two\n")
+    await appender.sync()
+    await appender.close()
+    assert ((tmp_path / "old").read_bytes(), path.read_bytes()) == (b"one\n", b"two\n")

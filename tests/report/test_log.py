@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from ingestor.model.errors import UsageError
 from ingestor.model.events import (
     BatchHalted,
     BatchPaused,
+    BatchProgress,
     BatchResumed,
     BatchStarted,
     Event,
@@ -18,9 +20,11 @@ from ingestor.model.events import (
     RecordRejected,
     RecordsAlreadyDone,
     RecordsDuplicate,
+    SourceCount,
 )
 from ingestor.model.record import Origin, Reject
 from ingestor.model.reply import Fault, Reply
+from ingestor.model.sources import SkippedFiles, SourceEnd
 from ingestor.report.appender import ReportError
 from ingestor.report.log import StructuredLog
 from tests.report.examples import (
@@ -218,12 +222,48 @@ LINES: list[tuple[Event, dict[str, Any]]] = [
                 "failed": 1,
                 "unresolved": 0,
                 "duplicate": 0,
+                "forgotten": 0,
                 "already_done": 7,
             },
             "already_done": 7,
             "left": 2,
             "exit_code": 3,
             "duration_seconds": 1.235,
+        },
+    ),
+    (
+        BatchStarted(batch="nightly", target="x", sources=("runs",), skipped=SkippedFiles(12, ("runs/a.csv",))),
+        {
+            "event": "batch.started",
+            "timestamp": AT,
+            "level": "info",
+            "batch": "nightly",
+            "target": "x",
+            "sources": ["runs"],
+            "skipped": {"count": 12, "examples": ["runs/a.csv"]},
+        },
+    ),
+    (
+        BatchProgress(
+            counts={"created": 5, "failed": 1},
+            already_done=7,
+            records=20,
+            left=7,
+            total=100,
+            rate=0.10004,
+            pause="the service asked to wait",
+        ),
+        {
+            "event": "batch.progress",
+            "timestamp": AT,
+            "level": "info",
+            "counts": {"created": 5, "failed": 1},
+            "already_done": 7,
+            "records": 20,
+            "left": 7,
+            "total": 100,
+            "rate": 0.1,
+            "reason": "the service asked to wait",
         },
     ),
     (
@@ -255,6 +295,21 @@ async def test_an_event_is_one_line_of_these_fields_in_this_order(
 ) -> None:
     (line,) = await logged(tmp_path / "log.jsonl", event)
     assert list(json.loads(line).items()) == list(fields.items())
+
+
+async def test_the_end_of_a_batch_lists_what_was_read_of_each_file(tmp_path: Path) -> None:
+    files = [
+        SourceCount(source="a.jsonl", records=20, rejected=3, end=SourceEnd.COMPLETE),
+        SourceCount(source="b\x1b.gz", records=4, rejected=1, end=SourceEnd.DAMAGED),
+        SourceCount(source="c.jsonl", records=1, rejected=0, end=None),
+    ]
+    (line,) = await logged(tmp_path / "log.jsonl", replace(finished(3), files=files, other_files=9))
+    assert json.loads(line)["files"] == [
+        {"source": "a.jsonl", "records": 20, "rejected": 3, "complete": True, "damaged": False, "other_format": False},
+        {"source": "b\x1b.gz", "records": 4, "rejected": 1, "complete": False, "damaged": True, "other_format": False},
+        {"source": "c.jsonl", "records": 1, "rejected": 0, "complete": False, "damaged": False, "other_format": False},
+    ]
+    assert json.loads(line)["other_files"] == 9
 
 
 async def test_attempts_reading_and_records_of_earlier_executions_are_not_logged(tmp_path: Path) -> None:

@@ -16,17 +16,9 @@ from ingestor.model.events import (
 )
 from ingestor.model.record import Outcome
 from ingestor.model.reply import Fault, Reply
-from ingestor.report.metrics import (
-    CAPACITY,
-    MAX_MS,
-    MIN_MS,
-    RETRIED,
-    WINDOW,
-    ErrorCount,
-    ErrorTally,
-    Histogram,
-    Metrics,
-)
+from ingestor.report.errors import CAPACITY, RETRIED, ErrorCount, ErrorTally
+from ingestor.report.histogram import MAX_MS, MIN_MS, WINDOW, Histogram
+from ingestor.report.metrics import MOST_PAUSES, Metrics
 from tests.report.examples import (
     JOB,
     Watch,
@@ -75,6 +67,7 @@ def test_every_outcome_is_counted(metrics: Metrics) -> None:
         Outcome.FAILED: 1,
         Outcome.UNRESOLVED: 1,
         Outcome.DUPLICATE: 2,
+        Outcome.FORGOTTEN: 0,
     }
 
 
@@ -188,6 +181,13 @@ def test_a_pause_ends(metrics: Metrics, end: Event) -> None:
     assert metrics.snapshot().pause is None
 
 
+def test_pauses_that_are_over_take_no_memory(metrics: Metrics, watch: Watch) -> None:
+    for number in range(1_000):
+        emit(metrics, BatchPaused(f"request {number} was refused", 1.0))
+        watch.time += 2.0
+    assert len(metrics._pauses) <= MOST_PAUSES
+
+
 def test_pace_and_halt_are_remembered(metrics: Metrics) -> None:
     emit(metrics, RateChanged(100.0, "start"), RateChanged(127.0, "probing"), BatchHalted("why", "what"))
     assert metrics.pace == 127.0
@@ -235,8 +235,37 @@ def test_messages_that_differ_in_ids_and_numbers_are_one_error_with_the_first_me
     for experiment in ("17", "18", "ocid1.x.oc1..aaa", "f81d4fae-7dec"):
         tally.add(Outcome.FAILED, 404, "NotFound", f"Experiment {experiment} was not found after 12.5 s.")
     assert tally.most_frequent(10) == [
-        ErrorCount(4, Outcome.FAILED, 404, "NotFound", "Experiment 17 was not found after 12.5 s.")
+        ErrorCount(4, Outcome.FAILED, 404, "NotFound", "Experiment 17 was not found after 12.5 s.", varies=True)
     ]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("No experiment named 'alpha' exists", "No experiment named 'beta' exists"),
+        ('The tag "a b" is too long.', 'The tag "c" is too long.'),
+        ("See /experiments/alpha/7 for details", "See /experiments/beta/8 for details"),
+    ],
+)
+def test_messages_that_differ_in_quoted_names_are_one_error(one: str, other: str) -> None:
+    tally = ErrorTally()
+    tally.add(Outcome.FAILED, 404, "NotFound", one)
+    tally.add(Outcome.FAILED, 404, "NotFound", other)
+    assert tally.most_frequent(10) == [ErrorCount(2, Outcome.FAILED, 404, "NotFound", one, varies=True)]
+
+
+def test_messages_that_differ_in_the_name_of_the_experiment_of_their_record_are_one_error() -> None:
+    tally = ErrorTally()
+    for name in ("alpha", "gamma"):
+        tally.add(Outcome.FAILED, 404, "NotFound", f"Experiment {name} does not exist.", name)
+    assert [error.count for error in tally.most_frequent(10)] == [2]
+
+
+def test_an_apostrophe_is_no_quotation_mark() -> None:
+    tally = ErrorTally()
+    tally.add(Outcome.FAILED, 400, None, "The tag can't be long, and it isn't short.")
+    tally.add(Outcome.FAILED, 400, None, "The tag can't be empty, and it isn't short.")
+    assert len(tally.most_frequent(10)) == 2
 
 
 def test_messages_that_differ_in_words_are_different_errors() -> None:

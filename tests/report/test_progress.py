@@ -9,9 +9,18 @@ from typing import TextIO
 
 import pytest
 
-from ingestor.model.events import BatchPaused, Event
+from ingestor.model.events import BatchPaused, BatchResumed, Event
 from ingestor.report.metrics import Metrics, Snapshot
-from ingestor.report.progress import INTERVAL, Display, Mode, Progress
+from ingestor.report.progress import (
+    FIRST_LINE,
+    INTERVAL,
+    LONG_PAUSE,
+    Display,
+    Mode,
+    PlainLines,
+    Progress,
+    describe,
+)
 from tests.report.examples import Watch, attempt, created, read
 
 HIDE_CURSOR = "\x1b[?25l"
@@ -170,6 +179,66 @@ async def test_elsewhere_auto_prints_plain_lines_less_and_less_often(watch: Watc
     metrics = metrics_of(watch, *HALFWAY)
     await watch_batch(stream, Mode.AUTO, metrics, watch, updates=75, seconds=1.0)
     assert len(stream.getvalue().splitlines()) == 4  # after 10, 30 and 70 seconds, and at the end
+
+
+async def test_a_long_pause_has_a_line_at_once_with_how_long_and_why(watch: Watch) -> None:
+    stream = io.StringIO()
+    metrics = metrics_of(watch, *HALFWAY, BatchPaused("429 TooManyRequests: daily quota\x1b[2J used up", 90.0))
+    await watch_batch(stream, Mode.AUTO, metrics, watch, updates=4)
+    first, last = stream.getvalue().splitlines()
+    assert first == last
+    assert first == (
+        "progress: paused for 1 min 30 s: 429 TooManyRequests: daily quota\\x1b[2J used up; "
+        "500 of about 1,000 records, 429s 3"
+    )
+
+
+async def test_a_short_pause_has_no_line_of_its_own(watch: Watch) -> None:
+    stream = io.StringIO()
+    metrics = metrics_of(watch, *HALFWAY, BatchPaused("429", LONG_PAUSE - 0.1))
+    await watch_batch(stream, Mode.AUTO, metrics, watch, updates=4)
+    assert len(stream.getvalue().splitlines()) == 1
+
+
+async def test_pauses_whose_reasons_are_all_different_do_not_fill_the_screen(watch: Watch) -> None:
+    stream, metrics = io.StringIO(), metrics_of(watch, *HALFWAY)
+    lines = PlainLines(stream, watch, growth=2.0)
+    for number in range(500):
+        metrics.emit(BatchPaused(f"request {number} was refused", 60.0))
+        lines.show(metrics.snapshot())
+        watch.time += 0.1
+        metrics.emit(BatchResumed(f"request {number} was refused"))
+    assert len(stream.getvalue().splitlines()) <= 50 / FIRST_LINE + 3
+
+
+async def test_a_pause_that_is_over_and_not_resumed_yet_claims_no_time(watch: Watch) -> None:
+    metrics = metrics_of(watch, *HALFWAY, BatchPaused("429", 30.0))
+    watch.time += 40.0
+    assert describe(metrics.snapshot()).startswith("paused, about to continue: 429; 500 of")
+
+
+async def test_a_total_is_called_exact_once_everything_is_read(watch: Watch) -> None:
+    stream = io.StringIO()
+    await watch_batch(stream, Mode.ON, metrics_of(watch, read(600, 100, 100), *[created()] * 500), watch)
+    assert stream.getvalue() == "progress: 500 of 600 records, 500/s, 429s 0, 0.2 s left\n"
+
+
+async def test_where_a_command_prints_lines_a_short_one_has_no_progress(watch: Watch) -> None:
+    stream = io.StringIO()
+    async with Progress.with_lines(stream, Mode.AUTO, metrics_of(watch, *HALFWAY), watch).shown():
+        await asyncio.sleep(0)
+    assert stream.getvalue() == ""
+
+
+async def test_where_a_command_prints_lines_a_long_one_has_plain_lines_also_on_a_terminal(
+    terminal: Terminal, watch: Watch
+) -> None:
+    progress = Progress.with_lines(terminal.stream, Mode.AUTO, metrics_of(watch, *HALFWAY), watch)
+    watch.time += FIRST_LINE
+    progress._show(progress._metrics.snapshot())
+    progress.close()
+    lines = terminal.output().splitlines()
+    assert [line.startswith("progress: 500 of about 1,000 records") for line in lines] == [True, True]
 
 
 async def test_plain_lines_go_through_a_pipe_at_once(watch: Watch) -> None:

@@ -6,11 +6,19 @@ from textwrap import dedent
 import pytest
 
 from ingestor.model.errors import ExitCode
-from ingestor.model.events import BatchHalted, Event, RateChanged, RecordsAlreadyDone, RecordsDuplicate
+from ingestor.model.events import (
+    BatchHalted,
+    Event,
+    RateChanged,
+    RecordsAlreadyDone,
+    RecordsDuplicate,
+)
 from ingestor.model.record import Outcome
 from ingestor.model.reply import Reply
-from ingestor.report.metrics import RETRIED, Metrics
-from ingestor.report.summary import Files, Reconciled, as_json, as_text
+from ingestor.report.ending import Files, Reconciled
+from ingestor.report.errors import RETRIED
+from ingestor.report.metrics import Metrics
+from ingestor.report.summary import as_json, as_text
 from tests.report.examples import (
     JOB,
     Watch,
@@ -29,6 +37,7 @@ FILES = Files(log="state/log.jsonl", rejects="state/rejects.jsonl", journal="sta
 INCOMPLETE = finished(
     3, duration=2.0, already_done=2, created=3, partial=1, rejected=1, failed=1, unresolved=1, duplicate=1
 )
+COMPLETE = {"complete": True, "damaged": False, "other_format": False}
 GO_ON = "Run the same command again; it continues where this one stopped."
 FIX_THIS = "Fix this and run the same command again; finished records are not sent again."
 
@@ -83,12 +92,18 @@ def test_the_text_of_an_eventful_batch(eventful: Metrics) -> None:
           records              10   5.0/s
           attempts            100   429s 2, retries 2, allowed 127/s
 
+        Records read
+                   10  runs.jsonl, 1 rejected
+
         Most frequent errors
                     1  partial     400 InvalidParameter: The metric is too long.
                     1  rejected    start_time: is not whole
                     1  failed      404 NotAuthorizedOrNotFound: No such experiment.
                     1  unresolved  The token expired.
                     2  retried     429 TooManyRequests: Slow down.
+
+        Missing experiments, with their failed records
+                    1  42
 
           log        state/log.jsonl
           rejects    state/rejects.jsonl
@@ -101,6 +116,7 @@ def test_the_text_of_an_eventful_batch(eventful: Metrics) -> None:
             "rejected: state/rejects.jsonl has the reasons. Fix the input and run the same command again; or fix what "
             "`jq -r .record state/rejects.jsonl` prints and send it with `ingestor run -` and the same settings."
         ),
+        "missing experiments: create them where the runs go; the same command then sends these records again.",
         (
             "failed: `ingestor results --outcome failed --state state` shows the reasons. The same command sends them "
             "again."
@@ -135,6 +151,9 @@ def test_the_text_of_a_batch_where_all_went_well() -> None:
           records               2   1.0/s
           attempts              0   429s 0, retries 0
 
+        Records read
+                    2  runs.jsonl
+
           log        state/log.jsonl
           journal    state/journal.db
 
@@ -145,7 +164,7 @@ def test_the_text_of_a_batch_where_all_went_well() -> None:
 def test_the_json_of_an_eventful_batch(eventful: Metrics) -> None:
     summary = json.loads(as_json(INCOMPLETE, eventful, FILES))
     assert summary.pop("latency_ms") == pytest.approx({"p50": 10.0, "p95": 10.0, "p99": 50.0}, rel=0.02)
-    assert len(summary.pop("next")) == 4
+    assert len(summary.pop("next")) == 5
     assert summary == {
         "batch": "nightly",
         "exit_code": 3,
@@ -157,6 +176,7 @@ def test_the_json_of_an_eventful_batch(eventful: Metrics) -> None:
             "failed": 1,
             "unresolved": 1,
             "duplicate": 1,
+            "forgotten": 0,
             "already_done": 2,
         },
         "already_done": 2,
@@ -176,19 +196,48 @@ def test_the_json_of_an_eventful_batch(eventful: Metrics) -> None:
                 "http_status": 400,
                 "code": "InvalidParameter",
                 "message": "The metric is too long.",
+                "varies": False,
             },
-            {"count": 1, "cost": "rejected", "http_status": None, "code": None, "message": "start_time: is not whole"},
+            {
+                "count": 1,
+                "cost": "rejected",
+                "http_status": None,
+                "code": None,
+                "message": "start_time: is not whole",
+                "varies": False,
+            },
             {
                 "count": 1,
                 "cost": "failed",
                 "http_status": 404,
                 "code": "NotAuthorizedOrNotFound",
                 "message": "No such experiment.",
+                "varies": False,
             },
-            {"count": 1, "cost": "unresolved", "http_status": None, "code": None, "message": "The token expired."},
-            {"count": 2, "cost": "retried", "http_status": 429, "code": "TooManyRequests", "message": "Slow down."},
+            {
+                "count": 1,
+                "cost": "unresolved",
+                "http_status": None,
+                "code": None,
+                "message": "The token expired.",
+                "varies": False,
+            },
+            {
+                "count": 2,
+                "cost": "retried",
+                "http_status": 429,
+                "code": "TooManyRequests",
+                "message": "Slow down.",
+                "varies": False,
+            },
         ],
         "other_errors": 0,
+        "missing_experiments": [{"experiment_id": "42", "count": 1}],
+        "other_missing_experiments": 0,
+        "inputs": [{"source": "runs.jsonl", "records": 10, "rejected": 1, **COMPLETE}],
+        "other_inputs": 0,
+        "kept_records": 0,
+        "skipped": {"count": 0, "examples": []},
         "halted": None,
         "files": {"log": "state/log.jsonl", "rejects": "state/rejects.jsonl", "journal": "state/journal.db"},
     }
@@ -198,7 +247,7 @@ def test_the_json_of_an_empty_batch_has_every_key_too(eventful: Metrics) -> None
     empty = json.loads(as_json(finished(duration=0.0), metrics_of(), FILES))
     assert empty.keys() == json.loads(as_json(INCOMPLETE, eventful, FILES)).keys()
     assert empty["counts"] == dict.fromkeys(
-        ["created", "partial", "rejected", "failed", "unresolved", "duplicate", "already_done"], 0
+        ["created", "partial", "rejected", "failed", "unresolved", "duplicate", "forgotten", "already_done"], 0
     )
     assert empty["latency_ms"] == {"p50": None, "p95": None, "p99": None}
     assert empty["records_per_second"] == 0.0
@@ -325,7 +374,7 @@ def test_the_json_of_a_reconciliation() -> None:
         "throttled": 0,
         "halted": {"reason": "401 NotAuthenticated", "advice": "Check the key."},
         "files": {"log": "state/log.jsonl", "journal": "state/journal.db"},
-        "next": ["Check the key.", FIX_THIS, "not created: run the batch again; it sends them under new tokens."],
+        "next": ["not created: run the batch again; it sends them under new tokens.", "Check the key.", FIX_THIS],
     }
 
 

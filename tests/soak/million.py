@@ -21,7 +21,7 @@ from typing import Any
 from urllib.request import urlopen
 
 from ingestor.journal.reader import results
-from ingestor.simulator.options import PLATFORM_ID, WORKSPACE_KEY, InjectedFault
+from ingestor.simulator.options import PLATFORM_ID, SURVIVABLE, WORKSPACE_KEY
 from ingestor.simulator.sample import records
 
 FEW = 10_000
@@ -32,7 +32,7 @@ SLOWEST = 100
 """Records a second below which the run is stopped."""
 
 PROGRAM = (sys.executable, "-m", "ingestor")
-FAULTS = ",".join(f"{fault}=0.001" for fault in InjectedFault)
+FAULTS = ",".join(f"{fault}=0.001" for fault in sorted(SURVIVABLE))
 
 
 @dataclass(frozen=True)

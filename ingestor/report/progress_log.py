@@ -1,0 +1,60 @@
+"""The progress in the log, once a minute: it is there also where nobody looks at a terminal."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+
+from ingestor.model.events import BatchProgress
+from ingestor.model.ports import EventSink
+from ingestor.model.record import Outcome
+from ingestor.report.metrics import Metrics
+
+INTERVAL = 60.0
+"""Seconds between two events."""
+
+
+@asynccontextmanager
+async def logging_progress(
+    metrics: Metrics,
+    sink: EventSink,
+    before: Mapping[Outcome, int],
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> AsyncIterator[None]:
+    """Emit BatchProgress every INTERVAL seconds while the block runs. `before`: the counts when the batch began."""
+    task = asyncio.create_task(_emit_regularly(metrics, sink, before, clock, sleep))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+async def _emit_regularly(
+    metrics: Metrics,
+    sink: EventSink,
+    before: Mapping[Outcome, int],
+    clock: Callable[[], float],
+    sleep: Callable[[float], Awaitable[None]],
+) -> None:
+    done, at = metrics.done, clock()
+    while True:
+        await sleep(INTERVAL)
+        done_before, then = done, at
+        done, at = metrics.done, clock()
+        sink.emit(_progress(metrics, before, rate=(done - done_before) / max(at - then, 1.0)))
+
+
+def _progress(metrics: Metrics, before: Mapping[Outcome, int], *, rate: float) -> BatchProgress:
+    snapshot = metrics.snapshot()
+    return BatchProgress(
+        counts={str(outcome): count - before.get(outcome, 0) for outcome, count in metrics.counts.items()},
+        already_done=metrics.already_done,
+        records=metrics.records,
+        left=max(0, metrics.records - metrics.done),
+        total=snapshot.total,
+        rate=rate,
+        pause=None if snapshot.pause is None else snapshot.pause.reason,
+    )

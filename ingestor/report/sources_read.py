@@ -1,0 +1,100 @@
+"""What was read of each source, in bounded memory."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ingestor.model.events import InputRead, SourceCount
+from ingestor.model.record import Reject
+from ingestor.model.sources import SourceEnd
+
+MOST_SOURCES = 1000
+"""How many sources are counted separately; besides, as many of those with rejects or damage."""
+
+
+@dataclass(slots=True)
+class _Count:
+    records: int = 0
+    rejected: int = 0
+    end: SourceEnd | None = None
+    is_foreign: bool = False
+
+    @property
+    def has_trouble(self) -> bool:
+        return self.rejected > 0 or self.end is SourceEnd.DAMAGED
+
+    def of(self, source: str) -> SourceCount:
+        return SourceCount(
+            source=source, records=self.records, rejected=self.rejected, end=self.end, is_foreign=self.is_foreign
+        )
+
+
+class SourcesRead:
+    """Counts the records of each source, in the order of reading. Sources are read one after the other.
+
+    Attributes:
+        kept: records that did not come from a source: the journal kept them.
+        others: how many sources are not counted separately.
+        other_records: the records of all of these.
+        other_rejected: those of them that were rejected.
+    """
+
+    def __init__(self) -> None:
+        self._counts: dict[str, _Count] = {}
+        self._last = ""
+        self.kept = 0
+        self.others = 0
+        self.other_records = 0
+        self.other_rejected = 0
+
+    def read(self, event: InputRead) -> None:
+        """Count what was read of a source, or of the kept records."""
+        if event.source is None:
+            self.kept += event.records
+            return
+        count = self._counts.get(event.source)
+        if count is None:
+            self._make_room()
+            count = self._counts[event.source] = _Count()
+        self._last = event.source
+        count.records += event.records + event.again
+        count.end = event.end or count.end
+
+    def reject(self, reject: Reject) -> None:
+        """Count a rejected record, after it was read."""
+        count = self._counts.get(reject.origin.source)
+        if count is None:
+            self.other_rejected += 1
+        else:
+            count.rejected += 1
+            count.is_foreign = count.is_foreign or reject.is_whole_source
+
+    def __len__(self) -> int:
+        return len(self._counts) + self.others
+
+    def listed(self, limit: int | None = None) -> Sequence[SourceCount]:
+        """Return at most `limit` sources: if there are more, first those with rejects or damage."""
+        ordered = list(self._counts.items())
+        if limit is not None and len(ordered) > limit:
+            ordered.sort(key=lambda item: not item[1].has_trouble)
+        return [count.of(name) for name, count in ordered[:limit]]
+
+    def rest_of(self, listed: Sequence[SourceCount]) -> tuple[int, int, int]:
+        """Return how many sources are not `listed`, their records, and those of them that were rejected."""
+        records = self.other_records + sum(count.records for count in self._counts.values())
+        rejected = self.other_rejected + sum(count.rejected for count in self._counts.values())
+        return (
+            len(self) - len(listed),
+            records - sum(it.records for it in listed),
+            rejected - sum(it.rejected for it in listed),
+        )
+
+    def _make_room(self) -> None:
+        """Count the last source among the others, if there are many and it has no trouble."""
+        last = self._counts.get(self._last)
+        if last is None or len(self._counts) < MOST_SOURCES:
+            return
+        if not last.has_trouble or len(self._counts) >= 2 * MOST_SOURCES:
+            del self._counts[self._last]
+            self.others += 1
+            self.other_records += last.records
+            self.other_rejected += last.rejected

@@ -1,0 +1,101 @@
+"""A limit of the system is named, wherever it is met."""
+
+import errno
+import os
+import resource
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+
+from ingestor.app.limits import NEEDED, within_limits
+from ingestor.app.options import BatchOptions
+from ingestor.system.limits import LimitError, limit_of, start_thread
+
+THREADS = "No further thread or process can be started"
+FILES = "No further file can be opened: the limit of open files (ulimit -n, now "
+MEMORY = "There is not enough memory"
+
+
+def raised_from(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (RuntimeError("can't start new thread"), THREADS),
+        (BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"), THREADS),
+        (OSError(errno.EMFILE, "Too many open files"), FILES),
+        (OSError(errno.ENFILE, "Too many open files in system"), "this machine has reached its limit of open files"),
+        (MemoryError(), MEMORY),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), MEMORY),
+        (ImportError("_rust.abi3.so: failed to map segment from shared object"), MEMORY),
+        (raised_from(ValueError("x"), OSError(errno.EMFILE, "Too many open files")), FILES),
+        (ExceptionGroup("several", [ValueError("x"), MemoryError()]), MEMORY),
+    ],
+    ids=str,
+)
+def test_an_error_that_a_limit_caused_becomes_a_sentence(error: Exception, sentence: str) -> None:
+    found = limit_of(error)
+    assert isinstance(found, LimitError)
+    assert sentence in str(found)
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), OSError(errno.ENOSPC, "No space"), RuntimeError("a bug")], ids=str)
+def test_another_error_names_no_limit(error: Exception) -> None:
+    assert limit_of(error) is None
+
+
+def holds_in_a_child(check: Callable[[], bool]) -> bool:
+    """Return what a check says in a process of its own."""
+    child = os.fork()
+    if not child:
+        code = 1
+        with suppress(BaseException):
+            code = 0 if check() else 1
+        os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def a_thread_is_refused() -> bool:
+    resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+    os.setuid(65534)  # no limit is for root
+    try:
+        start_thread(lambda: None, "one too many")
+    except LimitError as error:
+        return str(error).startswith(THREADS)
+    return False
+
+
+def test_a_thread_that_can_not_be_started_is_a_limit() -> None:
+    assert holds_in_a_child(a_thread_is_refused)
+
+
+def options_at(soft: int, hard: int, concurrency: int) -> BatchOptions:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return within_limits(BatchOptions(concurrency=concurrency, senders=1))
+
+
+def test_the_limit_of_open_files_is_raised_as_far_as_it_may_be() -> None:
+    def is_raised() -> bool:
+        options = options_at(64, 256, concurrency=200)
+        return (options.concurrency, resource.getrlimit(resource.RLIMIT_NOFILE)[0]) == (200, 200 + 1 + NEEDED)
+
+    assert holds_in_a_child(is_raised)
+
+
+def test_requests_in_flight_are_only_as_many_as_there_may_be_open_files() -> None:
+    assert holds_in_a_child(lambda: options_at(64, 64, concurrency=200).concurrency == 64 - 1 - NEEDED)
+
+
+def test_a_limit_that_leaves_no_connection_is_refused() -> None:
+    def is_refused() -> bool:
+        try:
+            options_at(12, 12, concurrency=64)
+        except LimitError as error:
+            return "The limit of open files (ulimit -n) is 12, and at least 26 are needed" in str(error)
+        return False
+
+    assert holds_in_a_child(is_refused)
