@@ -2,32 +2,46 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from functools import partial
 from itertools import takewhile
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from pydantic import SecretStr
+from pydantic import BaseModel
 
 from ingestor.app.options import BatchOptions
 from ingestor.cli.flags import Parser
 from ingestor.cli.pages import Command, epilog
+from ingestor.cli.proxy import json_row, table_row
+from ingestor.cli.target import problems_before_a_request, target_of
 from ingestor.model.errors import ExitCode
-from ingestor.model.text import WHOLE
-from ingestor.settings.commands import Format, ResultsOptions, SimulateOptions
-from ingestor.settings.load import Loaded, Place, from_flags, load, target_problems
+from ingestor.model.text import WHOLE, printable
+from ingestor.settings.commands import (
+    CheckOptions,
+    ConfigOptions,
+    ForgetOptions,
+    Format,
+    ResultsOptions,
+    SimulateOptions,
+)
+from ingestor.settings.load import TARGETS, Loaded, Place, from_flags, load
 from ingestor.settings.options import Settings, option_of
 from ingestor.settings.values import Output
 from ingestor.settings.wording import shown
 
 if TYPE_CHECKING:
-    from ingestor.app.target import Target
     from ingestor.app.terminal import Terminal
     from ingestor.simulator.statistics import Statistics
 
 MASK = "********"
 
 _SENDING = frozenset({"run", "resume", "reconcile"})
+
+_OWN_OPTIONS: Mapping[str, type[BaseModel]] = MappingProxyType(
+    {"check": CheckOptions, "config": ConfigOptions, "forget": ForgetOptions, "results": ResultsOptions}
+)
 
 
 def perform(command: Command, argv: Sequence[str]) -> int:
@@ -39,16 +53,24 @@ def perform(command: Command, argv: Sequence[str]) -> int:
     line = parser.read(argv)
     if command.name == "simulate":
         return _simulate(from_flags(SimulateOptions, line.options))
-    wanted = {name: value for name, value in line.options.items() if name in ResultsOptions.model_fields}
-    settings = {name: value for name, value in line.options.items() if name not in wanted}
-    loaded = load(settings, line.config, sending=command.name in _SENDING)
+    own, settings = _own_options(command.name, line.options)
+    if isinstance(own, ConfigOptions) and own.init:
+        return _init(settings, line.config)
+    sends = command.name in _SENDING or (isinstance(own, CheckOptions) and own.online)
+    loaded = load(settings, line.config, sending=sends)
     for warning in loaded.warnings:
         _warn(warning)
-    if command.name == "config":
-        return _config(loaded)
     if command.name in _SENDING:
         return _send(command.name, loaded, line.arguments)
-    return _inspect(command.name, loaded, line.arguments, from_flags(ResultsOptions, wanted))
+    return _inspect(own, loaded, line.arguments)
+
+
+def _own_options(name: str, given: Mapping[str, object]) -> tuple[BaseModel | None, dict[str, object]]:
+    """Return the options of one command alone, and the given settings."""
+    model = _OWN_OPTIONS.get(name)
+    settings = {key: value for key, value in given.items() if model is None or key not in model.model_fields}
+    own = {key: value for key, value in given.items() if key not in settings}
+    return None if model is None else from_flags(model, own), settings
 
 
 def parser_of(command: Command) -> Parser:
@@ -57,9 +79,9 @@ def parser_of(command: Command) -> Parser:
     if command.name == "simulate":
         parser.add_options(SimulateOptions)
     else:
-        if command.name == "results":
-            parser.add_options(ResultsOptions)
-        parser.add_options(Settings, command.settings)
+        if (own := _OWN_OPTIONS.get(command.name)) is not None:
+            parser.add_options(own)
+        parser.add_options(Settings, command.settings, command.defaults)
     parser.add_common(config=command.name != "simulate")
     return parser
 
@@ -67,7 +89,7 @@ def parser_of(command: Command) -> Parser:
 def _send(name: str, loaded: Loaded, sources: Sequence[str]) -> int:
     """Run a command that sends. Only its own module is imported: no command waits for the parts of another."""
     settings = loaded.settings
-    target, options, terminal = target_of(settings), options_of(settings), terminal_of(settings)
+    target, options, terminal = target_of(settings), _within_limits(options_of(settings)), terminal_of(settings)
     match name:
         case "run":
             from ingestor.app.run import run
@@ -83,19 +105,51 @@ def _send(name: str, loaded: Loaded, sources: Sequence[str]) -> int:
             return reconcile(target, options, _named_batch(loaded), terminal)
 
 
-def _inspect(name: str, loaded: Loaded, sources: Sequence[str], wanted: ResultsOptions) -> int:
-    """Run a command that only reads."""
+def _within_limits(options: BatchOptions) -> BatchOptions:
+    from ingestor.app.limits import within_limits
+
+    possible = within_limits(options)
+    if possible.concurrency < options.concurrency:
+        _warn(f"the limit of open files (ulimit -n) allows only {possible.concurrency:,} requests in flight")
+    return possible
+
+
+def _inspect(own: BaseModel | None, loaded: Loaded, sources: Sequence[str]) -> int:
+    """Run a command that creates nothing. Its own options say which one it is."""
     settings, as_json = loaded.settings, loaded.settings.output is Output.JSON
-    if name == "check":
-        from ingestor.app.inspect import check
+    match own:
+        case ConfigOptions():
+            return _config(loaded)
+        case CheckOptions():
+            return _check(own, loaded, sources)
+        case ForgetOptions():
+            from ingestor.cli.forget import forget
 
-        return check(options_of(settings), sources, as_json=as_json)
-    from ingestor.app.inspect import results, status
+            return forget(own, settings, _named_batch(loaded))
+        case ResultsOptions():
+            from ingestor.app.inspect import results
 
-    if name == "status":
-        return status(settings.state, as_json=as_json)
-    outcome = None if wanted.outcome is None else str(wanted.outcome)
-    return results(settings.state, outcome=outcome, batch=_named_batch(loaded), as_csv=wanted.format is Format.CSV)
+            outcome = None if own.outcome is None else str(own.outcome)
+            batch, as_csv = _named_batch(loaded), own.format is Format.CSV
+            return results(settings.state, outcome=outcome, batch=batch, as_csv=as_csv)
+        case _:
+            from ingestor.app.inspect import status
+
+            return status(settings.state, as_json=as_json)
+
+
+def _check(own: CheckOptions, loaded: Loaded, sources: Sequence[str]) -> int:
+    settings, as_json = loaded.settings, loaded.settings.output is Output.JSON
+    if own.online:
+        from ingestor.app.online import check_online
+
+        target, options = target_of(settings), options_of(settings)
+        return check_online(target, options, sources, as_json=as_json, progress=settings.progress)
+    from ingestor.app.check import check
+
+    if any(name in loaded.given for name in TARGETS):
+        _warn_of_the_target(loaded)
+    return check(options_of(settings), sources, as_json=as_json, progress=settings.progress)
 
 
 def _named_batch(loaded: Loaded) -> str | None:
@@ -131,45 +185,36 @@ def _totals(statistics: "Statistics") -> str:
     return f"{requests}; {spell_count(statistics.run_count, 'run')} created, {tokens}"
 
 
+def _init(settings: Mapping[str, object], config: str | None) -> int:
+    """Write a settings file. Raises UsageError if there is one already."""
+    from ingestor.cli.template import TEMPLATE_NAME, write_template
+
+    path = TEMPLATE_NAME if config is None else config
+    write_template(path, settings)
+    if path != "-":
+        print(f"{path} is written. Fill it in; then `ingestor config --config {path}` shows what is in effect.")
+    return ExitCode.OK
+
+
 def _config(loaded: Loaded) -> int:
     sys.stdout.write(f"{show(loaded)}\n")
-    for problem in target_problems(dict(loaded.settings), loaded.spell):
-        _warn(f"run needs more: {problem}")
+    sys.stdout.flush()
+    _warn_of_the_target(loaded)
     return ExitCode.OK
+
+
+def _warn_of_the_target(loaded: Loaded) -> None:
+    for problem in problems_before_a_request(loaded):
+        _warn(f"run needs more: {printable(problem, WHOLE)}")
 
 
 def _warn(message: str) -> None:
     sys.stderr.write(f"ingestor: warning: {message}\n")
 
 
-def target_of(settings: Settings) -> "Target":
-    """Return where the runs are created. Raises UsageError."""
-    from ingestor.app.target import Credentials, aidp, mlflow
-
-    credentials = Credentials(
-        auth=settings.auth,
-        oci_config=settings.oci_config,
-        oci_profile=settings.oci_profile,
-        oci_passphrase=_revealed(settings.oci_passphrase),
-        bearer_token=_revealed(settings.bearer_token),
-        bearer_token_file=settings.bearer_token_file,
-        user_principal=settings.dh_user_principal,
-    )
-    if settings.tracking_uri is not None:
-        return mlflow(settings.tracking_uri, **credentials)
-    return aidp(
-        platform_id=settings.platform_id or "",
-        workspace=settings.workspace or "",
-        region=settings.region,
-        endpoint=settings.endpoint,
-        **credentials,
-    )
-
-
 def options_of(settings: Settings) -> BatchOptions:
-    """Return how the batch is processed. Every option has the name of its setting, except `follow`."""
-    names = {field.name for field in fields(BatchOptions)} - {"wait_for_service"}
-    return BatchOptions(**{name: getattr(settings, name) for name in names}, wait_for_service=settings.follow)
+    """Return how the batch is processed. Every option has the name of its setting."""
+    return BatchOptions(**{field.name: getattr(settings, field.name) for field in fields(BatchOptions)})
 
 
 def terminal_of(settings: Settings) -> "Terminal":
@@ -177,10 +222,6 @@ def terminal_of(settings: Settings) -> "Terminal":
     from ingestor.app.terminal import Terminal
 
     return Terminal(json=settings.output is Output.JSON, progress=settings.progress)
-
-
-def _revealed(secret: SecretStr | None) -> str | None:
-    return None if secret is None else secret.get_secret_value()
 
 
 def show(loaded: Loaded) -> str:
@@ -203,7 +244,7 @@ def _as_json(loaded: Loaded) -> str:
         }
         for name, value in _values(loaded.settings).items()
     }
-    return json.dumps(rows, indent=2)
+    return json.dumps({**rows, "proxy": json_row(partial(target_of, loaded.settings))}, indent=2)
 
 
 def _as_table(loaded: Loaded) -> str:
@@ -211,6 +252,7 @@ def _as_table(loaded: Loaded) -> str:
         (name, _text(name, value), loaded.spell(name) if name in loaded.given else str(Place.DEFAULT))
         for name, value in _values(loaded.settings).items()
     ]
+    rows.append(table_row(partial(target_of, loaded.settings)))
     names, values = (max(len(row[column]) for row in rows) for column in (0, 1))
     return "\n".join(f"{name:{names}}  {value:{values}}  {origin}" for name, value, origin in rows)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby, takewhile
 from textwrap import wrap
+from types import MappingProxyType
 from typing import NoReturn, get_args, get_origin
 
 from pydantic import BaseModel
@@ -14,7 +15,7 @@ from pydantic_settings import BaseSettings
 
 from ingestor.model.errors import UsageError
 from ingestor.settings.load import CONFIG_VARIABLE
-from ingestor.settings.options import Settings, flag_of, option_of, variable_of
+from ingestor.settings.options import OLD_NAMES, Settings, flag_of, option_of, variable_of
 from ingestor.settings.wording import did_you_mean, shown
 
 _SECRETS = {
@@ -48,16 +49,33 @@ class Parser(argparse.ArgumentParser):
         if arguments:
             self.add_argument("arguments", nargs="*", help=argparse.SUPPRESS)
 
-    def add_options(self, model: type[BaseModel], show: Collection[str] | None = None) -> None:
-        """Add the options of a model, by group. Help shows those in `show`, by default all."""
+    def add_options(
+        self,
+        model: type[BaseModel],
+        show: Collection[str] | None = None,
+        defaults: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Add the options of a model, by group.
+
+        Help shows those in `show`, by default all, with their own defaults or those in `defaults`.
+        """
         for title, fields in groupby(model.model_fields.items(), key=lambda item: option_of(item[1]).group):
             options = dict(fields)
             shows = {name for name in options if show is None or name in show}
             group = self.add_argument_group(title, _secrets_among(options, shows))
             for name, field in options.items():
                 if not option_of(field).secret:
-                    text = _help(model, name, field) if name in shows else argparse.SUPPRESS
+                    self._add_former_names(group, name)
+                    default = defaults.get(name) or default_of(field)
+                    text = _help(model, name, field, default) if name in shows else argparse.SUPPRESS
                     _add(group, name, field, text)
+
+    def _add_former_names(self, group: argparse._ArgumentGroup, name: str) -> None:
+        for former in (old for old, present in OLD_NAMES.items() if present == name):
+            switch = argparse.BooleanOptionalAction
+            group.add_argument(
+                flag_of(former), dest=former, action=switch, default=argparse.SUPPRESS, help=argparse.SUPPRESS
+            )
 
     def add_common(self, *, config: bool) -> None:
         """Add the options of every command; `config` only for a command with settings."""
@@ -107,18 +125,25 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 def _add(group: argparse._ArgumentGroup, name: str, field: FieldInfo, text: str) -> None:
     metavar = option_of(field).metavar
     if metavar:
-        group.add_argument(flag_of(name), dest=name, metavar=metavar, default=argparse.SUPPRESS, help=text)
+        action = "append" if get_origin(field.annotation) is tuple else "store"
+        group.add_argument(
+            flag_of(name), dest=name, metavar=metavar, action=action, default=argparse.SUPPRESS, help=text
+        )
     else:
         switch = argparse.BooleanOptionalAction
         group.add_argument(flag_of(name), dest=name, action=switch, default=argparse.SUPPRESS, help=text)
 
 
-def _help(model: type[BaseModel], name: str, field: FieldInfo) -> str:
-    text = " ".join((field.description or "").split())
-    choices = f" One of {', '.join(names)}." if (names := _choices(field)) else ""
+def _help(model: type[BaseModel], name: str, field: FieldInfo, default: str) -> str:
     variable = f"[env: {variable_of(name)}]" if issubclass(model, BaseSettings) else ""
-    default = f"[default: {value}]" if (value := _default(field)) else ""
-    return f"{text}{choices}\n{variable} {default}".strip().replace("%", "%%")
+    shown_default = f"[default: {default}]" if default else ""
+    return f"{description_of(field)}\n{variable} {shown_default}".strip().replace("%", "%%")
+
+
+def description_of(field: FieldInfo) -> str:
+    """Return what an option means, and the values that it takes."""
+    text = " ".join((field.description or "").split())
+    return f"{text} One of {', '.join(names)}." if (names := _choices(field)) else text
 
 
 def _choices(field: FieldInfo) -> list[str]:
@@ -126,8 +151,9 @@ def _choices(field: FieldInfo) -> list[str]:
     return [str(choice) for kind in kinds if isinstance(kind, type) and issubclass(kind, StrEnum) for choice in kind]
 
 
-def _default(field: FieldInfo) -> str:
-    if (words := option_of(field).default) or field.default is None:
+def default_of(field: FieldInfo) -> str:
+    """Return the default of an option in words; "" if there is none."""
+    if (words := option_of(field).default) or field.default in (None, ()):
         return words
     if isinstance(field.default, bool):
         return "yes" if field.default else "no"

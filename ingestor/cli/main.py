@@ -5,17 +5,16 @@ It imports little, so that a stop signal that arrives early finds a handler.
 
 import io
 import os
+import select
 import signal
 import sys
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from types import FrameType
 
 from ingestor import __version__
 from ingestor.model.errors import ExitCode, IngestorError, UsageError
-
-Handler = Callable[[int, FrameType | None], object] | int | signal.Handlers | None
-"""What Python calls on a signal."""
+from ingestor.system.stops import REOPENS_LOG, Handler, taken_signals
 
 RESUMABLE = frozenset({"run", "resume", "reconcile"})
 """The commands that may be stopped and repeated."""
@@ -23,54 +22,71 @@ RESUMABLE = frozenset({"run", "resume", "reconcile"})
 LONGEST_LINE = 1000
 """Characters of a message that are shown."""
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C outside a batch, as in shells (128 + SIGINT)."""
-PIPE_CLOSED = 141
-"""Exit code if the reader of standard output closed it too early (128 + SIGPIPE)."""
+_BUG = "this is a fault of ingestor: please report it with the lines above. Finished records are not sent again."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code. Errors that a person can fix are printed on standard error."""
-    argv = sys.argv[1:] if argv is None else list(argv)
-    before = _stop_on_early_signals() if argv and argv[0] in RESUMABLE else {}
-    code: int = PIPE_CLOSED
-    _open_closed_streams()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a character that it can't show must not end a batch
+    """Run one command and return its exit code. Errors that a person can fix are printed on standard error.
+
+    Without `argv` it is the program: the process ends here, whatever its threads wait for, and whatever signal arrives.
+    """
+    words = sys.argv[1:] if argv is None else list(argv)
+    before = _take_early_signals(words[0] if words else "")
+    try:
+        from ingestor.app.streams import open_closed_streams, unfailing_messages
+
+        open_closed_streams()
+        with unfailing_messages():
+            code = int(_end(words))
+        if argv is None:
+            os._exit(code)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return code
+
+
+def _end(argv: Sequence[str]) -> int:
+    """Run one command to its end, whatever that is."""
+    from ingestor.app.streams import discard_output, last_messages
+
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a character that it can't show must not end a batch
+    code: int = ExitCode.OK
     try:
         code = _perform(argv)
         sys.stdout.flush()
-    except IngestorError as error:
-        _complain(str(error))
-        code = error.exit_code
-    except BrokenPipeError:
-        _discard_output()
-    except OSError as error:
-        _complain(f"{error.filename or 'standard output'}: {error.strerror}")
-        _discard_output()
-        code = ExitCode.HALTED
+    except BrokenPipeError:  # who reads the output has enough
+        discard_output()
     except KeyboardInterrupt:
-        code = INTERRUPTED
-    finally:
-        signal.alarm(0)
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    return int(code)
+        discard_output()
+        code = ExitCode.OK if argv[:1] == ["simulate"] else ExitCode.STOPPED
+    except Exception as error:  # noqa: BLE001 - every error has an exit code of the table
+        with last_messages():
+            code = _explain(error)
+        with suppress(OSError):
+            sys.stdout.flush()
+        discard_output()
+    return code
 
 
-def _open_closed_streams() -> None:
-    """Open standard output and standard error on the null device where they were closed (`>&-`).
+def _explain(error: Exception) -> int:
+    """Print an error, and return its exit code."""
+    from ingestor.system.limits import limit_of
 
-    Then printing raises nothing, and no file that is opened later gets their descriptors.
-    """
-    for number, name in ((1, "stdout"), (2, "stderr")):
-        if getattr(sys, name) is None:
-            null = os.open(os.devnull, os.O_WRONLY)
-            if null != number:
-                os.dup2(null, number)
-                os.close(null)
-            setattr(sys, name, os.fdopen(number, "w", encoding="utf-8"))
+    known = error if isinstance(error, IngestorError) else limit_of(error)
+    if known is not None:
+        _complain(str(known))
+        return known.exit_code
+    if isinstance(error, OSError):
+        _complain(f"{error.filename or 'standard output'}: {error.strerror}")
+    else:
+        import traceback
+
+        traceback.print_exception(error)
+        _complain(_BUG)
+    return ExitCode.HALTED
 
 
 def _perform(argv: Sequence[str]) -> int:
@@ -90,24 +106,31 @@ def _perform(argv: Sequence[str]) -> int:
     return ExitCode.OK
 
 
-def _stop_on_early_signals() -> dict[signal.Signals, Handler]:
-    """Exit with STOPPED on a stop signal that arrives before the batch begins, because imports take long.
+def _take_early_signals(command: str) -> dict[signal.Signals, Handler]:
+    """Take the signals that arrive before a batch begins, because imports take long; return the handlers from before.
 
-    Return the handlers from before. An ignored signal (nohup, a shell's background) stays ignored. Only the main thread
-    can handle signals.
+    A command that sends exits with STOPPED: nothing was sent. Any other is interrupted.
     """
-    if threading.current_thread() is not threading.main_thread():
-        return {}
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    taken = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
-    for number in taken:
-        signal.signal(number, _exit_early)
-    return taken
+    before = taken_signals()
+    for number in before:
+        early: Handler = _exit_early if command in RESUMABLE else _interrupt
+        signal.signal(number, signal.SIG_IGN if number == REOPENS_LOG else early)  # no log is open yet
+    return before
 
 
 def _exit_early(_number: int, _frame: FrameType | None) -> None:
-    os.write(2, b"ingestor: stopped before anything was sent; run the same command again\n")
+    with suppress(OSError):
+        if select.select((), (2,), (), 0)[1]:  # a signal ends every wait, also for a full pipe
+            os.write(2, b"ingestor: stopped before anything was sent; run the same command again\n")
     os._exit(ExitCode.STOPPED)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """Interrupt the command; a second signal ends the process, whatever it waits for."""
+    for number in taken_signals():
+        if number != REOPENS_LOG:
+            signal.signal(number, lambda *_: os._exit(ExitCode.STOPPED))
+    raise KeyboardInterrupt
 
 
 def _unknown_command(word: str) -> str:
@@ -126,8 +149,3 @@ def _complain(message: str) -> None:
 
     for line in message.splitlines():
         sys.stderr.write(f"ingestor: {printable(line, LONGEST_LINE)}\n")
-
-
-def _discard_output() -> None:
-    """Send the rest of standard output to the null device, so that exiting does not fail on it again."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,7 +1,7 @@
 """The help of each command. Plain text, so that the first page appears at once."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ingestor.simulator.options import PLATFORM_ID, WORKSPACE_KEY
 
@@ -17,6 +17,7 @@ class Command:
         exit_codes: those that the command can end with, each with its meaning.
         arguments: how usage shows its arguments; empty if it has none.
         settings: names of the settings that it uses; None is all. It accepts the others too.
+        defaults: defaults in words, where they are not those of `run`.
     """
 
     name: str
@@ -26,9 +27,50 @@ class Command:
     exit_codes: Mapping[int, str]
     arguments: str = ""
     settings: Collection[str] | None = None
+    defaults: Mapping[str, str] = field(default_factory=dict)
 
+
+_TARGET = (
+    "region",
+    "endpoint",
+    "platform_id",
+    "workspace",
+    "tracking_uri",
+    "dh_user_principal",
+    "auth",
+    "oci_config",
+    "oci_profile",
+    "oci_passphrase",
+    "basic_username",
+    "basic_password",
+    "bearer_token_file",
+    "bearer_token",
+)
+_STATE = ("batch", "state", "same_server", "allow_network_state")
+_SENDING = (
+    *_TARGET,
+    "retry_tokens",
+    *_STATE,
+    "rate",
+    "concurrency",
+    "timeout",
+    "max_attempts",
+    "max_retry_time",
+    "max_pause",
+    "give_up_after",
+    "wait_for_service",
+    "time_budget",
+    "drain_timeout",
+    "log",
+    "log_max_bytes",
+    "log_keep",
+    "output",
+    "progress",
+)
+"""The settings that every command uses which sends requests."""
 
 _WRONG = {2: "the command or a setting is wrong"}
+_INTERRUPTED = {75: "interrupted, by Ctrl-C or another signal"}
 _RUN_CODES = {
     0: "every record is a complete run",
     **_WRONG,
@@ -48,13 +90,14 @@ _RECONCILE_CODES = {
     4: "halted: credentials, address or service are wrong, or the state directory can't be used",
     75: "stopped early: the same command continues",
 }
-_CHECK_CODES = {0: "every record is valid", **_WRONG, 3: "some records are not valid"}
-_JOURNAL_CODES = {0: "done", **_WRONG, 4: "the journal can't be read"}
+_CHECK_CODES = {0: "every record is valid", **_WRONG, 3: "some records are not valid", **_INTERRUPTED}
+_JOURNAL_CODES = {0: "done", **_WRONG, 4: "the journal can't be read", **_INTERRUPTED}
+_FORGET_CODES = {**_JOURNAL_CODES, 4: "the journal can't be changed", 75: "a run uses the state directory: wait"}
 _PLAIN_CODES = {0: "done", **_WRONG}
 
 _SOURCES = """\
 SOURCE is a file, a glob in quotes, a directory (its .jsonl, .ndjson and .json files at any depth) or - for
-standard input, which is the default. Files may be compressed as .gz or .zst."""
+standard input, which is the default. All may be compressed, with gzip, bzip2, xz or zstd."""
 
 _TO_THE_SIMULATOR = f"""\
 ingestor run runs.jsonl --auth none --endpoint http://127.0.0.1:8765 \\
@@ -86,10 +129,14 @@ COMMANDS = {
         Command(
             name="check",
             purpose="validate every record, send nothing",
-            text=f"Validate every record and send nothing. No target is needed.\n\n{_SOURCES}",
+            text="Validate every record and create nothing. Without --online nothing is sent, and no target is\n"
+            f"needed.\n\n{_SOURCES}",
             arguments="[SOURCE ...]",
-            settings=("output",),
-            examples=(("ingestor check runs.jsonl", "before the first real run"),),
+            settings=(*_TARGET, "timeout", "output", "progress"),
+            examples=(
+                ("ingestor check runs.jsonl", "before the first real run"),
+                ("ingestor check --online --config migration.toml runs.jsonl", "credentials and experiments as well"),
+            ),
             exit_codes=_CHECK_CODES,
         ),
         Command(
@@ -106,6 +153,7 @@ COMMANDS = {
             text="Print the map from records to runs, from the journal in the state directory: of all batches, or of\n"
             "the one that is named.",
             settings=("batch", "state"),
+            defaults={"batch": "all batches"},
             examples=(
                 ("ingestor results --format csv > runs.csv", "for a spreadsheet"),
                 ("ingestor results --outcome failed", "what the service refused, and why"),
@@ -117,7 +165,9 @@ COMMANDS = {
             purpose="settle what is unresolved",
             text="Search the service for the run of every job whose outcome is not known, by the tag ingestor.token:\n"
             "in all batches of this target, or in the one that is named. A job whose run is found is created. A job\n"
-            "that certainly has no run is sent again by the next run. Creates no runs. Accepts the options of `run`.",
+            "that certainly has no run is sent again by the next run. Creates no runs.",
+            settings=_SENDING,
+            defaults={"batch": "all batches of this target"},
             examples=(("ingestor reconcile --config migration.toml", "after a run that ended with exit code 3"),),
             exit_codes=_RECONCILE_CODES,
         ),
@@ -127,11 +177,37 @@ COMMANDS = {
             text="Finish what a stopped or killed run left: the rest of its files and of the standard input that was\n"
             "kept, each from its checkpoint, and records that failed or are unresolved. Finished\n"
             "records are not sent again.",
+            settings=(*_SENDING, "senders", "stamp", "new_state", "rejects"),
             examples=(
                 ("ingestor resume --config sidecar.toml", "after the pod was killed"),
                 ("ingestor resume --config sidecar.toml --batch nightly", "the same for another batch"),
             ),
             exit_codes=_RESUME_CODES,
+        ),
+        Command(
+            name="forget",
+            purpose="stop sending records that will never work; they count as done",
+            text="Give up records that failed, are unresolved or were rejected: they are not sent or reported again,\n"
+            "and count as done, so that a later run can end with 0. All that is known of them stays in the journal. A\n"
+            "rejected record that you change is a new record. No target is needed, unless batches of one name went\n"
+            "to several.",
+            settings=(
+                "platform_id",
+                "workspace",
+                "tracking_uri",
+                "batch",
+                "state",
+                "allow_network_state",
+                "rejects",
+                "output",
+            ),
+            defaults={"batch": "the only batch of the journal"},
+            examples=(
+                ("ingestor forget --outcome rejected", "the records in rejects.jsonl, which nobody will fix"),
+                ("ingestor forget --job-id run-17 --job-id run-18", "two jobs"),
+                ("ingestor forget --outcome failed --undo", "take it back: the next run sends them again"),
+            ),
+            exit_codes=_FORGET_CODES,
         ),
         Command(
             name="simulate",
@@ -148,7 +224,10 @@ COMMANDS = {
             name="config",
             purpose="the effective settings and where each came from, secrets masked",
             text="Print every setting with its value and its origin. Accepts the options of `run`.",
-            examples=(("ingestor config --config migration.toml --rate 50", "the settings that run would use"),),
+            examples=(
+                ("ingestor config --init", "a file that explains every setting, to begin with"),
+                ("ingestor config --config migration.toml --rate 50", "the settings that run would use"),
+            ),
             exit_codes=_PLAIN_CODES,
         ),
     )

@@ -1,4 +1,4 @@
-"""The options of `ingestor results` and `ingestor simulate`. They are flags only: no setting reaches them."""
+"""The options of single commands. They are flags only: no setting reaches them."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -6,12 +6,14 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from ingestor.model.errors import UsageError
 from ingestor.model.record import State
 from ingestor.settings.options import Group, Option
 from ingestor.settings.values import (
     Count,
     LocalPath,
     LoopbackHost,
+    Natural,
     NotNegative,
     OneLine,
     PathSegment,
@@ -19,7 +21,14 @@ from ingestor.settings.values import (
     Positive,
     Share,
 )
-from ingestor.simulator.options import PLATFORM_ID, WORKSPACE_KEY, InjectedFault, RetryAfter, SimulatorOptions
+from ingestor.simulator.options import (
+    FAULT_MESSAGE,
+    PLATFORM_ID,
+    WORKSPACE_KEY,
+    InjectedFault,
+    RetryAfter,
+    SimulatorOptions,
+)
 
 
 class Format(StrEnum):
@@ -29,15 +38,59 @@ class Format(StrEnum):
     CSV = "csv"
 
 
+_MODEL = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class CheckOptions(BaseModel):
+    """Whether `ingestor check` asks the service too."""
+
+    model_config = _MODEL
+
+    online: Annotated[bool, Option(Group.CHECK)] = False
+    """Also ask the service whether it accepts the credentials, and whether the workspace and the experiments of the
+    records exist. Nothing is created. It needs the options of the target."""
+
+
+class ConfigOptions(BaseModel):
+    """Whether `ingestor config` writes a settings file."""
+
+    model_config = _MODEL
+
+    init: Annotated[bool, Option(Group.INIT)] = False
+    """Write a settings file that explains every option, to the new file that --config names (by default
+    ingestor.toml; - is standard output). The options that are set are in it; all others are comments."""
+
+
 class ResultsOptions(BaseModel):
     """What is printed of the journal. `outcome` None: all."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = _MODEL
 
     format: Annotated[Format, Option(Group.RESULTS, "FORM")] = Format.JSONL
     """One JSON object a line, or a table with a header."""
     outcome: Annotated[State | None, Option(Group.RESULTS, "NAME", default="all")] = None
     """Print only the records with this outcome."""
+
+
+class Forgettable(StrEnum):
+    """The outcomes that can be forgotten."""
+
+    FAILED = "failed"
+    UNRESOLVED = "unresolved"
+    REJECTED = "rejected"
+
+
+class ForgetOptions(BaseModel):
+    """Which records `ingestor forget` gives up."""
+
+    model_config = _MODEL
+
+    job_id: Annotated[tuple[str, ...], Option(Group.FORGET, "ID")] = ()
+    """A job, as `ingestor results` shows it. The option may be repeated."""
+    outcome: Annotated[Forgettable | None, Option(Group.FORGET, "NAME")] = None
+    """All records with this outcome. Rejected ones are those in the file of rejected records."""
+    undo: Annotated[bool, Option(Group.FORGET)] = False
+    """Take back what an earlier forget did: every record gets its former state."""
 
 
 def _split(value: object) -> object:
@@ -58,7 +111,7 @@ Shares = Annotated[Mapping[InjectedFault, Share], BeforeValidator(_pairs)]
 class SimulateOptions(BaseModel):
     """The address of the simulator, and the behaviour of its service. Times are seconds."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = _MODEL
 
     host: Annotated[LoopbackHost, Option(Group.SERVER, "ADDRESS")] = "127.0.0.1"
     """The loopback address to listen on."""
@@ -68,8 +121,14 @@ class SimulateOptions(BaseModel):
     """The only AI Data Platform that exists."""
     workspace: Annotated[PathSegment, Option(Group.SERVER, "KEY")] = WORKSPACE_KEY
     """The only workspace that exists."""
+    experiments: Annotated[Names | None, Option(Group.SERVER, "ID,...", default="all")] = None
+    """Experiments that exist; the list of experiments has these. Without it, every experiment exists."""
     missing_experiments: Annotated[Names, Option(Group.SERVER, "ID,...", default="none")] = frozenset()
-    """Experiments that do not exist. All others do."""
+    """Experiments that do not exist."""
+    forbidden: Annotated[Names, Option(Group.SERVER, "OPERATION,...", default="none")] = frozenset()
+    """Operations that the caller has no right to, such as runs/create and experiments/search. The answer is a 404."""
+    vague_refusals: Annotated[bool, Option(Group.SERVER)] = False
+    """Answer every 404 with the same words, as OCI does: it does not say what is missing."""
     public_key_file: Annotated[LocalPath | None, Option(Group.SERVER, "FILE", default="no check")] = None
     """A PEM file with the public key that signatures must match. It needs --key-id."""
     key_id: Annotated[OneLine | None, Option(Group.SERVER, "ID")] = None
@@ -97,10 +156,15 @@ class SimulateOptions(BaseModel):
     faults: Annotated[Shares, Option(Group.FAULTS, "NAME=SHARE,...", default="none")] = Field(
         default_factory=dict[InjectedFault, float]
     )
-    """The share of the requests, 0 to 1, that gets a fault. Nothing is created by error_500, error_503, error_409
-    (answers with that status), html (the 502 of a proxy) and reset_before (the connection breaks). The run is created
-    before reset_after (the connection breaks), truncated (it breaks in the answer), html_ok (the 200 of a proxy), hang
-    (no answer) and slow (a late answer)."""
+    """The share of the requests, 0 to 1, that gets a fault. Nothing is created by error_500, error_503, error_409,
+    error_429 (answers with that status), html (the 502 of a proxy) and reset_before (the connection breaks). The run
+    is created before reset_after (the connection breaks), truncated (it breaks in the answer), html_ok (the 200 of a
+    proxy), same_run (the answer of the first such request, as from a proxy that caches), malformed (an answer with two
+    lengths), large_header (of 8,300 bytes), many_headers (200 of them), hang (no answer) and slow (a late answer)."""
+    faults_after: Annotated[Natural, Option(Group.FAULTS, "N")] = 0
+    """How many requests have no fault at first."""
+    fault_message: Annotated[OneLine, Option(Group.FAULTS, "TEXT")] = FAULT_MESSAGE
+    """What the answers error_500, error_503, error_409 and error_429 say."""
     poison: Annotated[Names, Option(Group.FAULTS, "NAME,...", default="none")] = frozenset()
     """Experiment ids and run names whose requests always get a 500."""
     seed: Annotated[int, Option(Group.FAULTS, "N")] = 0
@@ -108,10 +172,17 @@ class SimulateOptions(BaseModel):
 
     def service(self) -> SimulatorOptions:
         """Return the options of the simulator. Raises UsageError if they do not fit together."""
+        if (self.public_key_file is None) != (self.key_id is None):
+            raise UsageError("--public-key-file and --key-id: give both, or none")
+        if sum(self.faults.values()) > 1:
+            raise UsageError("--faults: the shares must be at most 1 in total")
         return SimulatorOptions(
             platform_id=self.platform_id,
             workspace_key=self.workspace,
+            experiments=self.experiments,
             missing_experiments=self.missing_experiments,
+            forbidden=self.forbidden,
+            vague_refusals=self.vague_refusals,
             poison=self.poison,
             public_key_file=self.public_key_file,
             key_id=self.key_id,
@@ -125,5 +196,7 @@ class SimulateOptions(BaseModel):
             jitter=self.jitter,
             slow=self.slow,
             faults=self.faults,
+            faults_after=self.faults_after,
+            fault_message=self.fault_message,
             seed=self.seed,
         )

@@ -3,10 +3,11 @@
 import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -15,7 +16,8 @@ from pydantic_settings import EnvSettingsSource
 from ingestor.api.values import AuthKind
 from ingestor.model.errors import UsageError
 from ingestor.model.text import WHOLE
-from ingestor.settings.options import PREFIX, Settings, flag_of, option_of, variable_of
+from ingestor.settings.options import OLD_NAMES, PREFIX, Settings, flag_of, option_of, variable_of
+from ingestor.settings.tracking import server_credentials
 from ingestor.settings.wording import complaint, did_you_mean, shown
 
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
@@ -78,17 +80,44 @@ def load(flags: Mapping[str, object], config: str | None = None, *, sending: boo
         UsageError: one line for each error, which names the option as the user wrote it.
     """
     file, problems = _read_config(config)
-    layers = [file, _environment(), Layer(Place.FLAG, flags, flag_of)]
+    given_layers = (file, _environment(), Layer(Place.FLAG, flags, flag_of))
+    layers, overridden = _without_weaker_targets([_with_present_names(layer) for layer in given_layers])
     values = {name: value for layer in layers for name, value in layer.values.items()}
     given = {name: Given(layer.place, layer.spell(name)) for layer in layers for name in layer.values}
     spell = partial(_spell, given)
+    found = server_credentials(values, spell)
+    values |= found.values
+    given |= {name: Given(Place.ENVIRONMENT, origin) for name, origin in found.names.items()}
     settings, wrong = _validate(values, spell)
     effective = dict(settings) if settings else values
     problems += [*wrong, *(target_problems(effective, spell) if sending else ())]
     unknown = [*_unknown_variables()]
     if settings is None or problems:
         raise UsageError("\n".join([*problems, *unknown]))
-    return Loaded(settings, given, [*unknown, *unused_tokens(effective, spell)])
+    return Loaded(settings, given, [*overridden, *unknown, *found.warnings, *unused_credentials(effective, spell)])
+
+
+def _with_present_names(layer: Layer) -> Layer:
+    """Return the layer with the present names of its options. Messages spell an option as it was given."""
+    former = {OLD_NAMES[name]: name for name in layer.values if name in OLD_NAMES}
+    values = {OLD_NAMES.get(name, name): value for name, value in layer.values.items()}
+    return Layer(layer.place, values, lambda name: layer.spell(former.get(name, name)))
+
+
+def _without_weaker_targets(layers: Sequence[Layer]) -> tuple[list[Layer], list[str]]:
+    """Remove the target of a weaker place where a stronger one names another. Return the warnings about that.
+
+    `--endpoint` replaces a region in the file, and `--tracking-uri` replaces a whole AIDP target.
+    """
+    kept: list[Layer] = []
+    warnings: list[str] = []
+    stronger: dict[str, str] = {}
+    for layer in reversed(layers):
+        unused = {name for name in layer.values if any(name in _REPLACES.get(target, ()) for target in stronger)}
+        warnings += [f"{layer.spell(name)} is not used: {next(iter(stronger.values()))} replaces it" for name in unused]
+        kept.insert(0, replace(layer, values={k: v for k, v in layer.values.items() if k not in unused}))
+        stronger |= {name: layer.spell(name) for name in TARGETS if layer.values.get(name) and name not in unused}
+    return kept, sorted(warnings)
 
 
 def _spell(given: Mapping[str, Given], name: str) -> str:
@@ -119,11 +148,13 @@ def _complaints(error: ValidationError, spell: Callable[[str], str]) -> list[str
 
 
 def _environment() -> Layer:
-    return Layer(Place.ENVIRONMENT, EnvSettingsSource(Settings)(), variable_of)
+    values = EnvSettingsSource(Settings)()
+    former = {name: text for name in OLD_NAMES if (text := os.environ.get(variable_of(name)))}
+    return Layer(Place.ENVIRONMENT, {**values, **former}, variable_of)
 
 
 def _unknown_variables() -> Iterator[str]:
-    known = {variable_of(name) for name in Settings.model_fields} | {CONFIG_VARIABLE}
+    known = {variable_of(name) for name in (*Settings.model_fields, *OLD_NAMES)} | {CONFIG_VARIABLE}
     for name in sorted(os.environ):
         if name.upper().startswith(PREFIX) and name.upper() not in known:
             yield f"{shown(name)} is not a setting{did_you_mean(name.upper(), known, likeness=0.8)}"
@@ -143,7 +174,7 @@ def _read_config(flag: str | None) -> tuple[Layer, list[str]]:
 
 def _parse(path: Path, name: str) -> Mapping[str, object]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UsageError(f"{name}: {shown(path, WHOLE)} can't be read: {error.strerror}") from None
     except ValueError as error:
@@ -151,7 +182,7 @@ def _parse(path: Path, name: str) -> Mapping[str, object]:
 
 
 def _wrong_key(key: str, value: object) -> str | None:
-    field = Settings.model_fields.get(key)
+    field = Settings.model_fields.get(OLD_NAMES.get(key, key))
     if field is None and isinstance(value, dict):
         return f"[{shown(key)}]: tables are not supported: write every option at the top level"
     if field is None:
@@ -166,14 +197,23 @@ Values = Mapping[str, object]
 Spell = Callable[[str], str]
 """How to name an option in a message."""
 
-_TARGETS = ("region", "endpoint", "tracking_uri")
+TARGETS = ("region", "endpoint", "tracking_uri")
 _AIDP_ONLY = ("platform_id", "workspace")
+_REPLACES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "region": ("endpoint", "tracking_uri"),
+        "endpoint": ("region", "tracking_uri"),
+        "tracking_uri": ("region", "endpoint", *_AIDP_ONLY),
+    }
+)
+"""Which options of a weaker place a target option replaces."""
 _TOKENS = ("bearer_token", "bearer_token_file")
+_CREDENTIALS = {AuthKind.BEARER: _TOKENS, AuthKind.BASIC: ("basic_username", "basic_password")}
 
 
 def target_problems(values: Values, spell: Spell) -> Iterator[str]:
     """Yield every problem that prevents sending."""
-    given = [name for name in _TARGETS if values.get(name)]
+    given = [name for name in TARGETS if values.get(name)]
     if not given:
         yield "the target is missing: give --region or --endpoint (AIDP), or --tracking-uri (MLflow)"
     elif len(given) > 1:
@@ -184,6 +224,8 @@ def target_problems(values: Values, spell: Spell) -> Iterator[str]:
         yield from _missing(values, spell(given[0]))
     if values.get("auth") == AuthKind.BEARER:
         yield from _bearer_problems(values, spell)
+    if values.get("auth") == AuthKind.BASIC:
+        yield from _basic_problems(values)
 
 
 def _aidp_options_of_a_server(values: Values, spell: Spell) -> Iterator[str]:
@@ -206,11 +248,19 @@ def _bearer_problems(values: Values, spell: Spell) -> Iterator[str]:
         yield f"{_listed(given, spell)}: give only one of them"
 
 
-def unused_tokens(values: Values, spell: Spell) -> Iterator[str]:
-    """Yield a warning for each token that is not sent, because another authentication is set."""
-    for name in _TOKENS:
-        if values.get(name) and values.get("auth") != AuthKind.BEARER:
-            yield f"{spell(name)} is not used: it needs {flag_of('auth')} {AuthKind.BEARER}"
+def _basic_problems(values: Values) -> Iterator[str]:
+    if not values.get("basic_username"):
+        yield f"the user's name is missing: basic needs {flag_of('basic_username')}"
+    if not values.get("basic_password"):
+        yield f"the password is missing: basic needs {variable_of('basic_password')}"
+
+
+def unused_credentials(values: Values, spell: Spell) -> Iterator[str]:
+    """Yield a warning for each credential that is not sent, because another authentication is set."""
+    for kind, names in _CREDENTIALS.items():
+        for name in names:
+            if values.get(name) and values.get("auth") != kind:
+                yield f"{spell(name)} is not used: it needs {flag_of('auth')} {kind}"
 
 
 def _listed(names: list[str], spell: Spell) -> str:

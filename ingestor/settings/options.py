@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated
 
 from pydantic import Field, SecretStr
@@ -22,18 +23,25 @@ from ingestor.settings.values import (
     Address,
     BatchName,
     Count,
+    HeaderText,
     LocalPath,
+    Natural,
     NotNegative,
     OneLine,
     Output,
+    Password,
     PathSegment,
     Positive,
     Region,
     Senders,
     Token,
+    UserName,
 )
 
 PREFIX = "INGESTOR_"
+
+OLD_NAMES: Mapping[str, str] = MappingProxyType({"follow": "wait_for_service"})
+"""Former names of options, each with its present name. They work as long as no new option needs the name."""
 
 _DEFAULT = BatchOptions()
 
@@ -48,6 +56,9 @@ class Group(StrEnum):
     RETRIES = "Retries and stopping"
     OUTPUT = "What is written"
     RESULTS = "What is printed"
+    FORGET = "What is forgotten"
+    CHECK = "What is checked"
+    INIT = "A settings file"
     SERVER = "The server"
     LIMITS = "Limits of the service"
     FAULTS = "Faults"
@@ -122,11 +133,17 @@ class Settings(BaseSettings):
     )
     """Trust the service to honour retry tokens; with --no-retry-tokens, the run of a lost answer is looked up before
     the record is sent again."""
-    dh_user_principal: Annotated[OneLine | None, Option(Group.TARGET, "TEXT")] = None
+    dh_user_principal: Annotated[HeaderText | None, Option(Group.TARGET, "TEXT")] = None
     """A text that is sent as it is in the header dh-user-principal."""
 
     auth: Annotated[
-        AuthKind, Option(Group.AUTH, "METHOD", default=f"{AuthKind.API_KEY}, or {AuthKind.NONE} with --tracking-uri")
+        AuthKind,
+        Option(
+            Group.AUTH,
+            "METHOD",
+            default=f"{AuthKind.API_KEY}; with --tracking-uri, {AuthKind.BASIC} or {AuthKind.BEARER} if they are set, "
+            f"else {AuthKind.NONE}",
+        ),
     ] = Field(default_factory=lambda data: AuthKind.NONE if data.get("tracking_uri") else AuthKind.API_KEY)
     """How requests are authenticated."""
     oci_config: Annotated[LocalPath | None, Option(Group.AUTH, "FILE", default="~/.oci/config")] = None
@@ -139,6 +156,11 @@ class Settings(BaseSettings):
     """A file that holds the token for --auth bearer."""
     bearer_token: Annotated[Token | None, Option(Group.AUTH, secret=True)] = None
     """the token for --auth bearer, instead of a file"""
+    basic_username: Annotated[UserName | None, Option(Group.AUTH, "NAME")] = None
+    """The user's name for --auth basic. With --tracking-uri, MLFLOW_TRACKING_USERNAME, _PASSWORD and _TOKEN count
+    too."""
+    basic_password: Annotated[Password | None, Option(Group.AUTH, secret=True)] = None
+    """the password for --auth basic"""
 
     batch: Annotated[BatchName, Option(Group.BATCH, "NAME")] = _DEFAULT.batch
     """The name of the set in which a record becomes one run only; in another batch it becomes another run."""
@@ -150,6 +172,11 @@ class Settings(BaseSettings):
     """Keep what is read from standard input in the state directory until it is done, so that a crash loses nothing."""
     allow_network_state: Annotated[bool, Option(Group.BATCH)] = _DEFAULT.allow_network_state
     """Allow a state directory on a network file system, where SQLite can't guarantee durability."""
+    new_state: Annotated[bool, Option(Group.BATCH)] = _DEFAULT.new_state
+    """Begin a new journal if the state directory has none. With --no-new-state, that is an error: use it if the
+    directory is on a volume that may not be mounted."""
+    same_server: Annotated[bool, Option(Group.BATCH)] = _DEFAULT.same_server
+    """The address of --tracking-uri is a new one of the server that this batch went to before."""
 
     rate: Annotated[Positive | None, Option(Group.SPEED, "N", default="as fast as the service allows")] = _DEFAULT.rate
     """Never send more than N requests a second."""
@@ -169,8 +196,9 @@ class Settings(BaseSettings):
     max_pause: Annotated[Positive, Option(Group.RETRIES, "SECONDS")] = _DEFAULT.max_pause
     """The longest wait that the service may ask for (Retry-After)."""
     give_up_after: Annotated[NotNegative, Option(Group.RETRIES, "SECONDS")] = _DEFAULT.give_up_after
-    """How long to wait for a service that went down. Then the batch stops with exit code 75 and can be resumed."""
-    follow: Annotated[bool, Option(Group.RETRIES)] = _DEFAULT.wait_for_service
+    """How long to wait for a service that is down, or refuses every request. Then the batch stops with exit code 75
+    and can be resumed."""
+    wait_for_service: Annotated[bool, Option(Group.RETRIES)] = _DEFAULT.wait_for_service
     """Also wait for a service that never answered. Without this, the address counts as wrong and the batch halts."""
     time_budget: Annotated[Positive | None, Option(Group.RETRIES, "SECONDS", default="none")] = _DEFAULT.time_budget
     """How long the batch may take. Then it stops as after Ctrl-C, and can be resumed."""
@@ -181,6 +209,10 @@ class Settings(BaseSettings):
         default_factory=partial(_in_state, "log.jsonl")
     )
     """The structured log, one JSON object a line; - is standard output."""
+    log_max_bytes: Annotated[Count | None, Option(Group.OUTPUT, "N", default="no limit")] = _DEFAULT.log_max_bytes
+    """Rename the log to FILE.1 and begin a new one before it becomes larger than N bytes. SIGUSR2 opens it anew."""
+    log_keep: Annotated[Natural, Option(Group.OUTPUT, "N")] = _DEFAULT.log_keep
+    """How many renamed logs are kept."""
     rejects: Annotated[LocalPath, Option(Group.OUTPUT, "FILE", default="STATE/rejects.jsonl")] = Field(
         default_factory=partial(_in_state, "rejects.jsonl")
     )

@@ -32,6 +32,10 @@ def _token(secret: SecretStr) -> SecretStr:
     return SecretStr(values.token(secret.get_secret_value()))
 
 
+def _password(secret: SecretStr) -> SecretStr:
+    return SecretStr(values.password(secret.get_secret_value()))
+
+
 def _no_switch(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("must be a number, not true or false")  # noqa: TRY004 -- pydantic turns ValueErrors into its own
@@ -49,11 +53,15 @@ OneLine = Annotated[str, AfterValidator(one_line)]
 BatchName = Annotated[str, AfterValidator(batch_name)]
 LocalPath = Annotated[Path, BeforeValidator(_path)]
 Token = Annotated[SecretStr, AfterValidator(_token)]
+Password = Annotated[SecretStr, AfterValidator(_password)]
+HeaderText = Annotated[str, AfterValidator(values.header_text)]
+UserName = Annotated[str, AfterValidator(values.user_name)]
 LoopbackHost = Annotated[str, AfterValidator(values.loopback_host)]
 _Whole = Annotated[int, BeforeValidator(_no_switch)]
 _Number = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_no_switch)]
 Port = Annotated[_Whole, Field(ge=0, le=65535)]
 Count = Annotated[_Whole, Field(ge=1)]
+Natural = Annotated[_Whole, Field(ge=0, le=10_000)]
 Senders = Annotated[_Whole, Field(ge=0, le=256), BeforeValidator(_counted)]
 Positive = Annotated[_Number, Field(gt=0)]
 NotNegative = Annotated[_Number, Field(ge=0)]

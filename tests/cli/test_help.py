@@ -28,7 +28,17 @@ def flags_on(page: str) -> set[str]:
 def test_the_first_page_lists_the_commands(capsys: pytest.CaptureFixture[str], flag: str) -> None:
     page = printed(capsys, flag)
     assert all(f"  {name} " in page for name in COMMANDS)
-    assert list(COMMANDS) == ["run", "check", "status", "results", "reconcile", "resume", "simulate", "config"]
+    assert list(COMMANDS) == [
+        "run",
+        "check",
+        "status",
+        "results",
+        "reconcile",
+        "resume",
+        "forget",
+        "simulate",
+        "config",
+    ]
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,12 +63,36 @@ def test_the_page_of_run_has_every_setting(capsys: pytest.CaptureFixture[str], n
         assert (flag_of(option) in flags_on(page)) is not option_of(field).secret
 
 
-@pytest.mark.parametrize("name", ["check", "status", "results"])
+@pytest.mark.parametrize("name", [name for name, command in COMMANDS.items() if command.settings is not None])
 def test_a_page_has_only_the_settings_of_its_command(capsys: pytest.CaptureFixture[str], name: str) -> None:
     page = printed(capsys, name, "--help")
     settings = COMMANDS[name].settings
     assert settings is not None
-    assert {option for option in Settings.model_fields if flag_of(option) in flags_on(page)} == set(settings)
+    shown = {option for option in Settings.model_fields if flag_of(option) in flags_on(page)}
+    assert shown == {option for option in settings if not option_of(Settings.model_fields[option]).secret}
+
+
+@pytest.mark.parametrize(("name", "without"), [("resume", {"--spool"}), ("reconcile", {"--spool", "--rejects"})])
+def test_a_page_has_no_option_without_effect(capsys: pytest.CaptureFixture[str], name: str, without: set[str]) -> None:
+    shown = flags_on(printed(capsys, name, "--help"))
+    assert not shown & without
+    assert shown > {"--region", "--state", "--rate", "--give-up-after", "--log"}
+
+
+@pytest.mark.parametrize(
+    ("name", "default"),
+    [
+        ("run", "default"),
+        ("resume", "default"),
+        ("results", "all batches"),
+        ("reconcile", "all batches of this target"),
+    ],
+)
+def test_the_page_says_which_batch_is_used_without_the_option(
+    capsys: pytest.CaptureFixture[str], name: str, default: str
+) -> None:
+    page = " ".join(printed(capsys, name, "--help").split())
+    assert f"[env: INGESTOR_BATCH] [default: {default}]" in page
 
 
 def test_simulate_and_results_have_their_own_options(capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,4 +146,5 @@ def test_the_examples_of_a_page_are_command_lines_that_parse(name: str) -> None:
 
 
 def test_the_resumable_commands_are_those_that_can_end_as_stopped() -> None:
-    assert {name for name, command in COMMANDS.items() if ExitCode.STOPPED in command.exit_codes} == RESUMABLE
+    texts = {name: command.exit_codes.get(ExitCode.STOPPED, "") for name, command in COMMANDS.items()}
+    assert {name for name, text in texts.items() if text.startswith("stopped early")} == RESUMABLE

@@ -99,7 +99,7 @@ class Running:
         async with asyncio.timeout(TIMEOUT):
             stdout, stderr = await self._process.communicate(stdin)
         assert self._process.returncode is not None
-        return _ended(self._process.returncode, stdout or b"", stderr)
+        return _ended(self._process.returncode, stdout or b"", stderr or b"")
 
     async def is_over(self, seconds: float) -> bool:
         """Wait for its end for a short time, and return whether it has ended."""
@@ -131,6 +131,7 @@ class Program:
         *words: str,
         stdin: int = PIPE,
         stdout: int = PIPE,
+        stderr: int = PIPE,
         env: Mapping[str, str] | None = None,
         command: Sequence[str] = COMMAND,
     ) -> Running:
@@ -138,7 +139,7 @@ class Program:
         environment = self._environment(env)
         words = _alone(words)
         process = await asyncio.create_subprocess_exec(
-            *command, *words, cwd=self.folder, env=environment, stdin=stdin, stdout=stdout, stderr=PIPE
+            *command, *words, cwd=self.folder, env=environment, stdin=stdin, stdout=stdout, stderr=stderr
         )
         running = Running(process)
         self._started.append(running)

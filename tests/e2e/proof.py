@@ -35,13 +35,13 @@ def assert_each_is_one_run(
 
 def counted(**counts: int) -> dict[str, int]:
     """Return the counts of a summary: all that are not named are 0."""
-    names = ("created", "partial", "rejected", "failed", "unresolved", "duplicate", "already_done")
+    names = ("created", "partial", "rejected", "failed", "unresolved", "duplicate", "forgotten", "already_done")
     return dict.fromkeys(names, 0) | counts
 
 
 def states(**counts: int) -> dict[str, int]:
     """Return jobs per state: all that are not named are 0."""
-    return dict.fromkeys(("pending", "created", "partial", "failed", "unresolved"), 0) | counts
+    return dict.fromkeys(("pending", "created", "partial", "failed", "unresolved", "forgotten"), 0) | counts
 
 
 def runs_of(simulator: Simulator) -> dict[str, Document]:

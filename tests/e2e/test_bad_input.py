@@ -111,10 +111,6 @@ async def test_of_a_truncated_gzip_all_complete_records_are_created_and_the_next
     assert_each_is_one_run(simulator, GOOD, program.rows())
 
 
-def _an_empty_directory(folder: Path) -> None:
-    (folder / "bad").mkdir()
-
-
 def _a_closed_file(folder: Path) -> None:
     (folder / "bad").write_bytes(AFTER)
     (folder / "bad").chmod(0)
@@ -132,11 +128,10 @@ os.execv({sys.executable!r}, [*{COMMAND!r}, *__import__("sys").argv[1:]])
     ("source", "make", "message"),
     [
         ("bad", lambda _: None, "bad: there is no such file or directory"),
-        ("bad", _an_empty_directory, "bad: there are no record files in it"),
-        ("bad*.jsonl", lambda _: None, "bad*.jsonl: no"),
+        ("bad/*.jsonl", lambda _: None, "bad/: there is no such file or directory"),
         ("bad", _a_closed_file, "bad: can't be read: Permission denied"),
     ],
-    ids=["a missing file", "a directory without files", "a glob without matches", "no permission"],
+    ids=["a missing file", "a glob in a missing folder", "no permission"],
 )
 async def test_a_source_that_cannot_be_read_is_named_before_anything_is_sent(
     program: Program, simulator: Simulator, source: str, make: Callable[[Path], None], message: str
@@ -161,7 +156,8 @@ async def test_check_finds_the_same_and_sends_nothing(program: Program, simulato
     assert ended.code == 3
     assert ended.stdout.splitlines()[-1] == f"{len(lines) + 2} records: 2 valid, {len(lines)} invalid"
     reasons = [reason for line, reason in BAD_LINES.values() if line in lines]
-    printed = ended.stdout.splitlines()[:-1]
+    printed = ended.stdout.splitlines()[: len(lines)]
+    assert f"\n  {len(lines) + 2:>11,}  {source}, {len(lines)} invalid\n" in ended.stdout
     assert [(number, reason in text) for number, (text, reason) in enumerate(zip(printed, reasons, strict=True))] == [
         (number, True) for number in range(len(lines))
     ]

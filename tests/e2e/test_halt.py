@@ -132,9 +132,9 @@ async def test_a_batch_that_follows_the_service_waits_until_it_starts(
         pass
     if command == ("resume",):
         assert (await program.ingest(*aim(gone), "runs.jsonl")).code == 4
-        await program.run("run", *aim(gone), "--follow", "--give-up-after", "0", stdin=to_lines(WANTED))
+        await program.run("run", *aim(gone), "--wait-for-service", "--give-up-after", "0", stdin=to_lines(WANTED))
 
-    running = await program.start(*command, *aim(gone), "--follow", "--output", "json")
+    running = await program.start(*command, *aim(gone), "--wait-for-service", "--output", "json")
     log = program.folder / ".ingestor" / "log.jsonl"
     before = log.read_text().count("batch.paused") if log.exists() else 0
     await running.until(lambda: log.exists() and log.read_text().count("batch.paused") > before)
@@ -148,7 +148,9 @@ async def test_a_batch_that_follows_the_service_waits_until_it_starts(
 async def test_a_batch_that_follows_a_service_which_never_starts_ends_resumable(program: Program) -> None:
     async with Simulator() as gone:
         pass
-    ended = await program.ingest(*aim(gone), "--follow", "--give-up-after", "0.5", program.write("runs.jsonl", WANTED))
+    ended = await program.ingest(
+        *aim(gone), "--wait-for-service", "--give-up-after", "0.5", program.write("runs.jsonl", WANTED)
+    )
     assert ended.code == 75
     assert "--give-up-after" in ended.summary["reason"]
     counts = program.counts()

@@ -208,12 +208,12 @@ async def test_a_flag_overrides_the_environment_which_overrides_the_file(
     target = {"endpoint": simulator.url, "platform_id": PLATFORM_ID, "workspace": WORKSPACE_KEY}
     settings = target | {"auth": "none", "batch": "by file"}
     file = program.write("ingestor.toml", "".join(f'{name} = "{value}"\n' for name, value in settings.items()).encode())
-    command = ("run", "--config", file)
+    command, record = ("run", "--config", file), b'{"run_name": "one"}'
     environment = {"INGESTOR_BATCH": "by environment"}
     ended = [
-        await program.run(*command, stdin=b"{}"),
-        await program.run(*command, stdin=b"{}", env=environment),
-        await program.run(*command, "--batch", "by flag", stdin=b"{}", env=environment),
+        await program.run(*command, stdin=record),
+        await program.run(*command, stdin=record, env=environment),
+        await program.run(*command, "--batch", "by flag", stdin=record, env=environment),
     ]
 
     assert [one.code for one in ended] == [0, 0, 0]

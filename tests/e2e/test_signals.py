@@ -4,7 +4,7 @@ import os
 import random
 import sys
 from contextlib import suppress
-from signal import SIGINT, SIGTERM
+from signal import SIGHUP, SIGINT, SIGTERM
 
 import pytest
 
@@ -18,7 +18,7 @@ NEVER = "600"
 """More seconds than a test lasts."""
 
 
-@pytest.mark.parametrize("number", [SIGINT, SIGTERM])
+@pytest.mark.parametrize("number", [SIGINT, SIGTERM, SIGHUP])
 async def test_a_stop_in_the_middle_loses_nothing_and_the_same_command_continues(program: Program, number: int) -> None:
     wanted = list(records(200))
     async with Simulator(SimulatorOptions(latency=0.02)) as simulator:
@@ -49,7 +49,9 @@ async def until_only_the_unanswered_are_left(running: Running, simulator: Simula
     )
 
 
-async def test_a_second_signal_ends_at_once_and_unanswered_requests_are_repeated(program: Program) -> None:
+async def test_a_second_signal_after_a_second_ends_at_once_and_unanswered_requests_are_repeated(
+    program: Program,
+) -> None:
     wanted = list(records(60))
     async with Simulator(SimulatorOptions(faults={InjectedFault.HANG: 0.1})) as simulator:
         command = ("run", "--output", "json", *aim(simulator), "--rate", "200", program.write("runs.jsonl", wanted))
@@ -57,7 +59,8 @@ async def test_a_second_signal_ends_at_once_and_unanswered_requests_are_repeated
         await until_only_the_unanswered_are_left(running, simulator, 60)
         running.send(SIGTERM)
         await running.until_it_prints("stopping")
-        running.send(SIGTERM)
+        while not await running.is_over(0.1):  # within a second, all signals count as one
+            running.send(SIGTERM)
         ended = await running.end()
 
         assert ended.code == 75

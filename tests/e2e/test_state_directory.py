@@ -78,7 +78,9 @@ async def test_a_directory_that_vanishes_stops_the_batch_before_more_is_sent(
     ended = await running.end()
 
     assert ended.code == 4
-    assert "No such file or directory" in ended.stderr
+    assert "was removed or renamed (No such file or directory)" in ended.stderr
+    assert "what this run has done is not recorded any more" in ended.stdout
+    assert "finished records are not sent again" not in ended.stdout + ended.stderr
     assert simulator.statistics.requests < made + 2 * 256, "only what was admitted may still be sent"
 
 

@@ -83,7 +83,9 @@ async def test_a_batch_is_stopped_and_finished(program: Program, state: State, h
         stopped = await running.leave_input_open_and_end()
 
         assert (stopped.code, stopped.summary["exhausted"]) == (75, not state.open_end)
-        assert stopped.summary["reason"] == ("asked to" if how == "a signal" else "the time budget is used up")
+        assert stopped.summary["reason"] == (
+            "stopped by SIGTERM" if how == "a signal" else "the time budget is used up"
+        )
         assert time.monotonic() - began < SOON
         assert program.counts()["failed"] == program.counts()["unresolved"] == 0
 
@@ -105,7 +107,8 @@ async def test_two_signals_end_a_batch_at_once(program: Program, state: State) -
         await running.until(lambda: log.exists() and state.is_reached(simulator, log.read_text()))
         running.send(SIGTERM)
         await running.until_it_prints("stopping")
-        running.send(SIGTERM)
+        while not await running.is_over(0.1):  # within a second, all signals count as one
+            running.send(SIGTERM)
         assert (await running.leave_input_open_and_end()).code == 75
 
         state.fix(simulator)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingestor.cli.commands import target_of
+from ingestor.cli.target import target_of
 from ingestor.policy.identity import Scope
 from ingestor.settings.options import Settings
 

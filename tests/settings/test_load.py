@@ -33,6 +33,10 @@ def test_flags_override_the_environment_the_file_and_the_default(tmp_path: Path)
     assert (settings.rate, settings.concurrency, settings.timeout, settings.max_attempts) == (3, 2, 1, 8)
 
 
+def test_a_byte_order_mark_before_the_file_is_skipped(tmp_path: Path) -> None:
+    assert loaded({}, config(tmp_path, "\ufeffrate = 7\n")).settings.rate == 7
+
+
 def test_every_value_remembers_where_it_came_from(tmp_path: Path) -> None:
     path = config(tmp_path, "rate = 1\nconcurrency = 1\ntimeout = 1\n")
     given = loaded({"rate": "3"}, path, INGESTOR_RATE="2", INGESTOR_CONCURRENCY="2").given

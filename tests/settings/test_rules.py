@@ -36,9 +36,7 @@ def test_a_target_is_needed_only_where_something_is_sent() -> None:
 
 
 def test_two_targets_are_refused_each_named_as_it_was_given() -> None:
-    assert problems({**AIDP}, INGESTOR_TRACKING_URI="http://h") == [
-        "--region and INGESTOR_TRACKING_URI: give only one of them"
-    ]
+    assert problems({**AIDP, "tracking_uri": "http://h"}) == ["--region and --tracking-uri: give only one of them"]
 
 
 def test_aidp_needs_platform_and_workspace() -> None:
@@ -49,9 +47,9 @@ def test_aidp_needs_platform_and_workspace() -> None:
 
 
 def test_a_tracking_server_has_no_platform_and_no_workspace() -> None:
-    assert problems({"tracking_uri": "http://h", "workspace": "w"}, INGESTOR_PLATFORM_ID="p") == [
-        "INGESTOR_PLATFORM_ID: can't be combined with --tracking-uri: remove one of the two",
-        "--workspace: can't be combined with --tracking-uri: remove one of the two",
+    assert problems({"workspace": "w", "platform_id": "p"}, INGESTOR_TRACKING_URI="http://h") == [
+        "--platform-id: can't be combined with INGESTOR_TRACKING_URI: remove one of the two",
+        "--workspace: can't be combined with INGESTOR_TRACKING_URI: remove one of the two",
     ]
 
 

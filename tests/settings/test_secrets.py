@@ -10,7 +10,7 @@ from ingestor.settings.options import Settings
 from tests.settings.environment import environment
 
 SECRET = "hunter2"  # the same word wherever a test must not find it
-SECRETS = {"INGESTOR_BEARER_TOKEN": SECRET, "INGESTOR_OCI_PASSPHRASE": SECRET}
+SECRETS = {f"INGESTOR_{name}": SECRET for name in ("BEARER_TOKEN", "OCI_PASSPHRASE", "BASIC_PASSWORD")}
 
 
 def test_secrets_come_by_environment() -> None:

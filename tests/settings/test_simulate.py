@@ -18,7 +18,10 @@ def test_every_flag_reaches_the_simulator() -> None:
     flags = {
         "platform_id": "p",
         "workspace": "w",
+        "experiments": "1,2",
         "missing_experiments": "7,8",
+        "forbidden": "runs/create",
+        "vague_refusals": True,
         "poison": "bad",
         "public_key_file": "key.pem",
         "key_id": "t/u/f",
@@ -32,13 +35,18 @@ def test_every_flag_reaches_the_simulator() -> None:
         "jitter": "0.02",
         "slow": "3",
         "faults": "error_500=0.05,reset_after=0.02",
+        "faults_after": "100",
+        "fault_message": "daily quota used up",
         "seed": "42",
     }
     assert set(SimulateOptions.model_fields) - set(flags) == {"host", "port"}
     assert from_flags(SimulateOptions, flags).service() == SimulatorOptions(
         platform_id="p",
         workspace_key="w",
+        experiments=frozenset({"1", "2"}),
         missing_experiments=frozenset({"7", "8"}),
+        forbidden=frozenset({"runs/create"}),
+        vague_refusals=True,
         poison=frozenset({"bad"}),
         public_key_file=Path("key.pem"),
         key_id="t/u/f",
@@ -52,6 +60,8 @@ def test_every_flag_reaches_the_simulator() -> None:
         jitter=0.02,
         slow=3,
         faults={InjectedFault.ERROR_500: 0.05, InjectedFault.RESET_AFTER: 0.02},
+        faults_after=100,
+        fault_message="daily quota used up",
         seed=42,
     )
 
