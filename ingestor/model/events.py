@@ -26,8 +26,8 @@ class InputRead:
 
     Attributes:
         records: how many.
-        read_bytes: the bytes of the whole input up to the last of them.
-        total_bytes: the size of the whole input; None if it can't be known.
+        read_bytes: the bytes of text of the whole input up to the last of them.
+        total_bytes: about how many the whole input has; None while that is not known.
         source: the name of their source; None: the journal kept them.
         end: set if the source ends here.
         again: records of the source that `records` leaves out: they were read before, from the journal.
@@ -60,14 +60,14 @@ class SourceCount:
         records: how many records, rejected ones included.
         rejected: how many of them were rejected.
         end: how reading ended; None if it has not ended.
-        is_foreign: whether it has another format; then it is one rejected record as a whole.
+        is_other_format: whether it has another format; then it is one rejected record as a whole.
     """
 
     source: str
     records: int
     rejected: int
     end: SourceEnd | None
-    is_foreign: bool = False
+    is_other_format: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +119,11 @@ class RunRetried:
 
 @value(frozen=True, slots=True, kw_only=True)
 class AttemptEnded:
-    """An attempt got its reply. `throttled`: the reply is a 429."""
+    """An attempt got its reply. `throttled`: the reply is a 429. `repeated`: its job was queued again before."""
 
     reply: Reply
     throttled: bool
+    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +201,8 @@ class BatchFinished:
         duration: seconds.
         reason: why it ended early; None if it did not.
         exhausted: whether the input was read to its end.
-        files: what was read of each source: of many, the first ones and those with rejects or damage.
-        other_files: how many sources are not in `files`.
+        sources: what was read of each source: of many, the first ones and those with rejects or damage.
+        other_sources: how many sources are not in `sources`.
     """
 
     batch: str
@@ -212,8 +213,8 @@ class BatchFinished:
     duration: float
     reason: str | None = None
     exhausted: bool = True
-    files: Sequence[SourceCount] = ()
-    other_files: int = 0
+    sources: Sequence[SourceCount] = ()
+    other_sources: int = 0
 
 
 Event = (

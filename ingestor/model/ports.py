@@ -57,12 +57,12 @@ class Input(Protocol):
 
     @property
     def read_bytes(self) -> int:
-        """How many bytes of the sources were read, as stored (compressed bytes of a compressed file)."""
+        """How many bytes of text were read: of compressed data, what it becomes."""
         ...
 
     @property
     def total_bytes(self) -> int | None:
-        """The size of all sources, None if one has no known size."""
+        """About how many bytes of text all sources have; None while that is not known."""
         ...
 
     def chunks(self) -> AsyncIterator[Chunk]:

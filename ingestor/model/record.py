@@ -69,14 +69,16 @@ class Job:
 class Reject:
     """A record that can't become a job: the reason, and its text as it stood in the input.
 
-    `is_whole_source`: the source has another format, and this reject stands for all of it.
+    `is_other_format`: the source has another format, and this reject stands for all of it.
+    `is_damage`: the source could not be read to its end, and this reject stands for the rest.
     """
 
     origin: Origin
     reason: str
     text: str
     job_id: str | None = None
-    is_whole_source: bool = False
+    is_other_format: bool = False
+    is_damage: bool = False
 
 
 class Outcome(StrEnum):
@@ -98,6 +100,14 @@ class Outcome(StrEnum):
     """The user gave it up (`ingestor forget`): it was not sent, and counts as done."""
 
 
+class Forgettable(StrEnum):
+    """The outcomes that the user can give up (`ingestor forget`)."""
+
+    FAILED = "failed"
+    UNRESOLVED = "unresolved"
+    REJECTED = "rejected"
+
+
 class State(StrEnum):
     """The states of a job in the journal. Apart from PENDING and FORGOTTEN, the names are those of its outcome."""
 
@@ -116,7 +126,8 @@ class Result:
     """The end of a job that was sent, as the journal keeps it and the log reports it.
 
     `outcome` is CREATED, PARTIAL, FAILED or UNRESOLVED. The answer's fields are those of the last attempt.
-    `attempts` counts the attempts of this execution only; 0 if there was none.
+    `attempts` counts the attempts of this execution only; 0 if there was none. `misses_experiment` is for a summary:
+    the answer, or the list of experiments, says that the job's experiment does not exist.
     """
 
     job: Job
@@ -129,3 +140,4 @@ class Result:
     opc_request_id: str | None = None
     opc_client_request_id: str | None = None
     latency_ms: float | None = None
+    misses_experiment: bool = False

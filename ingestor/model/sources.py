@@ -18,13 +18,17 @@ class Source:
     """Something that records are read from.
 
     Attributes:
-        name: as the user wrote it; `-` is standard input. Records carry it as their origin.
+        name: as the user wrote it, or STDIN. Records carry it as their origin.
         path: by this another process finds the same source: the real path of a file, without links. None if no other
             process can read the same source: a pipe, a descriptor, an iterable.
     """
 
     name: str
     path: str | None
+
+
+STDIN = "-"
+"""The name of the source that is the standard input."""
 
 
 class SourceEnd(StrEnum):
@@ -38,9 +42,9 @@ class SourceEnd(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SkippedFiles:
-    """Files of directories and globs that were not read: not named like record files, hidden, or no regular files.
+    """Files of directories and globs that were not read: not named like record files, hidden, or not regular files.
 
-    `examples` are the first few of them, as paths; what is no regular file has its kind in parentheses after it.
+    `examples` are the first few of them, as paths; what is not a regular file has its kind in parentheses after it.
     """
 
     count: int = 0
@@ -76,7 +80,8 @@ class Chunk:
         records: in the order of the source; may be empty in the chunk that ends a source.
         position: where reading continues after them; None if the source has no positions.
         end: set in the last chunk of a source.
-        extent: from where to where they are in the source, in bytes as stored; None if that is not known.
+        extent: from where to where they are; None if that is not known. A source counts its stored bytes, an `Input`
+            the bytes of text of all its sources.
     """
 
     source: Source | None

@@ -5,14 +5,15 @@ from contextlib import suppress
 
 from ingestor.model.events import BatchPaused, BatchResumed
 from ingestor.model.ports import EventSink, Service
-from ingestor.model.record import Job
 from ingestor.model.reply import Fault, Reply
-from ingestor.pipeline.options import PipelineOptions
+from ingestor.pipeline.in_flight import Delivery
+from ingestor.pipeline.options import Known, PipelineOptions
 from ingestor.pipeline.pacer import Pacer
 from ingestor.policy.advice import Halt
-from ingestor.policy.decisions import Continue, GiveUp, HealthDecision
+from ingestor.policy.decisions import Continue, GiveUp, HealthDecision, Pause
 from ingestor.policy.health import Health, ServiceHealth
 from ingestor.policy.retry import Classification, ReplyKind
+from ingestor.policy.run_ids import RecentRunIds
 
 
 class HealthMonitor:
@@ -21,24 +22,23 @@ class HealthMonitor:
     `on_change` is called when `health` may have changed, and with it `health.max_in_flight`.
     """
 
-    def __init__(self, options: PipelineOptions, service: Service, pacer: Pacer, log: EventSink) -> None:
+    def __init__(self, options: PipelineOptions, service: Service, pacer: Pacer, log: EventSink, known: Known) -> None:
         self._service = service
         self._pacer = pacer
         self._log = log
         self.health = ServiceHealth(
             wait_for_service=options.wait_for_service,
             give_up_after=options.give_up_after,
-            has_created=options.target_is_proven,
+            has_created=known.has_runs,
             access=options.access,
+            run_ids=RecentRunIds(known.recent_runs),
         )
         self._now = asyncio.get_running_loop().time
         self._state = Health.UNPROVEN
         self._has_sent = False
         self._changed = asyncio.Event()
         self._may_send = asyncio.Event()
-        self._paused_until: float | None = None
-        self._pause_reason = ""
-        self._refusal_reason: str | None = None
+        self._pause: Pause | None = None
         self.on_change = _do_nothing
 
     @property
@@ -66,30 +66,37 @@ class HealthMonitor:
             self._changed.set()
 
     def observe(
-        self, job: Job, classification: Classification, reply: Reply, sent_at: float, *, is_look_up: bool
+        self, delivery: Delivery, classification: Classification, reply: Reply, sent_at: float, *, is_look_up: bool
     ) -> HealthDecision:
         """Record the reply to an attempt or a look-up, and decide whether it concerns its job only."""
         decision = self.health.observe(
-            job, classification, reply, sent_at=sent_at, now=self._now(), is_look_up=is_look_up
+            delivery.job,
+            classification,
+            reply,
+            sent_at=sent_at,
+            now=self._now(),
+            is_look_up=is_look_up,
+            failed_before=delivery.failed_before,
         )
         if not isinstance(decision, Continue) or self.health.health is not self._state:
             self._follow()
         elif classification.kind is ReplyKind.THROTTLED:
             self._changed.set()  # the next check may be due earlier
-        self._report_the_end_of_refusals()
+        if self._pause is not None:
+            self._report_pause()
         return decision
 
     def idle(self) -> None:
         """Record that no job is in flight."""
         self.health.idle()
-        self._report_the_end_of_refusals()
+        self._report_pause()
 
     def look_up_answered(self, reply: Reply, *, closes_breaker: bool) -> None:
         """Record the answer to a look-up; `closes_breaker`: it also shows that the service is up again."""
-        self.health.look_up_answered(reply, self._now())
+        self.health.look_up_answered(reply)
         if closes_breaker:
             self.health.succeeded(self._now())
-        self._report_the_end_of_refusals()
+        self._report_pause()
         if self.health.health is not self._state:
             self._follow()
 
@@ -136,7 +143,6 @@ class HealthMonitor:
     async def _wait(self) -> None:
         """Wait for the next probe, check or report, or for a change, whichever is first."""
         self._report_pause()
-        self._report_refusals()
         now, health = self._now(), self.health
         waits = (health.next_probe(now), health.next_check(now), health.next_report(now))
         self._changed.clear()
@@ -145,30 +151,17 @@ class HealthMonitor:
                 await self._changed.wait()
 
     def _report_pause(self) -> None:
-        until = self.health.probe_at
-        if until is not None and until != self._paused_until:
-            reason = self.health.pause_reason
-            if reason != self._pause_reason:
-                self._report_the_end_of_the_pause()
-            self._paused_until, self._pause_reason = until, reason
-            self._log.emit(BatchPaused(self._pause_reason, round(until - self._now(), 3)))
-
-    def _report_the_end_of_the_pause(self) -> None:
-        if self._paused_until is not None:
-            self._paused_until = None
-            self._log.emit(BatchResumed(self._pause_reason))
-
-    def _report_refusals(self) -> None:
-        """Report a service that refuses every request, with the seconds until it is given up."""
-        now, until = self._now(), self.health.refuses_until
-        if self._refusal_reason is None and until is not None and self.health.is_refusing(now):
-            self._refusal_reason = self.health.pause_reason
-            self._log.emit(BatchPaused(self._refusal_reason, round(max(0.0, until - now), 3)))
-
-    def _report_the_end_of_refusals(self) -> None:
-        if self._refusal_reason is not None and self.health.refuses_until is None:
-            self._log.emit(BatchResumed(self._refusal_reason))
-            self._refusal_reason = None
+        """Report why the batch does not advance, each time that the next probe or the end is due at another time."""
+        if self.health.has_ended:
+            return
+        pause, reported = self.health.pause(self._now()), self._pause
+        if reported is not None and pause is not None and pause.until == reported.until:
+            return
+        if reported is not None and (pause is None or pause.reason != reported.reason):
+            self._log.emit(BatchResumed(reported.reason))
+        self._pause = pause
+        if pause is not None:
+            self._log.emit(BatchPaused(pause.reason, round(max(0.0, pause.until - self._now()), 3)))
 
     def _follow(self) -> None:
         """Let the task and the attempts that wait see a change of state."""
@@ -177,7 +170,7 @@ class HealthMonitor:
         self.on_change()
         if self.health.may_send:
             self._may_send.set()
-            self._report_the_end_of_the_pause()
+            self._report_pause()
 
 
 def _do_nothing() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from math import inf
 
-from ingestor.model.admission import Admission
+from ingestor.model.admission import Admission, AdmissionStatus
 from ingestor.model.record import Job, Outcome, Result
 from ingestor.model.reply import Reply
 from ingestor.pipeline.acknowledgements import OpenChunk
@@ -32,6 +32,8 @@ class Delivery:
         next_step: the index of its next step, if the run exists.
         experiment_id: the experiment of its run, if create's answer named it.
         has_unknown_steps: whether its plan has steps that are not known here: the journal does not store them.
+        is_queued_again: whether its next request is one that was scheduled after another one.
+        misses_experiment: whether its experiment does not exist, as the service says.
         followers: records with the same key and body that were read meanwhile, each with its chunk. They end as
             duplicates when this one ends.
     """
@@ -43,12 +45,19 @@ class Delivery:
     next_step: int = 0
     experiment_id: str | None = None
     has_unknown_steps: bool = False
+    is_queued_again: bool = False
+    misses_experiment: bool = False
     followers: list[tuple[Job, OpenChunk | None]] = field(default_factory=list)
 
     @property
     def job(self) -> Job:
         """The job itself."""
         return self.admission.job
+
+    @property
+    def failed_before(self) -> bool:
+        """Whether an earlier execution has failed the job: an intent without a result may have a run."""
+        return self.admission.status is AdmissionStatus.RESEND and not self.admission.may_exist
 
     @property
     def is_unsent(self) -> bool:
@@ -80,6 +89,7 @@ def end(delivery: Delivery, outcome: Outcome, reply: Reply) -> Result:
         opc_request_id=reply.opc_request_id,
         opc_client_request_id=reply.opc_client_request_id or None,
         latency_ms=reply.latency_ms if attempts else None,
+        misses_experiment=delivery.misses_experiment,
     )
 
 

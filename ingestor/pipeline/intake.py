@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ingestor.model.admission import Admission, AdmissionStatus
 from ingestor.model.events import InputRead, RecordRejected, RecordsAlreadyDone, RecordsDuplicate, RecordsForgotten
@@ -13,15 +13,12 @@ from ingestor.model.sources import Chunk, SourceEnd
 from ingestor.pipeline.acknowledgements import Acknowledgements, OpenChunk
 from ingestor.pipeline.committer import Committer
 from ingestor.pipeline.in_flight import Backlog, Delivery, InFlight, start
-from ingestor.pipeline.options import PipelineOptions
+from ingestor.pipeline.options import Known, PipelineOptions
 from ingestor.pipeline.read_ahead import reading_ahead
+from ingestor.policy.expiry import EXPIRED
 from ingestor.policy.identity import reject_digest
 
 _CONFLICT = "job_id: was already used in this batch with other content; give the changed record a new job_id"
-_EXPIRED = (
-    "the run may exist, and the retry token has expired: the record is not sent again; "
-    "`ingestor reconcile` looks for its run"
-)
 _NOT_STAMPED = (
     "the run may exist, this service honours no retry tokens, and the run would carry no stamp to find it by: the "
     "record is not sent again"
@@ -45,6 +42,7 @@ class Intake:
     """
 
     options: PipelineOptions
+    known: Known
     source: Input
     journal: Journal
     log: EventLog
@@ -54,7 +52,7 @@ class Intake:
     acknowledgements: Acknowledgements
     admitting: list[Job] = field(default_factory=list, init=False)
     _resent: dict[str, bytes] = field(default_factory=dict, init=False)
-    _met: int = field(default=0, init=False)
+    _read_again: int = field(default=0, init=False)
     _quiescent_at: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -70,18 +68,25 @@ class Intake:
     def _open(self, chunks: Sequence[Chunk]) -> list[Arrival]:
         """Register chunks; return their jobs, without what is rejected or in flight from its kept text."""
         arrivals: list[Arrival] = []
-        for chunk in chunks:
+        for chunk in map(self._without_gap, chunks):
             opened = self.acknowledgements.open(chunk)
             jobs = [it for it in chunk.records if isinstance(it, Job)]
             arrivals += [(job, opened) for job in jobs if not (self._resent and self._is_resent(job, opened))]
             self._report(chunk)
             if len(jobs) < len(chunk.records):
-                self._set_rejects_aside(chunk, opened)
+                for reject in [it for it in chunk.records if isinstance(it, Reject)]:
+                    self._set_aside(reject, opened)
         return arrivals
+
+    def _without_gap(self, chunk: Chunk) -> Chunk:
+        """Let a source of another format that the user gave up count as read to its end."""
+        last = chunk.records[-1] if chunk.end is SourceEnd.DAMAGED and chunk.records else None
+        is_done = isinstance(last, Reject) and last.is_other_format and self._is_given_up(last)
+        return replace(chunk, end=SourceEnd.COMPLETE) if is_done else chunk
 
     def _report(self, chunk: Chunk) -> None:
         """Report that a chunk was read. A record that was read before, as its kept text, counts once."""
-        again, self._met = self._met, 0
+        again, self._read_again = self._read_again, 0
         self.log.emit(InputRead.of(chunk, self.source.read_bytes, self.source.total_bytes, again=again))
 
     def _is_resent(self, job: Job, chunk: OpenChunk | None) -> bool:
@@ -89,25 +94,24 @@ class Intake:
         if chunk is None or self._resent.get(job.key) != job.digest:
             return False
         del self._resent[job.key]
-        self._met += 1
+        self._read_again += 1
         self.acknowledgements.done(chunk)
         return True
 
-    def _set_rejects_aside(self, chunk: Chunk, opened: OpenChunk | None) -> None:
-        rejects = [it for it in chunk.records if isinstance(it, Reject)]
-        damage = rejects[-1] if chunk.end is SourceEnd.DAMAGED else None  # of the source, not of one record
-        for reject in rejects:
-            self._set_aside(reject, opened, is_damage=reject is damage)
-
-    def _set_aside(self, reject: Reject, chunk: OpenChunk | None, *, is_damage: bool = False) -> None:
-        """Report a rejected record, unless the user gave it up."""
-        forgotten = self.options.forgotten_rejects
-        if forgotten and not is_damage and reject_digest(reject.text) in forgotten:
-            self.log.emit(RecordsForgotten(1))
-            self.acknowledgements.done(chunk)
-        else:
+    def _set_aside(self, reject: Reject, chunk: OpenChunk | None, *, is_conflict: bool = False) -> None:
+        """Report a rejected record, unless the user gave it up. Another one with its `job_id` may be a run since."""
+        if not self._is_given_up(reject):
             self.log.emit(RecordRejected(reject))
             self.acknowledgements.rejected(chunk)
+            return
+        is_repaired = not is_conflict and _digest_of(reject) in self.known.repaired_rejects
+        self.log.emit(RecordsAlreadyDone(1) if is_repaired else RecordsForgotten(1))
+        self.acknowledgements.done(chunk)
+
+    def _is_given_up(self, reject: Reject) -> bool:
+        """Whether the user gave a rejected record up. Damage can't be given up: what is missing is not known."""
+        forgotten = self.known.forgotten_rejects
+        return bool(forgotten) and not reject.is_damage and _digest_of(reject) in forgotten
 
     async def _admit_all(self, arrivals: list[Arrival]) -> None:
         """Admit jobs as there is room. A repeated key waits for its first job, or for the next round."""
@@ -182,7 +186,7 @@ class Intake:
         elif admission.run_id is None and admission.may_exist and not self.options.idempotent:
             self._look_up_first(delivery)
         elif admission.status is AdmissionStatus.EXPIRED:
-            self._leave_unresolved(delivery, _EXPIRED)
+            self._leave_unresolved(delivery, EXPIRED)
         else:
             self.backlog.add(delivery)
 
@@ -198,4 +202,8 @@ class Intake:
         self.committer.end(delivery, Outcome.UNRESOLVED, Reply(message=reason))
 
     def _reject(self, job: Job, chunk: OpenChunk | None) -> None:
-        self._set_aside(Reject(job.origin, _CONFLICT, job.raw.decode(), job.key), chunk)
+        self._set_aside(Reject(job.origin, _CONFLICT, job.raw.decode(), job.key), chunk, is_conflict=True)
+
+
+def _digest_of(reject: Reject) -> bytes:
+    return reject_digest(reject.text, reject.origin.source if reject.is_other_format else None)

@@ -1,7 +1,7 @@
 """How a batch is processed, and how that ended."""
 
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from ingestor.policy.advice import UNKNOWN, Access, Halt
@@ -24,8 +24,6 @@ class PipelineOptions:
         idempotent: whether the service honours retry tokens.
         crash_quiescence: seconds after which the service has ended the requests of a killed execution (see
             `policy.lookup`).
-        target_is_proven: whether earlier executions created runs of this target (platform and workspace), in any batch.
-        forgotten_rejects: the digests (`policy.identity.reject_digest`) of rejected records that the user gave up.
         access: what advice is about.
         uniform: the random source of backoffs.
     """
@@ -38,8 +36,6 @@ class PipelineOptions:
     budget: RetryBudget = field(default_factory=RetryBudget)
     idempotent: bool = True
     crash_quiescence: float = LOOKUP_DELAY
-    target_is_proven: bool = False
-    forgotten_rejects: Collection[bytes] = frozenset()
     access: Access = UNKNOWN
     uniform: Callable[[float, float], float] = random.SystemRandom().uniform
 
@@ -48,6 +44,27 @@ class PipelineOptions:
         if self.idempotent:
             return Recovery.TOKEN
         return Recovery.LOOKUP if stamped else Recovery.NONE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What the journal knows when the work begins.
+
+    Attributes:
+        has_runs: whether earlier executions created runs of this target (platform and workspace), in any batch.
+        recent_runs: the ids and retry tokens of the batch's last runs, see `policy.run_ids.RecentRunIds`.
+        forgotten_rejects: the digests (`policy.identity.reject_digest`) of rejected records that the user gave up.
+        repaired_rejects: those of them whose `job_id` has a complete run.
+    """
+
+    has_runs: bool = False
+    recent_runs: Sequence[tuple[str, str]] = ()
+    forgotten_rejects: Collection[bytes] = frozenset()
+    repaired_rejects: Collection[bytes] = frozenset()
+
+
+NOTHING_KNOWN = Known()
+"""What an empty journal knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

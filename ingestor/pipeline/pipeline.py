@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 
-from ingestor.model.errors import IngestorError, JournalError
+from ingestor.model.errors import ExitCode, IngestorError, JournalError
 from ingestor.model.events import BatchHalted
 from ingestor.model.ports import EventLog, Input, Journal, Service, Timekeeper
 from ingestor.model.sources import Checkpoint
@@ -19,7 +19,7 @@ from ingestor.pipeline.committer import Acknowledge, Commit, Committer
 from ingestor.pipeline.health_monitor import HealthMonitor
 from ingestor.pipeline.in_flight import Backlog, Delivery, InFlight
 from ingestor.pipeline.intake import Intake
-from ingestor.pipeline.options import PipelineOptions, PipelineResult
+from ingestor.pipeline.options import NOTHING_KNOWN, Known, PipelineOptions, PipelineResult
 from ingestor.pipeline.pacer import Pacer
 from ingestor.pipeline.worker import Worker
 from ingestor.policy.advice import Halt
@@ -106,6 +106,7 @@ class Supervisor(ABC):
         commit: Commit,
         acknowledge: Acknowledge,
         starts: Sequence[Checkpoint] = (),
+        known: Known = NOTHING_KNOWN,
     ) -> None:
         self._options = options
         self._pacer = pacer
@@ -119,7 +120,7 @@ class Supervisor(ABC):
         self._backlog = Backlog()
         self._acknowledgements = Acknowledgements(starts)
         self._committer = Committer(commit, acknowledge, log, self._in_flight, self._acknowledgements)
-        self._monitor = HealthMonitor(options, service, pacer, log)
+        self._monitor = HealthMonitor(options, service, pacer, log, known)
         self._in_flight.on_empty = self._monitor.idle
         self._worker = Worker(options, service, pacer, log, clock, self._monitor, self._backlog, self._committer)
 
@@ -179,7 +180,7 @@ class Supervisor(ABC):
                 self._end_early(halt)
             self._committer.close()
             if (error := await committing) is not None:
-                self._end_early(Halt(str(error), advice=""))
+                self._end_early(_decision_of(error))
 
     async def _read(self) -> None:
         """Read everything and wait until it is done, or until a stop."""
@@ -189,7 +190,7 @@ class Supervisor(ABC):
         except JournalError:
             raise
         except IngestorError as error:  # what is in flight is still committed: only the journal's loss forbids that
-            self._end_early(Halt(str(error), advice=""))
+            self._end_early(_decision_of(error))
         except Exception as error:  # noqa: BLE001 - of a program's iterable; the session raises it at its end
             self._error = error
             self.stop(f"the input raised {type(error).__name__}: {one_line(str(error))}")
@@ -207,6 +208,11 @@ class Supervisor(ABC):
             self._halt = decision
             self._log.emit(BatchHalted(decision.reason, decision.advice))
         self.stop(decision.reason)
+
+
+def _decision_of(error: IngestorError) -> Halt | GiveUp:
+    """Return what an error means for the batch: unless it can be continued as it is, something must be fixed."""
+    return GiveUp(str(error)) if error.exit_code is ExitCode.STOPPED else Halt(str(error), advice="")
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -229,6 +235,7 @@ class Pipeline(Supervisor):
         clock: the time that the age of tokens is measured in.
         starts: where the sources of `source` start, with the records that were rejected before; a source that is not
             named starts at its beginning.
+        known: what the journal knows before.
     """
 
     def __init__(  # noqa: PLR0913 - the ports
@@ -242,15 +249,14 @@ class Pipeline(Supervisor):
         clock: Timekeeper,
         *,
         starts: Sequence[Checkpoint] = (),
+        known: Known = NOTHING_KNOWN,
     ) -> None:
-        super().__init__(
-            options, service, pacer, log, clock, commit=journal.commit, acknowledge=source.acknowledge, starts=starts
-        )
+        ports, acknowledge = (service, pacer, log, clock), source.acknowledge
+        super().__init__(options, *ports, commit=journal.commit, acknowledge=acknowledge, starts=starts, known=known)
         self._source = source
         self._journal = journal
-        self._intake = Intake(
-            options, source, journal, log, self._in_flight, self._backlog, self._committer, self._acknowledgements
-        )
+        work = (self._in_flight, self._backlog, self._committer, self._acknowledgements)
+        self._intake = Intake(options, known, source, journal, log, *work)
 
     def stop(self, reason: str = "asked to") -> None:
         """Read no more, let what is in flight end, commit, and return from `run`. Safe to call twice."""

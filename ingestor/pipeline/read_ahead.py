@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from ingestor.model.ports import Input
 from ingestor.model.record import Job
 from ingestor.model.sources import Chunk
+from ingestor.system.tasks import in_background
 
 MOST_RECORDS = 1000
 MOST_BYTES = 8 * 1024 * 1024
@@ -67,9 +68,5 @@ class ReadAhead:
 async def reading_ahead(source: Input) -> AsyncIterator[ReadAhead]:
     """Read a source while the block runs."""
     ahead = ReadAhead()
-    filling = asyncio.create_task(ahead.fill(source))
-    try:
+    async with in_background(ahead.fill(source)):
         yield ahead
-    finally:
-        filling.cancel()
-        await asyncio.wait({filling})

@@ -10,7 +10,7 @@ from ingestor.model.record import Outcome
 from ingestor.model.reply import Reply
 from ingestor.model.sources import Checkpoint
 from ingestor.pipeline.in_flight import Delivery, start
-from ingestor.pipeline.options import PipelineOptions
+from ingestor.pipeline.options import NOTHING_KNOWN, Known, PipelineOptions
 from ingestor.pipeline.pacer import Pacer
 from ingestor.pipeline.pipeline import Supervisor
 from ingestor.pipeline.worker import NOT_CREATED
@@ -41,8 +41,12 @@ class Reconciliation(Supervisor):
         pacer: Pacer,
         log: EventLog,
         clock: Timekeeper,
+        *,
+        known: Known = NOTHING_KNOWN,
     ) -> None:
-        super().__init__(options, service, pacer, log, clock, commit=self._commit, acknowledge=_acknowledge_nothing)
+        super().__init__(
+            options, service, pacer, log, clock, commit=self._commit, acknowledge=_acknowledge_nothing, known=known
+        )
         self._jobs = jobs
         self._clock = clock
         self._now = asyncio.get_running_loop().time

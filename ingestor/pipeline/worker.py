@@ -14,10 +14,9 @@ from ingestor.pipeline.health_monitor import HealthMonitor
 from ingestor.pipeline.in_flight import Backlog, Delivery
 from ingestor.pipeline.options import PipelineOptions
 from ingestor.pipeline.pacer import Pacer
-from ingestor.policy.advice import Halt, repeated_run_message
-from ingestor.policy.decisions import Continue, Distrust, GiveUp, Requeue
-from ingestor.policy.evidence import REQUEUE_DELAY
-from ingestor.policy.expiry import protects
+from ingestor.policy.advice import Halt
+from ingestor.policy.decisions import REQUEUE_DELAY, Continue, Distrust, GiveUp, Requeue
+from ingestor.policy.expiry import EXPIRED, protects
 from ingestor.policy.lookup import LOOKUP_DELAY, Absent, decide_lookup, lookup_delay, quiescence_time
 from ingestor.policy.plan import create_request, step_request
 from ingestor.policy.retry import (
@@ -33,18 +32,14 @@ from ingestor.policy.retry import (
     decide_step,
     is_exhausted,
 )
+from ingestor.policy.run_ids import REPEATED_RUN, repeated_run_message
 
 NOT_CREATED = "NotCreated"
 """The error code of a job that certainly has no run, although no attempt was answered with a refusal."""
 
-REPEATED_RUN = "RepeatedRunId"
-"""The error code of a job that was answered with the run of another job."""
-
-_TOO_OLD = (
-    "the run may exist, and the retry token has expired: the record is not sent again; "
-    "`ingestor reconcile` looks for its run"
-)
 _NOT_STAMPED = "the run may exist, and would carry no stamp to find it by: the record is not sent again"
+_MAY_EXIST = "an earlier attempt was not answered, so the run may exist: `ingestor reconcile` looks for it"
+_REFUSALS = (ReplyKind.DENIED, ReplyKind.REFUSED)
 _NOT_FOUND_YET = "no run was found yet: requests in flight may still create it"
 _GIVEN_UP = "no attempt was answered, and no run carries its token: no run was created"
 
@@ -94,7 +89,7 @@ class Worker:
             case Recovery.TOKEN if protects(delivery.admission.first_sent_at, self.clock.now()):
                 return True
             case Recovery.TOKEN:
-                self.committer.end(delivery, Outcome.UNRESOLVED, Reply(message=_TOO_OLD))
+                self.committer.end(delivery, Outcome.UNRESOLVED, Reply(message=EXPIRED))
             case Recovery.LOOKUP:
                 await self._look_up_first(delivery)
             case Recovery.NONE:
@@ -117,9 +112,10 @@ class Worker:
         is_look_up: bool = False,
     ) -> bool:
         """Report a reply to pacer and health monitor. Queue the job again if the reply may concern every record."""
-        self._report(reply, sent_at, throttled=classification.kind is ReplyKind.THROTTLED)
-        match self.monitor.observe(delivery.job, classification, reply, sent_at, is_look_up=is_look_up):
-            case Continue():
+        self._report(delivery, reply, sent_at, throttled=classification.kind is ReplyKind.THROTTLED)
+        match self.monitor.observe(delivery, classification, reply, sent_at, is_look_up=is_look_up):
+            case Continue(misses_experiment):
+                delivery.misses_experiment = misses_experiment
                 return True
             case Requeue(delay, renew_credentials):
                 self._retry(delivery, reply, delay, classification.kind)
@@ -133,8 +129,9 @@ class Worker:
                 self._retry(delivery, reply, REQUEUE_DELAY, classification.kind)
         return False
 
-    def _report(self, reply: Reply, sent_at: float, *, throttled: bool) -> None:
-        self.log.emit(AttemptEnded(reply=reply, throttled=throttled))
+    def _report(self, delivery: Delivery, reply: Reply, sent_at: float, *, throttled: bool) -> None:
+        self.log.emit(AttemptEnded(reply=reply, throttled=throttled, repeated=delivery.is_queued_again))
+        delivery.is_queued_again = False
         if reply.status is not None:
             wait = None
             if reply.retry_after is not None and reply.status in (429, 503):
@@ -165,6 +162,9 @@ class Worker:
             recovery = options.recovery(stamped=delivery.admission.stamped)
             decision = decide(history, classification, reply, budget, now=now, recovery=recovery, uniform=uniform)
         match decision:
+            case End(Outcome.UNRESOLVED) if history.may_exist and classification.kind in _REFUSALS:
+                message = f"{reply.message.rstrip('. ')}; {_MAY_EXIST}"
+                self.committer.end(delivery, Outcome.UNRESOLVED, replace(reply, message=message))
             case End(outcome):
                 self.committer.end(delivery, outcome, reply)
             case Retry(delay):
@@ -174,6 +174,7 @@ class Worker:
 
     def _retry(self, delivery: Delivery, reply: Reply, delay: float, reason: str) -> None:
         self.backlog.add_retry(delivery, delay)
+        delivery.is_queued_again = True
         attempts = delivery.history.attempts
         self.log.emit(RunRetried(job=delivery.job, reply=reply, attempts=attempts, delay=delay, reason=reason))
 
@@ -208,7 +209,7 @@ class Worker:
             if not await self._concerns_its_job_alone(delivery, classify(reply), reply, started, is_look_up=True):
                 return None
         else:
-            self._report(finding.reply, started, throttled=False)
+            self._report(delivery, finding.reply, started, throttled=False)
             self.monitor.look_up_answered(finding.reply, closes_breaker=closes_breaker)
         return self._follow_up(delivery, finding, started)
 

@@ -52,13 +52,24 @@ def credentials_halt(reply: Reply, access: Access = UNKNOWN) -> Halt:
     return Halt(f"The service does not accept the credentials: {words(reply)}.", _credentials_advice(reply, access))
 
 
-def refused_halt(reply: Reply, access: Access = UNKNOWN) -> Halt:
-    """Return the halt of a batch whose records are all refused."""
+def refused_halt(reply: Reply, access: Access = UNKNOWN, *, has_runs: bool = False) -> Halt:
+    """Return the halt of a batch whose requests are all refused; `has_runs`: this target has runs."""
+    if has_runs:
+        return Halt(
+            f"The service accepted records of this target before; now it refuses every request: {words(reply)}.",
+            f"{_lost_access_advice(reply, access)} `ingestor check --online` tests it and creates nothing. If it finds "
+            "nothing wrong, the records themselves are refused: `ingestor forget` gives up those that will never work.",
+        )
     return Halt(f"Every record was refused: {words(reply)}.", _address_advice(reply, access))
 
 
 def unreached_halt(reply: Reply, access: Access = UNKNOWN) -> Halt:
-    """Return the halt of a batch whose service was never reached."""
+    """Return the halt of a batch whose service was never reached, or where something else answers."""
+    if reply.fault is Fault.GARBLED:
+        return Halt(
+            f"Something answers, but not as the API does: {words(reply)}.",
+            f"Check host and port in {_address_options(access)}, and any proxies in between.",
+        )
     return Halt(f"The service was never reached: {words(reply)}.", _reach_advice(reply.fault, access))
 
 
@@ -92,11 +103,6 @@ def repeated_run_halt(run_id: str) -> Halt:
         "A proxy in between seems to cache answers, or the service does not create a run for each request. Let no "
         "proxy cache POST requests, or send past it (NO_PROXY). Their runs may exist; the next run finds out.",
     )
-
-
-def repeated_run_message(run_id: str) -> str:
-    """Return why a record is unresolved whose answer names the run of another record."""
-    return f"the answer names the run of another record, {run_id}: a proxy may cache answers; the run may exist"
 
 
 def pause_reason(reply: Reply) -> str:
@@ -167,6 +173,14 @@ def _address_advice(reply: Reply, access: Access) -> str:
         "Check --tracking-uri, that this user may create runs on the server, and that the experiments of the first "
         "records exist."
     )
+
+
+def _lost_access_advice(reply: Reply, access: Access) -> str:
+    if reply.code is None:
+        return _address_advice(reply, access)
+    if access.is_aidp:
+        return "Check that the workspace still exists, and that a policy still lets this principal create runs in it."
+    return "Check --tracking-uri, and that this user may still create runs on the server."
 
 
 def _reach_advice(fault: Fault | None, access: Access) -> str:

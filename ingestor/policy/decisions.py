@@ -1,13 +1,25 @@
 """What follows a reply, beyond its own job: the decisions of `policy.health`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ingestor.policy.advice import Halt
 
 
 @dataclass(frozen=True, slots=True)
 class Continue:
-    """The reply concerns its job only."""
+    """The reply concerns its job only.
+
+    `misses_experiment`: it says that the experiment does not exist, or the list of experiments does.
+    """
+
+    misses_experiment: bool = field(default=False, compare=False)
+
+
+CONTINUE = Continue()
+"""The ordinary one."""
+
+MISSING = Continue(misses_experiment=True)
+"""The one for a job whose experiment does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +35,13 @@ class Requeue:
     delay: float
     renew_credentials: bool = False
     is_outage: bool = False
+
+
+REQUEUE_DELAY = 0.5
+"""Seconds between attempts of a job whose reply may concern every record."""
+
+REQUEUE = Requeue(REQUEUE_DELAY)
+"""The ordinary one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +60,14 @@ class GiveUp:
     """The service was down, or refused every request, for too long: stop the batch; it can be resumed."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Why the batch does not advance, in words, and when the next probe, or the end, is due."""
+
+    reason: str
+    until: float
 
 
 HealthDecision = Continue | Requeue | Distrust | Halt | GiveUp

@@ -26,6 +26,12 @@ CLOCK_ERROR = 5 * 60.0
 
 _TICK = 1.0  # seconds between the times before and after a break of unknown length
 
+EXPIRED = (
+    "the run may exist, and the retry token has expired: the record is not sent again; "
+    "`ingestor reconcile` looks for its run"
+)
+"""Why a job is unresolved whose token no longer protects."""
+
 NEVER = 0.0
 """The `first_sent_at` of a token that was never sent: its life begins with its first attempt."""
 

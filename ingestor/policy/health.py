@@ -27,13 +27,15 @@ from enum import StrEnum
 from math import inf
 
 from ingestor.model.record import Job
-from ingestor.model.reply import Fault, Reply
+from ingestor.model.reply import Reply
 from ingestor.policy import advice
 from ingestor.policy.advice import Access, Halt
 from ingestor.policy.breaker import CircuitBreaker, Outage
-from ingestor.policy.decisions import Continue, Distrust, GiveUp, HealthDecision, Requeue
-from ingestor.policy.evidence import LONGEST_UNANSWERED, MAX_REFUSALS, REQUEUE_DELAY, SettingEvidence, Weight, is_answer
+from ingestor.policy.decisions import CONTINUE, REQUEUE, Continue, Distrust, GiveUp, HealthDecision, Pause, Requeue
+from ingestor.policy.evidence import LONGEST_UNANSWERED, SettingEvidence, is_failure, is_local
 from ingestor.policy.retry import Classification, ReplyKind
+from ingestor.policy.run_ids import RecentRunIds
+from ingestor.policy.tallies import MAX_REFUSALS
 from ingestor.policy.watchdog import Watchdog
 
 FIRST_RESPONSE_TIMEOUT = 15.0
@@ -59,10 +61,6 @@ class Health(StrEnum):
     HALTED = "halted"
 
 
-_CONTINUE = Continue()
-_REQUEUE = Requeue(REQUEUE_DELAY)
-
-
 class ServiceHealth:
     """The state of the service. Times are seconds on the caller's monotonic clock.
 
@@ -75,16 +73,26 @@ class ServiceHealth:
         give_up_after: the longest time without a success while the service is down or refuses every request, seconds.
         has_created: an earlier execution has created runs on this very target.
         access: what advice is about.
+        run_ids: the runs of earlier executions, which an answer is compared with.
     """
 
     def __init__(
-        self, *, wait_for_service: bool, give_up_after: float, has_created: bool = False, access: Access | None = None
+        self,
+        *,
+        wait_for_service: bool,
+        give_up_after: float,
+        has_created: bool = False,
+        access: Access | None = None,
+        run_ids: RecentRunIds | None = None,
     ) -> None:
         self._access = access or Access()
         self._watchdog = Watchdog(give_up_after)
         self._breaker = CircuitBreaker(self._watchdog)
         self._evidence = SettingEvidence(
-            wait_for_service=wait_for_service, has_created=has_created, access=self._access
+            wait_for_service=wait_for_service,
+            has_created=has_created,
+            access=self._access,
+            run_ids=run_ids or RecentRunIds(),
         )
         self._wait_for_service = wait_for_service
         self._halt: Halt | None = None
@@ -111,6 +119,11 @@ class ServiceHealth:
         return self._breaker.up_since
 
     @property
+    def has_ended(self) -> bool:
+        """Whether the batch is halted, or the service was down for too long."""
+        return self._halt is not None or self._breaker.is_exhausted
+
+    @property
     def probe_at(self) -> float | None:
         """When the next probe of an outage is due; None if there is no outage, or it lasts too long."""
         return self._breaker.probe_at
@@ -119,16 +132,6 @@ class ServiceHealth:
     def wants_list(self) -> bool:
         """Whether the list of the service's experiments is needed (`experiments_listed`)."""
         return self._evidence.wants_list and self._halt is None
-
-    @property
-    def pause_reason(self) -> str:
-        """Why the batch does not advance while the service is down or refuses every request, in its own words."""
-        return advice.pause_reason(self._watchdog.last)
-
-    @property
-    def refuses_until(self) -> float | None:
-        """When a service that refuses every request will be given up; None if it does not refuse them."""
-        return None if self._watchdog.ends_at == inf else self._watchdog.ends_at
 
     @property
     def max_in_flight(self) -> int | None:
@@ -146,9 +149,13 @@ class ServiceHealth:
         """Return `now` minus all the time that the service was down: the clock for a job's budget."""
         return self._breaker.uptime(now)
 
-    def is_refusing(self, now: float) -> bool:
-        """Whether every request was refused for so long that it is worth a report."""
-        return now >= self._watchdog.announced_at
+    def pause(self, now: float) -> Pause | None:
+        """Return why the batch does not advance: the service is down, or refuses every request; None if it advances."""
+        if self.probe_at is not None:
+            return Pause(advice.pause_reason(self._watchdog.last), self.probe_at)
+        if now >= self._watchdog.announced_at:
+            return Pause(advice.pause_reason(self._watchdog.last), self._watchdog.ends_at)
+        return None
 
     def sending(self, now: float) -> None:
         """Record that an attempt or a look-up begins."""
@@ -167,37 +174,43 @@ class ServiceHealth:
         sent_at: float,
         now: float,
         is_look_up: bool = False,
+        failed_before: bool = False,
     ) -> HealthDecision:
         """Record the reply to an attempt, or to a look-up that was not answered, and decide about its job.
 
-        Returns Continue, Requeue, Distrust or Halt.
+        `failed_before`: an earlier execution has failed it. Returns Continue, Requeue, Distrust or Halt.
         """
         self.sending(sent_at)
-        seconds = now - self._first_sent_at
         weight = self._evidence.weigh(
-            job, classification, reply, sent_at=sent_at, seconds=seconds, is_look_up=is_look_up
+            job,
+            classification,
+            reply,
+            sent_at=sent_at,
+            seconds=now - self._first_sent_at,
+            is_look_up=is_look_up,
+            failed_before=failed_before,
         )
         self._watch(classification.kind, weight, reply, sent_at, now)
-        if weight is not None:
+        if not isinstance(weight, Continue):
             return self._outweighed(job, weight, reply, now)
-        if self._evidence.is_outage(reply) and not _is_local(reply):
+        if self._evidence.is_outage(reply) and not is_local(reply):
             is_busy = classification.kind is ReplyKind.TRANSIENT and (reply.status or 0) // 100 == 4
-            if _is_failure(reply) or is_busy:
+            if is_failure(reply) or is_busy:
                 self._breaker.failed(job.key, reply, now)
-                is_overload = reply.status in _OVERLOAD and self.is_refusing(now)
-                return _REQUEUE if is_overload else _CONTINUE
+                is_overload = reply.status in _OVERLOAD and now >= self._watchdog.announced_at
+                return REQUEUE if is_overload else CONTINUE
             self._breaker.answered(now, throttled=classification.kind is ReplyKind.THROTTLED)
-        return _CONTINUE
+        return weight
 
-    def _watch(self, kind: ReplyKind, weight: Weight, reply: Reply, sent_at: float, now: float) -> None:
-        if weight is None and (kind in _ABOUT_THE_JOB or reply.status == _PROCESSED):
+    def _watch(self, kind: ReplyKind, weight: HealthDecision, reply: Reply, sent_at: float, now: float) -> None:
+        if isinstance(weight, Continue) and (kind in _ABOUT_THE_JOB or reply.status == _PROCESSED):
             self._watchdog.stop()
         elif isinstance(weight, Requeue) and weight.is_outage:
             self._watchdog.failed(reply, now)
         elif kind in _NO_FAULT_OF_THE_RECORD or (isinstance(weight, Requeue) and kind in _ABOUT_THE_JOB):
             self._watchdog.refused(reply, sent_at, now)
 
-    def _outweighed(self, job: Job, weight: Halt | Requeue | Distrust, reply: Reply, now: float) -> HealthDecision:
+    def _outweighed(self, job: Job, weight: HealthDecision, reply: Reply, now: float) -> HealthDecision:
         match weight:
             case Halt():
                 return self._halted(weight)
@@ -207,10 +220,10 @@ class ServiceHealth:
                 self._breaker.failed(job.key, reply, now)
         return weight
 
-    def look_up_answered(self, reply: Reply, now: float) -> None:  # noqa: ARG002 - as every report has
+    def look_up_answered(self, reply: Reply) -> None:
         """Record the answer to a look-up: it is a success, and proof of address and credentials."""
         self._watchdog.stop()
-        self._evidence.weigh_probe(reply)
+        self._evidence.weigh_look_up(reply)
 
     def experiments_listed(self, experiments: Collection[str] | None) -> None:
         """Record the list of the service's experiments; None: it can't be read."""
@@ -228,13 +241,14 @@ class ServiceHealth:
         """Return the seconds until a probe must be sent: 0 is now; None: no probe is needed now."""
         if self._halt is not None:
             return None
-        if self._evidence.wants_probe or self._breaker.state is Outage.SUSPECT:
+        if self._breaker.state is Outage.SUSPECT:
             return 0.0
+        at = self._evidence.probe_at
         if self._breaker.state is Outage.DOWN:
-            return None if self.probe_at is None else max(0.0, self.probe_at - now)
-        if self._has_probed or not self._awaits_first_response:
-            return None
-        return max(0.0, self._first_sent_at + FIRST_RESPONSE_TIMEOUT - now)
+            at = at if self.probe_at is None else min(at, self.probe_at)
+        elif self._awaits_first_response and not self._has_probed:
+            at = min(at, self._first_sent_at + FIRST_RESPONSE_TIMEOUT)
+        return None if at == inf else max(0.0, at - now)
 
     def next_check(self, now: float) -> float | None:
         """Return the seconds until `check` ends the batch because no first answer, or no success, came; None: never.
@@ -245,20 +259,20 @@ class ServiceHealth:
             return None
         if self._awaits_first_response:
             return max(0.0, self._first_sent_at + LONGEST_UNANSWERED - now)
-        if self._breaker.state is Outage.DOWN or self.refuses_until is None:
+        if self._breaker.state is Outage.DOWN or self._watchdog.ends_at == inf:
             return None
-        return max(0.0, self.refuses_until - now)
+        return max(0.0, self._watchdog.ends_at - now)
 
     def next_report(self, now: float) -> float | None:
-        """Return the seconds until `is_refusing` becomes true; None if it is, or if nothing shows that it will."""
+        """Return the seconds until refusals are a `pause`; None if they are, or if nothing shows that they will be."""
         wait = self._watchdog.announced_at - now
         return wait if 0.0 < wait < inf else None
 
     def observe_probe(self, reply: Reply, now: float) -> HealthDecision:
         """Record the reply to a probe, and decide about the batch: Continue, Halt or GiveUp."""
         self._has_probed = True
-        self._evidence.weigh_probe(reply)
-        if _is_failure(reply):
+        self._evidence.weigh_probe(reply, now)
+        if is_failure(reply):
             self._breaker.probe_failed(reply, now)
         else:
             self._breaker.probe_answered(now)
@@ -274,7 +288,7 @@ class ServiceHealth:
             if self._awaits_first_response:
                 return self._halted(advice.unanswered_halt(LONGEST_UNANSWERED, self._access))
             return GiveUp(advice.give_up_reason(self._watchdog.last))
-        return _CONTINUE
+        return CONTINUE
 
     @property
     def _awaits_first_response(self) -> bool:
@@ -283,15 +297,3 @@ class ServiceHealth:
     def _halted(self, halt: Halt) -> Halt:
         self._halt = self._halt or halt
         return self._halt
-
-
-def _is_failure(reply: Reply) -> bool:
-    """Whether this reply means that the service is down: no answer, or a 5xx other than 501."""
-    if reply.status is None:
-        return not is_answer(reply) and not _is_local(reply)
-    return reply.status // 100 == 5 and reply.status != 501
-
-
-def _is_local(reply: Reply) -> bool:
-    """Whether the missing answer has a local cause, which says nothing about the service."""
-    return reply.fault in {Fault.UNSIGNED, Fault.LOST}

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from ingestor.model.record import Job, Line, RunDetails
+from ingestor.model.text import printable
 
 STAMP = "ingestor.token"
 """The tag that carries a job's retry token on its run. A look-up finds the run by it."""
@@ -26,6 +27,16 @@ class Scope:
     platform: str
     workspace: str
     batch: str
+
+    @property
+    def target(self) -> str:
+        """The target in words, printable."""
+        return printable(" ".join(filter(None, (self.platform, self.workspace))), 1000)
+
+    @property
+    def display(self) -> str:
+        """The batch and its target in words, printable."""
+        return f"batch {printable(self.batch)}, to {self.target}"
 
 
 class Tag(Struct, forbid_unknown_fields=True, gc=False):
@@ -93,9 +104,14 @@ def retry_token(scope: Scope, key: str, generation: int = 0) -> str:
     return hashlib.sha256(encoded(identity)).hexdigest()
 
 
-def reject_digest(text: str) -> bytes:
-    """Return the identity of a rejected record: the SHA-256 of its text as it stood in the input."""
-    return hashlib.sha256(text.encode(errors="surrogatepass")).digest()
+def reject_digest(text: str, source: str | None = None) -> bytes:
+    """Return the identity of a rejected record: the SHA-256 of its text as it stood in the input.
+
+    A source of another format is one reject as a whole: `source` is its name, and `text` is how it begins. Another
+    source that begins so, such as a table with the same columns, is another reject.
+    """
+    identity = text if source is None else f"{source}\0{text}"
+    return hashlib.sha256(identity.encode(errors="surrogatepass")).digest()
 
 
 def step_token(token: str, index: int, body: bytes) -> str:

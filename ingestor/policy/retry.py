@@ -50,8 +50,7 @@ class Classification:
     side_effect: SideEffect
 
 
-INVALIDATED_TOKEN = "InvalidatedRetryToken"  # noqa: S105 - an error code
-"""The error code of a 409 that says: the service has withdrawn the retry token."""
+INVALIDATED_TOKEN = "InvalidatedRetryToken"  # noqa: S105 - of a 409: the service has withdrawn the retry token
 
 _SUCCEEDED = Classification(ReplyKind.SUCCEEDED, SideEffect.NONE)
 _NOT_DONE = Classification(ReplyKind.TRANSIENT, SideEffect.NONE)
@@ -61,6 +60,7 @@ _DENIED = Classification(ReplyKind.DENIED, SideEffect.NONE)
 _REFUSED = Classification(ReplyKind.REFUSED, SideEffect.NONE)
 
 _FREE = frozenset({ReplyKind.THROTTLED, ReplyKind.UNAUTHENTICATED})  # such attempts cost no retry budget
+_NO_CONNECTION_LEFT = "QueuePool limit"  # of SQLAlchemy: an overloaded MLflow server passes it on in a 400
 _BY_CODE = {
     (404, "RESOURCE_DOES_NOT_EXIST"): _REFUSED,  # MLflow's code for a missing experiment
     **dict.fromkeys([(409, "IncorrectState"), (409, "LockConflict"), (409, "ExternalServerIncorrectState")], _NOT_DONE),
@@ -79,8 +79,8 @@ _BY_STATUS = {
 def classify(reply: Reply, request: Request | None = None) -> Classification:
     """Return what a reply to `request` means.
 
-    Create succeeds where a 2xx names the run; a repeatable request succeeds with any 2xx, and never has an unknown side
-    effect. Without a request, the reply is that of a look-up that could not be decided: no 2xx of it is a success.
+    Create succeeds if a 2xx names the run; a repeatable request succeeds with any 2xx and has no unknown side effect.
+    Without a request, it is the reply to a look-up that could not be decided: no 2xx is a success.
     """
     if request is None or not request.is_repeatable:
         return _classify(reply)
@@ -96,6 +96,8 @@ def _classify(reply: Reply) -> Classification:
         return _NOT_DONE if reply.fault is not None and reply.fault.sent_nothing else _MAY_BE_DONE
     if reply.status // 100 == 2:
         return _SUCCEEDED if reply.run_id is not None else _MAY_BE_DONE
+    if reply.status == 400 and _NO_CONNECTION_LEFT in reply.message:
+        return _MAY_BE_DONE
     return _classify_refusal(reply.status, reply.code)
 
 
@@ -144,10 +146,8 @@ class AttemptHistory:
         may_exist: an attempt may have created the run, and its id is not known.
         attempts: all attempts of this process.
         counted: those that count against the budget.
-        first_at: when the first of them, or of the look-ups, began, on the clock of `decide`'s `now`; later by the time
-            of attempts that do not count.
-        quiescent_at: from when on a look-up shows whether the run exists (see `policy.lookup`), on a monotonic clock
-            that does not stop while the service is down.
+        first_at: when the first of them, or of the look-ups, began (as `now`), and later by what does not count.
+        quiescent_at: from when on a look-up shows whether the run exists (monotonic; see `policy.lookup`).
     """
 
     may_exist: bool = False

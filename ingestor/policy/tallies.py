@@ -2,11 +2,18 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from enum import Enum, auto
 from math import inf
 
 from ingestor.model.record import Job
 from ingestor.model.reply import Fault, Reply
+
+MAX_REFUSALS = 5
+"""How many attempts may be refused before the batch is halted, if the evidence is clear."""
+
+MANY_REFUSALS = 4 * MAX_REFUSALS
+"""How many attempts may be refused if the evidence is not clear.
+
+For example: one missing experiment, and an API that does not answer the probe."""
 
 _QUOTA_CODES = frozenset({"QuotaExceeded", "LimitExceeded", "QUOTA_EXCEEDED", "RESOURCE_LIMIT_EXCEEDED"})
 _PAYMENT_REQUIRED = 402
@@ -17,28 +24,23 @@ def is_quota(reply: Reply) -> bool:
     return reply.code in _QUOTA_CODES or reply.status == _PAYMENT_REQUIRED
 
 
-class ProbeState(Enum):
-    """What is known from probes since the last proof."""
-
-    NOT_SENT = auto()
-    SENT = auto()
-    """It was requested; its reply is missing or unclear."""
-    DENIED = auto()
-    GRANTED = auto()
-
-
 @dataclass(slots=True)
 class Denials:
     """Attempts that were denied, or look-ups. The proof that is about them clears it."""
 
+    most_in_a_row: int = MANY_REFUSALS
+    """How many in a row cancel the proof. Each granted probe between them doubles it, up to 16 times as many."""
     in_a_row: int = 0
     """While the setting counts as right."""
     by_job: Counter[str] = field(default_factory=Counter)
     """While it does not."""
     experiments: set[str | None] = field(default_factory=set)
+    since_new: int = 0
+    """How many came since the last one of a job that had none before."""
 
     def suspect(self, job: Job) -> None:
         """Count one against the setting."""
+        self.since_new = self.since_new + 1 if job.key in self.by_job else 0
         self.by_job[job.key] += 1
         self.experiments.add(job.experiment_id)
 
@@ -47,10 +49,17 @@ class Denials:
         self.by_job.pop(job.key, None)
         self.experiments.discard(job.experiment_id)
 
-    def clear(self) -> None:
-        """Begin anew."""
+    def granted(self) -> None:
+        """Begin anew after a granted probe: the denials so far concern their records."""
         if self.in_a_row or self.by_job:
-            self.in_a_row = 0
+            most = min(2 * self.most_in_a_row, 16 * MANY_REFUSALS)
+            self.clear()
+            self.most_in_a_row = most
+
+    def clear(self) -> None:
+        """Begin anew after a success."""
+        if self.in_a_row or self.by_job or self.most_in_a_row > MANY_REFUSALS:
+            self.in_a_row, self.most_in_a_row = 0, MANY_REFUSALS
             self.by_job.clear()
             self.experiments.clear()
 
@@ -70,7 +79,7 @@ class SameRefusals:
 
 
 @dataclass(slots=True)
-class Credentials:
+class CredentialRefusals:
     """Refused credentials: one refusal counts for each renewal. Every proof clears the count.
 
     A 401 to an attempt that was sent before the renewal ended says nothing about the new credentials.

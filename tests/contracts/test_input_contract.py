@@ -12,8 +12,9 @@ from ingestor.model.ports import Input
 from ingestor.model.record import Job, Line, Origin, Reject
 from ingestor.model.sources import Checkpoint, Chunk, Source, SourceEnd
 from ingestor.sources.inputs import Chained, IterableInput
+from ingestor.sources.locate import locate
 from ingestor.sources.parse import parse_record
-from ingestor.sources.reader import open_sources
+from ingestor.sources.reader import read_sources
 from tests.support.memory import MemoryInput
 from tests.support.records import SCOPE
 
@@ -42,7 +43,7 @@ def make(request: pytest.FixtureRequest, source: str) -> Make:
 
     def file(texts: list[str]) -> Input:
         Path(source).write_text("".join(f"{text}\n" for text in texts))
-        return open_sources([source], SCOPE)
+        return read_sources(locate([source]).sources, SCOPE)
 
     makers: dict[str, Make] = {
         "memory": lambda texts: MemoryInput(records(source, texts)),
@@ -63,7 +64,7 @@ def make_open(request: pytest.FixtureRequest, source: str) -> Iterator[Make]:
             descriptor = os.open(source, os.O_RDWR)
             at_end.callback(os.close, descriptor)
             os.write(descriptor, "".join(f"{text}\n" for text in texts).encode())
-            return open_sources([source], SCOPE)
+            return read_sources(locate([source]).sources, SCOPE)
 
         yield pipe if request.param == "pipe" else lambda texts: MemoryInput(records(source, texts), open_end=True)
 

@@ -224,3 +224,17 @@ def test_a_refusal_after_a_lost_answer_leaves_the_record_unresolved() -> None:
     run_virtual(world.ingest([job(1)]))
     assert world.outcomes == {"unresolved": 1}
     assert len(world.created) == 1
+
+
+@pytest.mark.parametrize("lost", [Lost(RESET), Lost(Reply(status=500, message="boom")), Reply(status=500)])
+def test_a_denial_after_a_lost_answer_is_unresolved_and_says_what_looks_for_the_run(lost: Reply | Lost) -> None:
+    """Nothing shows whether the service looks at the token or at the experiment first."""
+    world = World(lambda job, number: lost if number == 1 and job.key == "job-9" else NOT_FOUND, target_is_proven=True)
+    run_virtual(world.ingest(jobs(9)))
+    assert world.outcomes == {"failed": 8, "unresolved": 1}
+    [result] = [it for it in world.results if it.outcome == "unresolved"]
+    assert (result.http_status, result.error_code) == (404, "NotAuthorizedOrNotFound")
+    assert result.error_message == (
+        "Authorization failed or resource not found; an earlier attempt was not answered, so the run may exist: "
+        "`ingestor reconcile` looks for it"
+    )

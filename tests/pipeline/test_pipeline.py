@@ -23,8 +23,8 @@ from ingestor.model.request import Request
 from ingestor.model.sources import Chunk, SourceEnd
 from ingestor.pipeline.options import PipelineResult
 from ingestor.pipeline.pipeline import Pipeline
-from ingestor.policy.evidence import MAX_REFUSALS
 from ingestor.policy.retry import RetryBudget
+from ingestor.policy.tallies import MAX_REFUSALS
 from ingestor.simulator.memory_service import Lost, MemoryService
 from ingestor.sources.inputs import Chained
 from tests.pipeline.world import Script, World, always_create

@@ -4,7 +4,7 @@ import pytest
 
 from ingestor.model.record import Job
 from ingestor.model.reply import Reply
-from ingestor.pipeline.worker import REPEATED_RUN
+from ingestor.policy.run_ids import REPEATED_RUN
 from ingestor.simulator.memory_service import Lost
 from tests.pipeline.world import World
 from tests.support.records import jobs
@@ -51,6 +51,15 @@ def test_the_next_execution_sends_such_a_record_again_under_its_token_and_gets_i
     run_virtual(world.ingest(jobs(4)))
     assert world.outcomes == {"already_done": 1, "created": 3}
     assert len(world.service.runs) == 4, "each token has made one run"
+
+
+def test_later_executions_do_not_take_the_run_of_another_record_for_their_own_either() -> None:
+    world = World(lambda job, number: CACHED, concurrency=1)
+    run_virtual(world.ingest(jobs(4)))
+    for count in (4, 4, 5):
+        world.next_process()
+        run_virtual(world.ingest(jobs(count)))
+        assert world.outcomes == {"already_done": 1, "unresolved": count - 1}
 
 
 def test_the_same_answer_to_the_same_record_is_no_repetition() -> None:

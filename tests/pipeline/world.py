@@ -13,7 +13,7 @@ from ingestor.model.record import Job, Reject, Result
 from ingestor.model.reply import Reply
 from ingestor.model.request import Operation, Request
 from ingestor.model.sources import Checkpoint
-from ingestor.pipeline.options import PipelineOptions, PipelineResult
+from ingestor.pipeline.options import Known, PipelineOptions, PipelineResult
 from ingestor.pipeline.pacer import Pacer
 from ingestor.pipeline.pipeline import Pipeline
 from ingestor.policy.retry import RetryBudget
@@ -54,6 +54,7 @@ class World:
     wait_for_service: bool = False
     target_is_proven: bool = False
     forgotten_rejects: Collection[bytes] = frozenset()
+    repaired_rejects: Collection[bytes] = frozenset()
     experiments: Collection[str] | None = None
     random: Random = field(default_factory=lambda: Random(1))
     clock: VirtualClock = field(default_factory=VirtualClock)
@@ -106,8 +107,6 @@ class World:
             budget=self.budget,
             idempotent=self.idempotent,
             crash_quiescence=crash_quiescence,
-            target_is_proven=self.target_is_proven,
-            forgotten_rejects=self.forgotten_rejects,
             uniform=self.random.uniform,
         )
 
@@ -134,7 +133,14 @@ class World:
         """Work on the records of an input, whose jobs must be known."""
         self.sink.events.clear()
         options, pacer = self.options(drain_timeout), Pacer(self.rate, self.sink)
-        pipeline = Pipeline(options, source, self.journal, self.service, pacer, self.sink, self.clock, starts=starts)
+        known = Known(
+            has_runs=self.target_is_proven,
+            recent_runs=[(row.run_id, row.token) for row in self.journal.rows.values() if row.run_id],
+            forgotten_rejects=self.forgotten_rejects,
+            repaired_rejects=self.repaired_rejects,
+        )
+        ports = (self.journal, self.service, pacer, self.sink, self.clock)
+        pipeline = Pipeline(options, source, *ports, starts=starts, known=known)
         helper = asyncio.ensure_future(meanwhile(pipeline)) if meanwhile is not None else None
         try:
             return await pipeline.run()

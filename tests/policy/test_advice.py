@@ -91,6 +91,13 @@ def test_malformed_answers_are_said_to_be_answers_and_the_problem_is_named_once(
     assert "proxy in between" in halt.advice
 
 
+def test_an_answer_of_another_program_is_not_called_silence() -> None:
+    reply = Reply(fault=Fault.GARBLED, message="the answer is not HTTP; it begins with SSH-2.0-OpenSSH_9.6")
+    halt = unreached_halt(reply, Access(is_aidp=False))
+    assert halt.reason.startswith("Something answers, but not as the API does: garbled: the answer is not HTTP;")
+    assert halt.advice == "Check host and port in --tracking-uri, and any proxies in between."
+
+
 @pytest.mark.parametrize(
     ("reply", "pause", "end"),
     [
@@ -106,3 +113,16 @@ def test_malformed_answers_are_said_to_be_answers_and_the_problem_is_named_once(
 def test_a_service_that_refuses_is_told_from_one_that_is_down(reply: Reply, pause: str, end: str) -> None:
     assert pause_reason(reply) == pause
     assert give_up_reason(reply) == f"{end} for longer than --give-up-after: {words(reply)}"
+
+
+@pytest.mark.parametrize("access", [Access(), Access(is_aidp=False)])
+def test_the_halt_of_a_target_that_has_runs_says_what_may_have_been_lost(access: Access) -> None:
+    halt = refused_halt(Reply(status=403, code="NotAuthorized", message="no"), access, has_runs=True)
+    assert "Every record" not in halt.reason
+    assert "experiments" not in halt.advice
+    assert "still" in halt.advice
+    assert access.is_aidp or not any(word in halt.advice for word in AIDP_ONLY)
+
+
+def test_the_halt_of_a_target_that_has_runs_names_the_proxy_where_the_answer_is_not_that_of_the_api() -> None:
+    assert "proxies" in refused_halt(Reply(status=404, message="not here"), has_runs=True).advice

@@ -42,6 +42,11 @@ TABLE = [
     (Reply(status=400, code="INVALID_PARAMETER_VALUE"), ReplyKind.REFUSED, NONE),
     (Reply(status=400, code="LimitExceeded"), ReplyKind.REFUSED, NONE),
     (Reply(status=400, code="QuotaExceeded"), ReplyKind.REFUSED, NONE),
+    (
+        Reply(status=400, code="BAD_REQUEST", message="QueuePool limit of size 5 overflow 10 reached"),
+        ReplyKind.TRANSIENT,
+        UNKNOWN,
+    ),
     (Reply(status=400, message="plain HTTP sent to an HTTPS port"), ReplyKind.DENIED, NONE),
     (Reply(status=401, code="NotAuthenticated"), ReplyKind.UNAUTHENTICATED, NONE),
     (Reply(status=401), ReplyKind.UNAUTHENTICATED, NONE),
