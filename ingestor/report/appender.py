@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from ingestor.model.errors import IngestorError
+from ingestor.model.errors import ExitCode, IngestorError
 from ingestor.report.output_file import OutputFile
 from ingestor.system.limits import start_thread
 
@@ -26,6 +26,12 @@ _GIVEN_UP = OSError(errno.ETIMEDOUT, "nothing took its lines")
 
 class ReportError(IngestorError):
     """The log or the rejects can't be written. They would be incomplete if the batch continued."""
+
+
+class ReportGivenUpError(ReportError):
+    """After a stop, nothing took the lines of log or rejects, and the batch waits no longer."""
+
+    exit_code = ExitCode.STOPPED
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +120,7 @@ class Appender:
         return None if whom is None else f"{self._what} waits for {whom}"
 
     def give_up(self) -> None:
-        """Wait no longer for what the thread waits for: from now on, this counts as a failed write."""
+        """Wait no longer for what the thread waits for: from now on, waiting raises ReportGivenUpError."""
         with self._changed:
             if not self._ended:
                 self._end(_GIVEN_UP)
@@ -129,7 +135,8 @@ class Appender:
         if arrived is not None:
             await asyncio.wrap_future(arrived)
         if self._failure is not None:
-            raise ReportError(
+            kind = ReportGivenUpError if self._failure is _GIVEN_UP else ReportError
+            raise kind(
                 f"{self._what} can't be written: {self._failure.strerror}. "
                 f"Make it writable, or choose another with {self._option}."
             )

@@ -1,4 +1,4 @@
-"""Errors in groups: what differs only in ids and numbers is one kind. Missing experiments are listed one by one."""
+"""Errors in groups: what differs only in ids and numbers is one kind. Experiments are listed one by one."""
 
 import re
 from collections import Counter
@@ -10,7 +10,7 @@ CAPACITY = 100
 """How many kinds of error are counted separately."""
 
 MOST_EXPERIMENTS = 500
-"""How many missing experiments are counted separately."""
+"""How many experiments are counted separately."""
 
 RETRIED = "retried"
 """The cost of an error that did not end its record."""
@@ -82,11 +82,10 @@ class ErrorTally:
         return len(self._counts)
 
 
-class MissingExperiments:
-    """Counts the failed records of each experiment that the service does not find.
+class RefusedExperiments:
+    """Counts the records that were answered with 403 or 404, failed and unresolved ones, for each experiment.
 
-    A service does not always name the experiment: its id is that of the record. `others` counts the records of
-    experiments that came after MOST_EXPERIMENTS were known.
+    `others` counts the records of experiments that came after MOST_EXPERIMENTS were known.
     """
 
     def __init__(self) -> None:
@@ -94,9 +93,10 @@ class MissingExperiments:
         self.others = 0
 
     def add(self, result: Result) -> None:
-        """Count a result, if its experiment is missing."""
+        """Count a result, if it is such a record."""
         experiment = result.job.experiment_id
-        if result.outcome is not Outcome.FAILED or result.http_status != 404 or not result.error_code or not experiment:
+        is_without_run = result.outcome in (Outcome.FAILED, Outcome.UNRESOLVED)
+        if not is_without_run or result.http_status not in (403, 404) or not result.error_code or not experiment:
             return
         name = experiment[:_ID_LIMIT]
         if name in self._counts or len(self._counts) < MOST_EXPERIMENTS:

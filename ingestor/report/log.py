@@ -9,7 +9,7 @@ from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Protocol, assert_never, cast
+from typing import assert_never, cast
 
 import structlog
 
@@ -25,10 +25,10 @@ from ingestor.report.log_fields import (
     fields_of_end,
     fields_of_progress,
     fields_of_reject,
-    fields_of_retry,
     fields_of_start,
     line_of_duplicate,
     line_of_result,
+    line_of_retry,
 )
 from ingestor.report.output_file import LogFile, OutputFile, open_to_append
 from ingestor.report.text import json_line, json_lines, rounded
@@ -75,7 +75,7 @@ class StructuredLog(Appender):
             case events.RunsEnded(results):
                 self._log_results(results)
             case events.RunRetried():
-                self._line(logging.WARNING, "run.retried", fields_of_retry(event))
+                self._log.warning("run.retried", lines=[line_of_retry(event)])
             case events.RecordsDuplicate(duplicates):
                 self._log.info("run.duplicate", lines=[line_of_duplicate(*it) for it in duplicates])
             case events.RecordRejected(reject):
@@ -126,38 +126,18 @@ class StructuredLog(Appender):
         return json_line({**head, **fields}) if lines is None else json_lines(head, cast("list[JobLine]", lines))
 
 
-class ReportFile(EventLog, Protocol):
-    """An EventLog whose writing can be given up."""
-
-    def give_up(self) -> None:
-        """Wait no longer; what is not written counts as a failed write."""
-        ...
-
-
 class Reporter:
     """An EventLog that passes every event to all of its `files`, then to all of its `views`, in the order given.
 
     `files` may be slow or fail, and `ready` waits for them. `views` must not.
-
-    Attributes:
-        has_given_up: whether `give_up` was called.
     """
 
-    def __init__(self, *, files: Sequence["ReportFile"], views: Sequence[EventSink]) -> None:
-        self.has_given_up = False
+    def __init__(self, *, files: Sequence[EventLog], views: Sequence[EventSink]) -> None:
         self._files = files
         self._sinks = [*files, *views]
 
-    def give_up(self) -> None:
-        """Wait no longer for any file: what it lacks counts as failed. As the batch was stopped, that is no halt."""
-        self.has_given_up = True
-        for file in self._files:
-            file.give_up()
-
     def emit(self, event: events.Event) -> None:
         """Take one event."""
-        if self.has_given_up and isinstance(event, events.BatchHalted):
-            return
         for sink in self._sinks:
             sink.emit(event)
 

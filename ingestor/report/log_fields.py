@@ -15,7 +15,7 @@ Fields = Mapping[str, object]
 
 
 class JobLine(Struct, omit_defaults=True, gc=False):
-    """The fields of the line of a job that ended, in this order."""
+    """The fields of the line of a job, in this order. Only a job that is retried has the last two."""
 
     job_id: str
     source: str
@@ -30,6 +30,8 @@ class JobLine(Struct, omit_defaults=True, gc=False):
     latency_ms: float | None = None
     opc_request_id: str | None = None
     opc_client_request_id: str | None = None
+    reason: str | None = None
+    delay_seconds: float | None = None
 
 
 def line_of_result(result: Result) -> JobLine:
@@ -57,25 +59,26 @@ def line_of_duplicate(job: Job, run_id: str | None) -> JobLine:
     return JobLine(job.key, job.origin.source, job.origin.line, job.token, run_id, job.experiment_id)
 
 
-def fields_of_retry(event: events.RunRetried) -> Fields:
-    """Return the fields of `run.retried`."""
+def line_of_retry(event: events.RunRetried) -> JobLine:
+    """Return the line of a job whose next attempt or look-up is due later."""
     job, reply = event.job, event.reply
-    return {
-        "job_id": job.key,
-        "source": job.origin.source,
-        "line": job.origin.line,
-        "retry_token": job.token,
-        "experiment_id": job.experiment_id,
-        "http_status": reply.status,
-        "error_code": reply.code or reply.fault,
-        "error_message": spell_reply(reply.status, reply.message) or None,
-        "attempts": event.attempts,
-        "latency_ms": rounded(reply.latency_ms),
-        "opc_request_id": reply.opc_request_id,
-        "opc_client_request_id": reply.opc_client_request_id or None,
-        "reason": event.reason,
-        "delay_seconds": round(event.delay, 3),
-    }
+    return JobLine(
+        job.key,
+        job.origin.source,
+        job.origin.line,
+        job.token,
+        None,
+        job.experiment_id,
+        reply.status,
+        reply.code or reply.fault,
+        spell_reply(reply.status, reply.message) or None,
+        event.attempts,
+        rounded(reply.latency_ms),
+        reply.opc_request_id,
+        reply.opc_client_request_id or None,
+        event.reason,
+        round(event.delay, 3),
+    )
 
 
 def fields_of_reject(reject: Reject) -> Fields:
@@ -117,23 +120,20 @@ def fields_of_end(event: events.BatchFinished) -> Fields:
         "exit_code": int(event.exit_code),
         "duration_seconds": round(event.duration, 3),
         "reason": event.reason,
-        "files": [fields_of_source(it) for it in event.files] or None,
-        "other_files": event.other_files or None,
+        "sources": [fields_of_source(it) for it in event.sources] or None,
+        "other_sources": event.other_sources or None,
     }
 
 
 def fields_of_source(count: events.SourceCount) -> Fields:
     """Return the members of a source in the log and in the summary."""
-    counts = {"source": count.source, "records": count.records, "rejected": count.rejected}
-    return {**counts, **fields_of_source_end(count)}
-
-
-def fields_of_source_end(count: events.SourceCount) -> Fields:
-    """Return the members that say how reading of a source ended."""
     return {
+        "source": count.source,
+        "records": count.records,
+        "rejected": count.rejected,
         "complete": count.end is SourceEnd.COMPLETE,
-        "damaged": count.end is SourceEnd.DAMAGED and not count.is_foreign,
-        "other_format": count.is_foreign,
+        "damaged": count.end is SourceEnd.DAMAGED and not count.is_other_format,
+        "other_format": count.is_other_format,
     }
 
 

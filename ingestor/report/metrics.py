@@ -9,9 +9,8 @@ from operator import itemgetter
 from ingestor.model import events
 from ingestor.model.record import Outcome, Result
 from ingestor.model.sources import NOTHING_SKIPPED
-from ingestor.report.errors import RETRIED, ErrorTally, MissingExperiments
+from ingestor.report.errors import RETRIED, ErrorTally, RefusedExperiments
 from ingestor.report.histogram import Histogram, RecentRate
-from ingestor.report.other_formats import OtherFormats
 from ingestor.report.sources_read import SourcesRead
 from ingestor.report.text import spell_reply
 from ingestor.report.total import TotalEstimate
@@ -40,14 +39,15 @@ class Snapshot:
 
 
 class Metrics:
-    """An EventSink that counts. `clock` is monotonic, in seconds.
+    """An EventSink that counts. `clock` is monotonic, in seconds. Unless it `sends`, what is read is done.
 
     `counts` has the outcomes of this execution, `already_done` the records that earlier ones completed. `throttled`
     counts 429s. `pace` is the pacer's rate in attempts a second, None if it is not known or unlimited.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], *, sends: bool = True) -> None:
         self._clock = clock
+        self._sends = sends
         self._recent = RecentRate(clock())
         self._pauses: dict[str, float] = {}
         self._total = TotalEstimate()
@@ -55,7 +55,6 @@ class Metrics:
         self.already_done = 0
         self.records = 0
         self.sources = SourcesRead()
-        self.other_formats = OtherFormats()
         self.skipped = NOTHING_SKIPPED
         self.attempts = 0
         self.throttled = 0
@@ -63,7 +62,8 @@ class Metrics:
         self.pace: float | None = None
         self.latency = Histogram()
         self.errors = ErrorTally()
-        self.missing_experiments = MissingExperiments()
+        self.missing_experiments = RefusedExperiments()
+        self.refused_experiments = RefusedExperiments()
         self.halt: events.BatchHalted | None = None
 
     def emit(self, event: events.Event) -> None:
@@ -82,15 +82,12 @@ class Metrics:
                 self._count_outcomes(Outcome.DUPLICATE, len(duplicates))
             case events.RecordRejected(reject):
                 self._count_outcomes(Outcome.REJECTED, 1)
-                self.other_formats.add(reject)
                 self.sources.reject(reject)
                 self.errors.add(Outcome.REJECTED, None, None, reject.reason)
             case events.RunRetried():
                 self._count_retry(event)
             case events.InputRead():
-                self.records += event.records
-                self.sources.read(event)
-                self._total.read(event)
+                self._count_read(event)
             case events.RateChanged(rate):
                 self.pace = rate if isfinite(rate) else None
             case _:
@@ -99,12 +96,17 @@ class Metrics:
     @property
     def has_read_nothing(self) -> bool:
         """Whether there was input, and all of it has another format than JSON Lines."""
-        return 0 < self.other_formats.count == self.records
+        return 0 < self.sources.other_formats == self.records
 
     @property
     def done(self) -> int:
         """The records that have an outcome, of this execution or of an earlier one."""
-        return sum(self.counts.values()) + self.already_done
+        return self.records if not self._sends else sum(self.counts.values()) + self.already_done
+
+    @property
+    def has_read_all(self) -> bool:
+        """Whether all bytes of the input were read."""
+        return self._total.is_exact
 
     def snapshot(self) -> Snapshot:
         """Return what progress shows."""
@@ -117,13 +119,21 @@ class Metrics:
             is_exact=self._total.is_exact,
             rate=rate,
             eta=max(0, total - done) / rate if total is not None and rate > 0 else None,
-            throttled=self.throttled,
+            throttled=self.throttled if self._sends else None,
             pause=self._longest_pause(now),
         )
+
+    def _count_read(self, event: events.InputRead) -> None:
+        self.records += event.records
+        self.sources.read(event)
+        self._total.read(event)
+        if not self._sends:
+            self._recent.add(self._clock(), event.records)
 
     def _count_attempt(self, event: events.AttemptEnded) -> None:
         self.attempts += 1
         self.throttled += event.throttled
+        self.retries += event.repeated
         if event.reply.status is not None:  # the time that a connection took to fail is no latency of the service
             self.latency.add(event.reply.latency_ms)
 
@@ -133,21 +143,22 @@ class Metrics:
         for result in results:
             if result.outcome is not Outcome.CREATED:
                 self._count_error(result)
-                self.missing_experiments.add(result)
+                experiments = self.missing_experiments if result.misses_experiment else self.refused_experiments
+                experiments.add(result)
 
     def _count_error(self, result: Result) -> None:
         message = spell_reply(result.http_status, result.error_message or "")
         self.errors.add(result.outcome, result.http_status, result.error_code, message, result.job.experiment_id)
 
     def _count_retry(self, event: events.RunRetried) -> None:
-        self.retries += 1
         reply = event.reply
         message = spell_reply(reply.status, reply.message)
         self.errors.add(RETRIED, reply.status, reply.code or reply.fault, message, event.job.experiment_id)
 
     def _count_outcomes(self, outcome: Outcome, amount: int) -> None:
         self.counts[outcome] += amount
-        self._recent.add(self._clock(), amount)
+        if self._sends:
+            self._recent.add(self._clock(), amount)
 
     def _follow_batch(self, event: events.Event) -> None:
         match event:

@@ -10,8 +10,7 @@ from ingestor.model.sources import SourceEnd
 from ingestor.model.text import WHOLE, printable
 from ingestor.report.ending import End, Files, Reconciled, counts_at
 from ingestor.report.metrics import Metrics
-from ingestor.report.tables import spell_source
-from ingestor.report.text import spell_count
+from ingestor.report.text import spell_count, spell_source
 
 _DAMAGED_SHOWN = 3
 
@@ -25,21 +24,16 @@ def next_steps(end: End, metrics: Metrics, files: Files) -> Iterator[str]:
         yield from _for_incomplete(end, metrics, files)
     elif code is ExitCode.OK:
         yield _all_is_well(end, metrics)
-    if metrics.halt is not None and (advice := _without(metrics.halt.advice, code.next_step)):
-        yield printable(advice, 1000)
+    if metrics.halt is not None and metrics.halt.advice:
+        yield printable(metrics.halt.advice, 1000)
     if code.next_step and (metrics.halt is None or metrics.halt.is_recorded):
         yield code.next_step
 
 
-def missing_listing(files: Files) -> str:
-    """Return the command that lists every missing experiment with its count."""
-    command = f"ingestor results --outcome failed{_state_option(files)}"
-    return f"`{command} | jq -r 'select(.http_status == 404) | .experiment_id' | sort | uniq -c`"
-
-
-def _without(advice: str, closing: str) -> str:
-    """Leave the sentence out that closes the summary: it is there once, whatever the advice says."""
-    return advice.replace(closing, "").strip() if closing else advice
+def experiment_listing(files: Files) -> str:
+    """Return the command that lists every experiment of refused records with its count."""
+    command = f"ingestor results{_state_option(files)}"
+    return f"`{command} | jq -r 'select(.http_status == 403 or .http_status == 404) | .experiment_id' | sort | uniq -c`"
 
 
 def _all_is_well(finished: BatchFinished, metrics: Metrics) -> str:
@@ -60,7 +54,7 @@ def _for_incomplete(finished: BatchFinished, metrics: Metrics, files: Files) -> 
         yield f"partial: {_listing(Outcome.PARTIAL, files)} shows what the service refused; the runs exist."
     yield from _for_other_formats(metrics)
     yield from _for_damaged(metrics)
-    if counts[Outcome.REJECTED] > metrics.other_formats.count:
+    if counts[Outcome.REJECTED] > metrics.sources.other_formats:
         rejects = shlex.quote(printable(files.rejects or "", WHOLE))
         yield (
             f"rejected: {rejects} has the reasons. Fix the input and run the same command again; or fix what "
@@ -68,26 +62,32 @@ def _for_incomplete(finished: BatchFinished, metrics: Metrics, files: Files) -> 
         )
     if len(metrics.missing_experiments):
         yield "missing experiments: create them where the runs go; the same command then sends these records again."
+    if len(metrics.refused_experiments):
+        yield (
+            "experiments of refused records: check that they exist, and that this principal may create runs in them; "
+            "the same command then sends these records again."
+        )
     if counts[Outcome.FAILED]:
         yield f"failed: {_listing(Outcome.FAILED, files)} shows the reasons. The same command sends them again."
     if counts[Outcome.UNRESOLVED]:
         yield (
             f"unresolved: {_listing(Outcome.UNRESOLVED, files)} shows the reasons. `ingestor reconcile`, with the same "
-            "settings, finds out whether their runs exist."
+            "settings, finds out whether their runs exist. `ingestor forget --outcome unresolved` gives up those that "
+            "it can't settle."
         )
 
 
 def _for_other_formats(metrics: Metrics) -> Iterator[str]:
-    formats = metrics.other_formats
-    for reject in formats.first:
+    count, rejects = metrics.sources.other_formats, metrics.sources.other_format_rejects
+    for reject in rejects:
         yield f"{spell_source(reject.origin.source)}: {printable(reject.reason, 1000)}."
-    if formats.count > len(formats.first):
-        yield f"{formats.count - len(formats.first):,} more sources have another format: see the rejected records."
+    if count > len(rejects):
+        yield f"{count - len(rejects):,} more sources have another format: see the rejected records."
 
 
 def _for_damaged(metrics: Metrics) -> Iterator[str]:
     read = metrics.sources.listed()
-    damaged = [it.source for it in read if it.end is SourceEnd.DAMAGED and not it.is_foreign]
+    damaged = [it.source for it in read if it.end is SourceEnd.DAMAGED and not it.is_other_format]
     if damaged:
         names = ", ".join(printable(name, WHOLE) for name in damaged[:_DAMAGED_SHOWN])
         more = f" and {len(damaged) - _DAMAGED_SHOWN:,} more" if len(damaged) > _DAMAGED_SHOWN else ""

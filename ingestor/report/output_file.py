@@ -124,11 +124,12 @@ class LogFile(OutputFile):
 
     def _rotate(self) -> None:
         self.sync()
-        if self._has_its_name():  # else another program has renamed it already
-            path = Path(os.path.realpath(self._path))
-            for old, new in renames(path, self._keep):
-                old.rename(new)
-            if not self._keep:
+        path = Path(os.path.realpath(self._path))
+        with contextlib.suppress(FileNotFoundError):  # another program renames these files at the same time
+            for old, new in renames(path, self._keep) if self._has_its_name() else []:
+                if old != path or self._has_its_name():
+                    old.rename(new)
+            if not self._keep and self._has_its_name():
                 path.unlink()
         self.close()
 

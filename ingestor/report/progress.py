@@ -14,6 +14,7 @@ from ingestor.model.events import BatchPaused
 from ingestor.model.text import printable
 from ingestor.report.metrics import Snapshot
 from ingestor.report.text import spell_count, spell_duration, spell_rate
+from ingestor.system.tasks import in_background
 
 INTERVAL = 0.25
 """Seconds between two updates."""
@@ -110,12 +111,10 @@ class Progress:
     @asynccontextmanager
     async def shown(self) -> AsyncIterator[None]:
         """Show progress while the block runs, and the final state."""
-        showing = asyncio.create_task(self.run())
         try:
-            yield
+            async with in_background(self.run()):
+                yield
         finally:
-            showing.cancel()
-            await asyncio.wait({showing})
             self.close()
 
     async def run(self) -> None:

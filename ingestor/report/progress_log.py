@@ -2,34 +2,29 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 
 from ingestor.model.events import BatchProgress
 from ingestor.model.ports import EventSink
 from ingestor.model.record import Outcome
 from ingestor.report.metrics import Metrics
+from ingestor.system.tasks import in_background
 
 INTERVAL = 60.0
 """Seconds between two events."""
 
 
-@asynccontextmanager
-async def logging_progress(
+def logging_progress(
     metrics: Metrics,
     sink: EventSink,
     before: Mapping[Outcome, int],
     *,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-) -> AsyncIterator[None]:
+) -> AbstractAsyncContextManager[None]:
     """Emit BatchProgress every INTERVAL seconds while the block runs. `before`: the counts when the batch began."""
-    task = asyncio.create_task(_emit_regularly(metrics, sink, before, clock, sleep))
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
+    return in_background(_emit_regularly(metrics, sink, before, clock, sleep))
 
 
 async def _emit_regularly(

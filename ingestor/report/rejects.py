@@ -105,4 +105,6 @@ def _reserve_name(path: Path, time: float) -> Path:
 
 def _line(reject: Reject) -> bytes:
     place = reject.origin
-    return json_line({"source": place.source, "line": place.line, "reason": reject.reason, "record": reject.text})
+    fields = {"source": place.source, "line": place.line, "reason": reject.reason, "record": reject.text}
+    kinds = {"other_format": reject.is_other_format, "damaged": reject.is_damage}
+    return json_line(fields | {name: True for name, is_so in kinds.items() if is_so})

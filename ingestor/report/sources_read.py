@@ -10,13 +10,15 @@ from ingestor.model.sources import SourceEnd
 MOST_SOURCES = 1000
 """How many sources are counted separately; besides, as many of those with rejects or damage."""
 
+_REJECTS_KEPT = 3  # of sources of another format
+
 
 @dataclass(slots=True)
 class _Count:
     records: int = 0
     rejected: int = 0
     end: SourceEnd | None = None
-    is_foreign: bool = False
+    is_other_format: bool = False
 
     @property
     def has_trouble(self) -> bool:
@@ -24,7 +26,11 @@ class _Count:
 
     def of(self, source: str) -> SourceCount:
         return SourceCount(
-            source=source, records=self.records, rejected=self.rejected, end=self.end, is_foreign=self.is_foreign
+            source=source,
+            records=self.records,
+            rejected=self.rejected,
+            end=self.end,
+            is_other_format=self.is_other_format,
         )
 
 
@@ -36,6 +42,8 @@ class SourcesRead:
         others: how many sources are not counted separately.
         other_records: the records of all of these.
         other_rejected: those of them that were rejected.
+        other_formats: how many sources have another format than JSON Lines.
+        other_format_rejects: the rejects of the first of these: each says what the source is, and how to convert it.
     """
 
     def __init__(self) -> None:
@@ -45,6 +53,8 @@ class SourcesRead:
         self.others = 0
         self.other_records = 0
         self.other_rejected = 0
+        self.other_formats = 0
+        self.other_format_rejects: list[Reject] = []
 
     def read(self, event: InputRead) -> None:
         """Count what was read of a source, or of the kept records."""
@@ -61,12 +71,15 @@ class SourcesRead:
 
     def reject(self, reject: Reject) -> None:
         """Count a rejected record, after it was read."""
+        self.other_formats += reject.is_other_format
+        if reject.is_other_format and len(self.other_format_rejects) < _REJECTS_KEPT:
+            self.other_format_rejects.append(reject)
         count = self._counts.get(reject.origin.source)
         if count is None:
             self.other_rejected += 1
         else:
             count.rejected += 1
-            count.is_foreign = count.is_foreign or reject.is_whole_source
+            count.is_other_format = count.is_other_format or reject.is_other_format
 
     def __len__(self) -> int:
         return len(self._counts) + self.others

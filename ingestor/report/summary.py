@@ -7,15 +7,14 @@ from ingestor.model.events import BatchFinished
 from ingestor.model.record import Outcome
 from ingestor.model.text import WHOLE, printable
 from ingestor.report.ending import End, Files, counts_at, existing, speed
+from ingestor.report.errors import RefusedExperiments
 from ingestor.report.log_fields import fields_of_skipped, fields_of_source
 from ingestor.report.metrics import Metrics
-from ingestor.report.next_steps import missing_listing, next_steps
-from ingestor.report.tables import error_table, missing_table, skipped_table, source_table
+from ingestor.report.next_steps import experiment_listing, next_steps
+from ingestor.report.tables import ERRORS_SHOWN, error_table, experiment_table, skipped_table, source_table
 from ingestor.report.text import json_line, rounded, spell_duration, spell_rate
 
 QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
-
-_ERRORS_SHOWN = 10
 
 _VERBS = {ExitCode.HALTED: "halted", ExitCode.STOPPED: "stopped"}
 
@@ -32,8 +31,9 @@ def as_json(end: End, metrics: Metrics, files: Files) -> str:
     the end; null if unlimited), `latency_ms` (`p50`, `p95`, `p99` of the answers; null without any), `errors` (first
     those that ended a record, then by frequency: `count`, `cost`, `http_status`, `code`, `message`, and `varies` if the
     message is only an example), `other_errors`, `missing_experiments` (`experiment_id`, `count`), their
-    `other_missing_experiments` (records), `inputs` (`source`, `records`, `rejected`, `complete`, `damaged`,
-    `other_format`), `other_inputs`, `kept_records` (read from the journal), `skipped` (`count`, `examples`).
+    `other_missing_experiments` (records), the same two of `refused_experiments`, `sources` (`source`, `records`,
+    `rejected`, `complete`, `damaged`, `other_format`), `other_sources`, `kept_records` (read from the journal),
+    `skipped` (`count`, `examples`).
 
     Of a reconciliation: `batches`, `counts` (`created`: found; `not_created`: the next run sends them again;
     `unresolved`), `left` (not looked up), `look_ups`. Its `files` has no `rejects`.
@@ -49,7 +49,7 @@ def as_json(end: End, metrics: Metrics, files: Files) -> str:
         "next": list(next_steps(end, metrics, files)),
     }
     if isinstance(end, BatchFinished):
-        own = {**_batch_members(end, metrics), **_input_members(metrics), "files": asdict(existing(end, files))}
+        own = {**_batch_members(end, metrics), **source_members(metrics), "files": asdict(existing(end, files))}
     else:
         places = {"log": files.log, "journal": files.journal}
         own = {"batches": end.batches, "look_ups": metrics.attempts, "files": places}
@@ -65,7 +65,7 @@ def as_text(end: End, metrics: Metrics, files: Files) -> str:
         source_table(metrics.sources) if isinstance(end, BatchFinished) else "",
         skipped_table(metrics.skipped),
         error_table(metrics.errors),
-        _missing_experiments(end, metrics, files),
+        *_experiments(end, metrics, files),
         "\n".join(
             f"  {name:<11}{printable(path, WHOLE)}" for name, path in asdict(existing(end, files)).items() if path
         ),
@@ -75,10 +75,9 @@ def as_text(end: End, metrics: Metrics, files: Files) -> str:
 
 
 def _batch_members(end: BatchFinished, metrics: Metrics) -> dict[str, object]:
-    missing = metrics.missing_experiments
+    missing, refused = metrics.missing_experiments, metrics.refused_experiments
     return {
         "batch": end.batch,
-        "records": metrics.records,
         "already_done": end.already_done,
         "exhausted": end.exhausted,
         "reason": end.reason,
@@ -86,19 +85,23 @@ def _batch_members(end: BatchFinished, metrics: Metrics) -> dict[str, object]:
         "attempts": metrics.attempts,
         "retries": metrics.retries,
         "pace": rounded(metrics.pace),
+        "kept_records": metrics.sources.kept,
         "latency_ms": {name: rounded(value) for name, value in _latencies(metrics).items()},
-        "errors": [asdict(error) for error in metrics.errors.most_frequent(_ERRORS_SHOWN)],
+        "errors": [asdict(error) for error in metrics.errors.most_frequent(ERRORS_SHOWN)],
         "other_errors": metrics.errors.others,
-        "missing_experiments": [{"experiment_id": name, "count": count} for name, count in missing.most_frequent()],
+        "missing_experiments": _counted(missing),
         "other_missing_experiments": missing.others,
+        "refused_experiments": _counted(refused),
+        "other_refused_experiments": refused.others,
     }
 
 
-def _input_members(metrics: Metrics) -> dict[str, object]:
+def source_members(metrics: Metrics) -> dict[str, object]:
+    """Return what was read and skipped, as members of a JSON object."""
     return {
-        "inputs": [fields_of_source(it) for it in metrics.sources.listed()],
-        "other_inputs": metrics.sources.others,
-        "kept_records": metrics.sources.kept,
+        "records": metrics.records,
+        "sources": [fields_of_source(it) for it in metrics.sources.listed()],
+        "other_sources": metrics.sources.others,
         "skipped": fields_of_skipped(metrics.skipped),
     }
 
@@ -133,7 +136,7 @@ def _traffic_table(end: End, metrics: Metrics) -> str:
     throttled = f"429s {metrics.throttled:,}"
     if not isinstance(end, BatchFinished):
         return f"  {'look-ups':<12}{metrics.attempts:>11,}   {throttled}"
-    allowed = "" if metrics.pace is None else f", allowed {spell_rate(metrics.pace)}"
+    allowed = f", allowed {spell_rate(metrics.pace)}" if metrics.pace is not None and metrics.throttled else ""
     latencies = [f"{name} {value:,.1f} ms" for name, value in _latencies(metrics).items() if value is not None]
     rows = [
         f"  {'records':<12}{metrics.records:>11,}   {spell_rate(speed(end))}",
@@ -144,14 +147,20 @@ def _traffic_table(end: End, metrics: Metrics) -> str:
     return "\n".join(rows)
 
 
-def _missing_experiments(end: End, metrics: Metrics, files: Files) -> str:
-    """List the experiments that a batch did not find. A look-up does not ask for them."""
-    is_batch = isinstance(end, BatchFinished)
-    return missing_table(metrics.missing_experiments, missing_listing(files)) if is_batch else ""
+def _experiments(end: End, metrics: Metrics, files: Files) -> list[str]:
+    """List the experiments of refused records of a batch. A look-up does not ask for them."""
+    if not isinstance(end, BatchFinished):
+        return []
+    missing, refused = "Missing experiments, with their records", "Experiments of refused records, with their records"
+    listing = experiment_listing(files)
+    return [
+        experiment_table(missing, metrics.missing_experiments, listing),
+        experiment_table(f"{refused} (missing, or no right to create runs)", metrics.refused_experiments, listing),
+    ]
 
 
-def _file_table(files: Files) -> str:
-    return "\n".join(f"  {name:<11}{printable(path, WHOLE)}" for name, path in asdict(files).items() if path)
+def _counted(experiments: RefusedExperiments) -> list[dict[str, object]]:
+    return [{"experiment_id": name, "count": count} for name, count in experiments.most_frequent()]
 
 
 def _latencies(metrics: Metrics) -> dict[str, float | None]:

@@ -3,25 +3,26 @@
 from ingestor.model.events import SourceCount
 from ingestor.model.sources import SkippedFiles, SourceEnd
 from ingestor.model.text import WHOLE, printable
-from ingestor.report.errors import ErrorCount, ErrorTally, MissingExperiments
+from ingestor.report.errors import ErrorCount, ErrorTally, RefusedExperiments
 from ingestor.report.sources_read import SourcesRead
-from ingestor.report.text import spell_count
+from ingestor.report.text import spell_count, spell_source
 
-_ERRORS_SHOWN = 10
+ERRORS_SHOWN = 10
+"""Kinds of error in a summary."""
 _EXPERIMENTS_SHOWN = 10
 _SOURCES_SHOWN = 20
 _EXAMPLES_SHOWN = 3
 
 
-def source_table(sources: SourcesRead, *, bad: str = "rejected") -> str:
-    """List what was read of each source. `bad` is the word for records that were not accepted."""
+def source_table(sources: SourcesRead) -> str:
+    """List what was read of each source."""
     shown = sources.listed(_SOURCES_SHOWN)
     if not shown and not sources.kept:
         return ""
-    rows = [_row(it.records, f"{spell_source(it.source)}{_notes(it, bad)}") for it in shown]
+    rows = [_row(it.records, f"{spell_source(it.source)}{_notes(it)}") for it in shown]
     others, records, rejected = sources.rest_of(shown)
     if others:
-        notes = f", {rejected:,} {bad}" if rejected else ""
+        notes = f", {rejected:,} rejected" if rejected else ""
         rows.append(_row(records, f"in {others:,} more{notes}"))
     if sources.kept:
         rows.append(_row(sources.kept, "that the journal kept of earlier runs"))
@@ -33,51 +34,46 @@ def skipped_table(skipped: SkippedFiles) -> str:
     if not skipped.count:
         return ""
     examples = ", ".join(printable(name, WHOLE) for name in skipped.examples[:_EXAMPLES_SHOWN])
-    such = f", such as {examples}" if skipped.count > 1 else f": {examples}"
+    such = f", for example {examples}" if skipped.count > 1 else f": {examples}"
     what = f"{spell_count(skipped.count, 'file')}{such if examples else ''}"
     return (
-        f"Skipped: not named like record files, or no regular files\n  {what}\n  To read a file, name it as a SOURCE."
+        f"Skipped: not named like record files, or not regular files\n  {what}\n  To read a file, name it as a SOURCE."
     )
 
 
 def error_table(errors: ErrorTally) -> str:
     """List the most frequent kinds of error, with an example of each."""
-    shown = errors.most_frequent(_ERRORS_SHOWN)
+    shown = errors.most_frequent(ERRORS_SHOWN)
     if not shown:
         return ""
     rows = [_row(error.count, f"{error.cost:<12}{_describe(error)}") for error in shown]
     if errors.kinds > len(shown):
-        rows.append(f"  {'':>11}  and {errors.kinds - len(shown):,} more kinds, all of them in the log")
+        rows.append(f"  {'':>11}  and {spell_count(errors.kinds - len(shown), 'more kind')}: see the log")
     if errors.others:
         rows.append(_row(errors.others, "others"))
     return "\n".join(["Most frequent errors", *rows])
 
 
-def missing_table(missing: MissingExperiments, listing: str) -> str:
-    """List the missing experiments with the most records. `listing` is the command that lists them all."""
-    shown = missing.most_frequent(_EXPERIMENTS_SHOWN)
+def experiment_table(title: str, experiments: RefusedExperiments, listing: str) -> str:
+    """List the experiments with the most records. `listing` is the command that lists them all."""
+    shown = experiments.most_frequent(_EXPERIMENTS_SHOWN)
     if not shown:
         return ""
     rows = [_row(count, printable(name)) for name, count in shown]
-    if missing.others:
-        rows.append(f"  {'':>11}  and more than {len(missing) - len(shown):,} others: {listing} lists them")
-    elif len(missing) > len(shown):
-        rows.append(f"  {'':>11}  and {len(missing) - len(shown):,} more: {listing} lists them")
-    return "\n".join(["Missing experiments, with their failed records", *rows])
+    if experiments.others:
+        rows.append(f"  {'':>11}  and more than {len(experiments) - len(shown):,} others: {listing} lists them")
+    elif len(experiments) > len(shown):
+        rows.append(f"  {'':>11}  and {len(experiments) - len(shown):,} more: {listing} lists them")
+    return "\n".join([title, *rows])
 
 
 def _row(number: int, text: str) -> str:
     return f"  {number:>11,}  {text}"
 
 
-def spell_source(source: str) -> str:
-    """Return the name of a source for a person."""
-    return "standard input" if source == "-" else printable(source, WHOLE)
-
-
-def _notes(count: SourceCount, bad: str) -> str:
-    notes = [f"{count.rejected:,} {bad}"] if count.rejected else []
-    if count.is_foreign:
+def _notes(count: SourceCount) -> str:
+    notes = [f"{count.rejected:,} rejected"] if count.rejected else []
+    if count.is_other_format:
         return ", another format: nothing was read"
     if count.end is SourceEnd.DAMAGED:
         notes.append("damaged: not read to its end")
@@ -90,5 +86,5 @@ def _describe(error: ErrorCount) -> str:
     label = printable(" ".join(str(part) for part in (error.http_status, error.code) if part), 60)
     message = printable(error.message, 120)
     if error.varies:
-        return f"{label}, such as: {message}" if label else f"such as: {message}"
+        return f"{label}, for example: {message}" if label else f"for example: {message}"
     return ": ".join(part for part in (label, message) if part)

@@ -7,6 +7,9 @@ from math import isfinite
 
 import msgspec
 
+from ingestor.model.sources import STDIN
+from ingestor.model.text import WHOLE, printable
+
 _encode = msgspec.json.Encoder().encode
 _ESCAPING = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 
@@ -71,6 +74,11 @@ def spell_rate(per_second: float) -> str:
 def spell_count(number: int, thing: str) -> str:
     """Write a number and its noun: `1 record`, `1,200 records`."""
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
+def spell_source(source: str) -> str:
+    """Return the name of a source for a person."""
+    return "standard input" if source == STDIN else printable(source, WHOLE)
 
 
 def spell_reply(status: int | None, message: str) -> str:

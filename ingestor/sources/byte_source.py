@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 
+from ingestor.model.sources import STDIN
 from ingestor.sources.compression import LONGEST_MAGIC, SUFFIXES, compression_of, decompressed, is_undecided
-from ingestor.sources.errors import DamagedSourceError, ForeignFormatError
-from ingestor.sources.locate import STDIN
+from ingestor.sources.errors import DamagedSourceError, UnpackError
 from ingestor.sources.unchanged import Unchanged
+from ingestor.system.limits import limit_of
 
 BLOCK = 512 * 1024
 """Bytes of a block: some hundred records of usual length."""
@@ -29,7 +30,7 @@ class ByteSource:
 
     Compressed data is decompressed: its first bytes decide, not its name. Where the input `is_file`, nothing but a
     regular file is opened. `is_raw`: its bytes are read as they are.
-    Raises DamagedSourceError if the input can't be opened.
+    Raises DamagedSourceError if the input can't be opened, and LimitError if a limit of the system is the reason.
     """
 
     def __init__(self, path: str, *, is_file: bool = False, is_raw: bool = False) -> None:
@@ -135,8 +136,9 @@ def _damage_of(head: bytes) -> DamagedSourceError:
     """Return what is wrong with data that begins so, and is compressed by its name only."""
     if not head:
         return DamagedSourceError("the compressed data is cut short or damaged (the file is empty)")
-    return ForeignFormatError(
-        "the data is not compressed, although its name says so: rename the file, or use `ingestor run - < FILE`"
+    return UnpackError(
+        "the data is not compressed, although its name says so: rename the file, or use `ingestor run - < FILE` "
+        "with the same settings"
     )
 
 
@@ -158,8 +160,10 @@ def _gathered(blocks: Iterator[bytes], size: int) -> Iterator[bytes]:
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Turn errors of the system into DamagedSourceError."""
+    """Turn errors of the system into DamagedSourceError, or into LimitError: then the input itself is good."""
     try:
         yield
     except OSError as error:
+        if (limit := limit_of(error)) is not None:
+            raise limit from error
         raise DamagedSourceError(error.strerror or str(error)) from error

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Protocol
 
-from ingestor.sources.errors import DamagedSourceError, ForeignFormatError
+from ingestor.sources.errors import DamagedSourceError, UnpackError
 
 SUFFIXES = ("gz", "gzip", "bz2", "xz", "lzma", "zst", "zstd")
 """The ends of the names of compressed files."""
@@ -135,25 +135,29 @@ def _next_member(data: bytes, read: Callable[[], bytes]) -> bytes:
 @contextmanager
 def _explained(compression: Compression) -> Iterator[None]:
     """Turn what the decompressors raise into DamagedSourceError."""
+    use = _use(compression.command)
     try:
         yield
     except ImportError:
-        raise ForeignFormatError(f"this Python can't decompress {compression.name}{_use(compression)}") from None
+        raise UnpackError(f"this Python can't decompress {compression.name}{use}") from None
     except MemoryError:
-        raise ForeignFormatError(f"the {compression.name} data needs too much memory{_use(compression)}") from None
+        raise UnpackError(f"the {compression.name} data needs too much memory{use}") from None
     except Exception as error:
         raise _explanation(compression, str(error)) from error
 
 
 def _explanation(compression: Compression, error: str) -> DamagedSourceError:
+    use = _use(compression.command)
     if "too much memory" in error:  # of zstd
-        return ForeignFormatError(f"the zstd data has a window of more than 128 MiB{_use(compression)}")
+        return UnpackError(f"the zstd data has a window of more than 128 MiB{use}")
     if "Memory usage limit" in error:  # of lzma
-        return ForeignFormatError(f"the xz data has a dictionary of more than 256 MiB{_use(compression)}")
+        return UnpackError(f"the xz data has a dictionary of more than 256 MiB{use}")
     if "Dictionary mismatch" in error:
-        return ForeignFormatError("the zstd data needs a dictionary: use `zstd -dc -D DICT FILE | ingestor run -`")
+        return UnpackError(
+            "the zstd data needs a dictionary: use `zstd -dc -D DICT FILE | ingestor run -` with the same settings"
+        )
     return DamagedSourceError(f"the compressed data is cut short or damaged ({compression.name}: {error})")
 
 
-def _use(compression: Compression) -> str:
-    return f": use `{compression.command} FILE | ingestor run -`"
+def _use(command: str) -> str:
+    return f": use `{command} FILE | ingestor run -` with the same settings"

@@ -5,8 +5,8 @@ class DamagedSourceError(Exception):
     """An input can't be read to its end: `str()` says why."""
 
 
-class ForeignFormatError(DamagedSourceError):
-    """An input, or a part of it, has a format that this program can't read: `str()` names it and what to do.
+class OtherFormatError(DamagedSourceError):
+    """An input is not JSON Lines: `str()` says what to do.
 
     Attributes:
         blank: how many blank lines come before it.
@@ -17,3 +17,10 @@ class ForeignFormatError(DamagedSourceError):
         super().__init__(reason)
         self.blank = blank
         self.begun = begun
+
+
+class UnpackError(OtherFormatError):
+    """An input is compressed so that it can't be decompressed here, or only its name says that it is compressed.
+
+    The former is a large window, a dictionary, or a decompressor that is missing. In `str()`, `FILE` is its name.
+    """

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from itertools import chain
@@ -14,9 +15,10 @@ from ingestor.policy.identity import Scope
 from ingestor.sources.byte_source import ByteSource
 from ingestor.sources.compression import LONGEST_MAGIC, compression_of
 from ingestor.sources.errors import DamagedSourceError
-from ingestor.sources.foreign import json_lines
 from ingestor.sources.lines import LineSplitter, damage, to_lines
+from ingestor.sources.other_format import json_lines
 from ingestor.sources.parse import parse_record
+from ingestor.sources.unchanged import state_of
 
 _HASHED = 4096
 """Bytes at the start of a file, and bytes before an offset, by which another process recognizes them."""
@@ -50,6 +52,8 @@ class FileSource:
         self._scope = scope
         self._path = source.path or source.name
         self._reading: _Reading | None = None
+        self.opening_since: float | None = None
+        """Since when, of `time.monotonic`, the source is being opened: a named pipe needs a program that writes."""
         self._passed = 0  # stored bytes up to the end of the last chunk
         self.total_bytes = os.path.getsize(self._path) if os.path.isfile(self._path) else None
 
@@ -100,7 +104,11 @@ class FileSource:
         return [parse_record(line, scope) for line in to_lines(self.source.name, first, texts)]
 
     def _open(self, start: Position | None) -> "_Reading":
-        self._reading = _Reading(self._path, has_positions=self.source.path is not None)
+        self.opening_since = time.monotonic()
+        try:
+            self._reading = _Reading(self._path, has_positions=self.source.path is not None)
+        finally:
+            self.opening_since = None
         if start is not None and self.source.path is not None and not self._reading.go_to(start):
             self._reading.close()
             self._reading = _Reading(self._path, has_positions=True)
@@ -144,7 +152,7 @@ class _Reading(ByteSource):
         status = os.fstat(self.descriptor)
         if status.st_size > self._status.st_size:  # else an edit must be detected: the earlier state stays
             self._status = status
-        position = _FilePosition(self._offset + end, line, *self._hashes(end), *_state(self._status))
+        position = _FilePosition(self._offset + end, line, *self._hashes(end), *state_of(self._status))
         return msgspec.json.encode(position).decode()
 
     def stored_at(self, end: int) -> int:
@@ -158,7 +166,7 @@ class _Reading(ByteSource):
             position = msgspec.json.decode(start, type=_FilePosition)
             kept = (position.size, position.mtime_ns, position.ctime_ns)
             # A change that leaves the size may be before the offset.
-            may_hold = self._status.st_size > position.size or _state(self._status) == kept
+            may_hold = self._status.st_size > position.size or state_of(self._status) == kept
             if not may_hold or not self._skip(position.offset):
                 return False
         except (msgspec.MsgspecError, OSError, OverflowError, DamagedSourceError):
@@ -200,10 +208,6 @@ class _Reading(ByteSource):
         if len(tail) < _HASHED:
             tail = self._before[len(tail) - _HASHED :] + tail
         return _hash(self._head[: self._offset + end]), _hash(tail)
-
-
-def _state(status: os.stat_result) -> tuple[int, int, int]:
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _hash(content: bytes) -> str:

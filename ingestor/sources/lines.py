@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from ingestor.model.record import Line, Origin, Reject
-from ingestor.sources.errors import DamagedSourceError, ForeignFormatError
+from ingestor.sources.errors import DamagedSourceError, OtherFormatError, UnpackError
+from ingestor.sources.shell import FILE, quoted
 
 LONGEST = 16 * 1024 * 1024
 """Bytes of a line that are kept. The rest of a longer line is skipped."""
@@ -11,8 +12,8 @@ LONGEST = 16 * 1024 * 1024
 MOST_LINES = 600
 """Lines that are processed together."""
 
-_BOM = b"\xef\xbb\xbf"
-_KEPT = len(_BOM) + LONGEST + 2  # of a line's beginning: enough to see whether it is too long, or ends in \r
+BOM = b"\xef\xbb\xbf"
+_KEPT = len(BOM) + LONGEST + 2  # of a line's beginning: enough to see whether it is too long, or ends in \r
 
 
 class LineSplitter:
@@ -52,7 +53,7 @@ def to_lines(source: str, first: int, texts: Sequence[bytes]) -> list[Line]:
     lines = []
     for number, ended in enumerate(texts, first):
         text = ended.removesuffix(b"\r")
-        if text.startswith(_BOM):
+        if text.startswith(BOM):
             text = without_marks(text)
         if len(text) > LONGEST:
             lines.append(Line(Origin(source, number), text[:LONGEST], cut=True))
@@ -63,8 +64,8 @@ def to_lines(source: str, first: int, texts: Sequence[bytes]) -> list[Line]:
 
 def without_marks(text: bytes) -> bytes:
     """Return a line without the byte order marks at its start."""
-    while text.startswith(_BOM):
-        text = text[len(_BOM) :]
+    while text.startswith(BOM):
+        text = text[len(BOM) :]
     return text
 
 
@@ -73,9 +74,10 @@ def damage(origin: Origin, error: DamagedSourceError, begun: bytes) -> Reject:
 
     A source of another format, of which nothing was read, is one reject as a whole.
     """
-    if isinstance(error, ForeignFormatError) and origin.line == 1:
+    why = str(error).replace(FILE, quoted(origin.source)) if isinstance(error, UnpackError) else str(error)
+    if isinstance(error, OtherFormatError) and origin.line == 1:
         first = Origin(origin.source, origin.line + error.blank)
         text = (error.begun or begun).decode(errors="backslashreplace")
-        return Reject(first, str(error), text, is_whole_source=True)
-    reason = f"reading ended here: {error}; the lines before this one were read"
-    return Reject(origin, reason, begun.decode(errors="backslashreplace"))
+        return Reject(first, why, text, is_other_format=True)
+    reason = f"reading ended here: {why}; the lines before this one were read"
+    return Reject(origin, reason, begun.decode(errors="backslashreplace"), is_damage=True)

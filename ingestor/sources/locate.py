@@ -1,22 +1,19 @@
 """SOURCE arguments become inputs: files in a fixed order, or standard input."""
 
 import errno
-import fcntl
 import glob
 import itertools
 import os
 import re
-import stat
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from ingestor.model.errors import UsageError
-from ingestor.model.sources import SkippedFiles, Source
+from ingestor.model.errors import IngestorError, UsageError
+from ingestor.model.sources import STDIN, SkippedFiles, Source
 from ingestor.model.text import WHOLE, printable
-from ingestor.sources.directory import Skipped, Walk, kind_of
-
-STDIN = "-"
+from ingestor.sources.directory import Skipped, Walk, is_record_name, kind_of
+from ingestor.sources.standard_input import check_standard_input
+from ingestor.system.limits import limit_of
 
 _STANDARD_INPUT = (STDIN, "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
 _DESCRIPTORS = ("/dev/stdin", "/dev/fd/", "/proc/")  # in another process they mean something else
@@ -65,6 +62,11 @@ class Located:
     skipped: SkippedFiles
     empty: Sequence[str]
 
+    @property
+    def sources(self) -> list[Source]:
+        """The inputs as sources: what each name means now."""
+        return [source_of(name) for name in self.names]
+
 
 def locate(sources: Sequence[str], reserved: ReservedPaths = NO_RESERVED_PATHS) -> Located:
     """Return the inputs that `sources` mean. No source means standard input.
@@ -72,7 +74,7 @@ def locate(sources: Sequence[str], reserved: ReservedPaths = NO_RESERVED_PATHS) 
     A source is a file, `-`, a directory or a glob (`**` matches any depth). A directory means its record files at any
     depth, also through links, sorted, without hidden ones. An existing name is never read as a glob. Directories and
     globs leave out `reserved` files, and what is not a regular file.
-    Raises UsageError for what can't be read, and for a file that is named and reserved.
+    Raises UsageError for what can't be read, and for a file that is named and reserved; LimitError.
     """
     return _Search(sources, reserved.resolved()).run()
 
@@ -149,26 +151,31 @@ class _Search:
     def _matches(self, pattern: str) -> list[str]:
         _require_folder(pattern)
         files = [it for it in glob.glob(pattern, recursive=True) if self._is_file(it, pattern)]
+        if not files:
+            _require_match(os.path.dirname(pattern))
         return sorted("./-" if it == STDIN else it for it in files)
 
     def _is_file(self, match: str, pattern: str) -> bool:
         if self._reserved.writer(os.path.realpath(match)) is not None:
             return False
         kind = kind_of(match)
-        if kind in ("file", ""):
-            return not _is_link_loop(match)
+        failure = _failure_of(match)
+        if failure == errno.ENOENT and not is_record_name(match):  # the same rule as in a directory
+            kind = "link to nothing"
+        elif kind in ("file", ""):
+            return failure != errno.ELOOP  # `**` finds such a path for a link back up the tree
         if kind != "directory" or "**" not in pattern:
             self._skipped.add(match, kind)
         return False
 
 
-def _is_link_loop(match: str) -> bool:
-    """Whether a path leads through more links than the system follows: `**` finds one for a link back up the tree."""
+def _failure_of(match: str) -> int | None:
+    """Return the number of the error if a path leads nowhere; None if it leads somewhere."""
     try:
         os.stat(match)
     except OSError as error:
-        return error.errno == errno.ELOOP
-    return False
+        return error.errno
+    return None
 
 
 def _require_folder(pattern: str) -> None:
@@ -183,7 +190,13 @@ def _require_folder(pattern: str) -> None:
         raise _unreadable(error, folder) from None
 
 
-def _missing(source: str) -> UsageError:
+def _require_match(folder: str) -> None:
+    """Raise UsageError if the folder of a glob has wildcards too, and no folder matches them."""
+    if glob.has_magic(folder) and next(glob.iglob(os.path.join(folder, ""), recursive=True), None) is None:
+        raise UsageError(f"{printable(folder, WHOLE)}: no folder matches.")
+
+
+def _missing(source: str) -> IngestorError:
     """Return the reason why there is nothing under a name: this user may have no right to see it."""
     try:
         os.stat(source)
@@ -219,25 +232,10 @@ def _check_readable(name: str) -> None:
         raise _unreadable(error, name) from None
 
 
-def check_standard_input() -> None:
-    """Raise UsageError if standard input can't be read: it is closed, a directory, or open for writing only."""
-    try:
-        status, flags = os.fstat(0), fcntl.fcntl(0, fcntl.F_GETFL)
-    except OSError:
-        flags = None
-    if flags is None or sys.stdin is None:
-        raise UsageError("standard input is closed: name a file or a directory, or connect an input (`< FILE`).")
-    if stat.S_ISDIR(status.st_mode):
-        raise UsageError("standard input is a directory: name the directory as a SOURCE instead.")
-    if flags & os.O_ACCMODE == os.O_WRONLY:
-        raise UsageError(
-            "standard input is open for writing only, so it can't be read (`nohup` does that at a terminal): "
-            "name a file, or connect an input (`< FILE`)."
-        )
-
-
-def _unreadable(error: OSError, name: str = "") -> UsageError:
-    return UsageError(f"{printable(name or str(error.filename), WHOLE)}: can't be read: {error.strerror}.")
+def _unreadable(error: OSError, name: str = "") -> IngestorError:
+    return limit_of(error) or UsageError(
+        f"{printable(name or str(error.filename), WHOLE)}: can't be read: {error.strerror}."
+    )
 
 
 def _without_timestamp(path: str) -> str:

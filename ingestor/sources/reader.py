@@ -1,19 +1,23 @@
 """The port Input over files and standard input."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Protocol
 
 from ingestor.model.record import Job
-from ingestor.model.sources import NOTHING_SKIPPED, Checkpoint, Chunk, Position, Source
+from ingestor.model.sources import STDIN, Checkpoint, Chunk, Position, Source
 from ingestor.policy.identity import Scope
 from ingestor.sources.file_source import FileSource
-from ingestor.sources.locate import NO_RESERVED_PATHS, STDIN, ReservedPaths, locate, source_of
 from ingestor.sources.spool import Spool
 from ingestor.sources.streams import STANDARD_INPUT
+from ingestor.sources.text_size import TextSize
 from ingestor.sources.thread_channel import ThreadChannel
+
+STALL = 3.0
+"""Seconds after which opening a source counts as waiting."""
 
 _FROM_THE_START: Mapping[Source, Position] = MappingProxyType({})
 
@@ -48,10 +52,6 @@ class Reader:
     """Reads sources one after the other in a thread of its own, which also decompresses and validates.
 
     `starts` says where reading begins in a source, else at its start. `spool` gets the checkpoints of standard input.
-
-    Attributes:
-        skipped: the files that the directories and globs of a user leave out.
-        empty: the directories and globs that gave no file.
     """
 
     def __init__(
@@ -61,22 +61,32 @@ class Reader:
         starts: Mapping[Source, Position] = _FROM_THE_START,
         spool: Spool | None = None,
     ) -> None:
-        self.skipped = NOTHING_SKIPPED
-        self.empty: Sequence[str] = ()
         self._sources = sources
         self._starts = starts
         self._spool = spool
         self._channel: ThreadChannel[Chunk] | None = None
         self._stopped = False
-        self._progress: tuple[int, RecordSource | None] = (0, None)
-        sizes = [it.total_bytes for it in sources]
-        self.total_bytes = None if None in sizes else sum(size or 0 for size in sizes)
+        self._files = [it for it in sources if isinstance(it, FileSource)]
+        self._size = TextSize([(it.source, it.total_bytes) for it in sources])
+
+    def waits_for(self) -> list[str]:
+        """Return what opening a source has been waiting for, for longer than STALL, in sentences; from any thread."""
+        now = time.monotonic()
+        return [
+            f"waiting for a program that writes to {it.source.name}"
+            for it in self._files
+            if it.opening_since is not None and now - it.opening_since > STALL
+        ]
 
     @property
     def read_bytes(self) -> int:
         """See the port `Input`."""
-        before, current = self._progress
-        return before if current is None else before + current.read_bytes
+        return self._size.read
+
+    @property
+    def total_bytes(self) -> int | None:
+        """See the port `Input`."""
+        return self._size.total
 
     async def chunks(self) -> AsyncIterator[Chunk]:
         """See the port `Input`."""
@@ -105,25 +115,15 @@ class Reader:
 
     def _read(self) -> Iterator[tuple[Chunk, int, int]]:
         for source in self._sources:
-            before = self.read_bytes
-            self._progress = (before, source)
+            self._size.begin()
             end: int | None = None
             for chunk in source.read(self._starts.get(source.source)):
                 size = _size(chunk)
+                text = size + len(chunk.records)  # a line end for each
                 begin = source.read_bytes if end is None else end
-                begin, end = chunk.extent or (begin, begin + size + len(chunk.records))  # a line end for each
-                if chunk.end is not None:  # what is left of a damaged source is not read any more
-                    end = max(source.read_bytes, source.total_bytes or 0)
-                    self._progress = (before + end, None)
-                yield replace(chunk, extent=(before + begin, before + end)), len(chunk.records), size
-
-
-def open_sources(names: Sequence[str], scope: Scope, reserved: ReservedPaths = NO_RESERVED_PATHS) -> Reader:
-    """Return the input that SOURCE arguments mean, for the jobs of `scope`. Raises UsageError (see `locate`)."""
-    located = locate(names, reserved)
-    reader = read_sources([source_of(name) for name in located.names], scope)
-    reader.skipped, reader.empty = located.skipped, located.empty
-    return reader
+                begin, end = chunk.extent or (begin, begin + text)
+                extent = self._size.add((begin, end), text, source.total_bytes, is_end=chunk.end is not None)
+                yield replace(chunk, extent=extent), len(chunk.records), size
 
 
 def read_sources(

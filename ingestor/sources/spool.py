@@ -219,8 +219,8 @@ class LiveInput:
             yield from self._segments(start)
         except OSError as error:
             raise SpoolError(
-                f"Standard input can't be kept in {self._spool.folder}: {error.strerror}. Free some space, or read it "
-                "without keeping it (--no-spool)."
+                f"Standard input can't be kept in {self._spool.folder}: {error.strerror}. Make this a directory "
+                "that can be written and has free space, or read it without keeping it (--no-spool)."
             ) from error
 
     def _segments(self, start: Position | None) -> Iterator[Block]:

@@ -1,10 +1,14 @@
 """Standard input, on its way to the disk: compressed data is decompressed first."""
 
 import errno
+import fcntl
 import os
 import select
+import stat
+import sys
 from collections.abc import Iterator
 
+from ingestor.model.errors import UsageError
 from ingestor.sources.byte_source import PACKED, read_available
 from ingestor.sources.compression import LONGEST_MAGIC, compression_of, decompressed, is_undecided
 from ingestor.sources.errors import DamagedSourceError
@@ -76,6 +80,23 @@ class StandardInput:
             raise DamagedSourceError(error.strerror or str(error)) from error
         self._file.check(block)
         return block
+
+
+def check_standard_input() -> None:
+    """Raise UsageError if standard input can't be read: it is closed, a directory, or open for writing only."""
+    try:
+        status, flags = os.fstat(0), fcntl.fcntl(0, fcntl.F_GETFL)
+    except OSError:
+        flags = None
+    if flags is None or sys.stdin is None:
+        raise UsageError("standard input is closed: name a file or a directory, or connect an input (`< FILE`).")
+    if stat.S_ISDIR(status.st_mode):
+        raise UsageError("standard input is a directory: name the directory as a SOURCE instead.")
+    if flags & os.O_ACCMODE == os.O_WRONLY:
+        raise UsageError(
+            "standard input is open for writing only, so it can't be read (`nohup` does that at a terminal): "
+            "name a file, or connect an input (`< FILE`)."
+        )
 
 
 def _write(file: int, block: bytes) -> int:

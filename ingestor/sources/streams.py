@@ -5,12 +5,11 @@ from contextlib import suppress
 from operator import itemgetter
 
 from ingestor.model.record import Job, Line, Origin, Reject
-from ingestor.model.sources import Chunk, Position, Source, SourceEnd
+from ingestor.model.sources import STDIN, Chunk, Position, Source, SourceEnd
 from ingestor.policy.identity import Scope
 from ingestor.sources.errors import DamagedSourceError
-from ingestor.sources.foreign import json_lines
 from ingestor.sources.lines import LONGEST, LineSplitter, damage, to_lines
-from ingestor.sources.locate import STDIN
+from ingestor.sources.other_format import json_lines
 from ingestor.sources.parse import parse_record
 from ingestor.sources.segments import Segment, SpoolPosition
 
@@ -65,7 +64,7 @@ class Streams:
                     yield from self._chunk(lines)
         except DamagedSourceError as error:
             reject = damage(Origin(STDIN, splitter.line), error, splitter.rest())
-            if reject.is_whole_source:
+            if reject.is_other_format:
                 yield from self._give_up(blocks, held, reject, error)
                 return False
             if is_live and segment is not None:
@@ -74,6 +73,8 @@ class Streams:
             self._is_damaged = True
             yield Chunk(STANDARD_INPUT, [*self._parse(self._release()), reject], self._position)
             return True
+        if held:  # an empty array
+            segment, base, block = held[-1]
         if segment is not None and not (skips_first and splitter.line == line):
             lines = self._last_lines(splitter.line, splitter.rest(), is_cut=is_cut)
             self._reach(segment, base + len(block), splitter.line + bool(splitter.rest()))

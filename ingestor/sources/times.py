@@ -10,6 +10,7 @@ EARLIEST = 10**11
 LATEST = 253_402_300_799_999
 """The end of the year 9999, in milliseconds. A larger number is in microseconds or nanoseconds."""
 
+_FIRST_SECONDS = 10**8  # such a number is after March 1973 if it is in seconds
 _INT64_MAX = 2**63 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -47,7 +48,7 @@ def milliseconds(value: object) -> int:
 def _point_hint(value: float) -> str:
     if value.is_integer() and EARLIEST <= value <= LATEST:
         return f"; write {int(value)}"
-    return "; it seems to be in seconds: multiply it by 1,000" if 10**8 <= value < EARLIEST else ""
+    return "; it seems to be in seconds: multiply it by 1,000" if _FIRST_SECONDS <= value < EARLIEST else ""
 
 
 def _of_text(value: str) -> int:
@@ -80,6 +81,8 @@ def _rfc_3339(value: str) -> tuple[datetime, timedelta]:
 
 def _not_a_time(value: str) -> str:
     if _NUMBER.fullmatch(value):
+        if _FIRST_SECONDS <= float(value) < EARLIEST:
+            return f"{shown(value)} is a number in quotes, in seconds; remove the quotes and multiply it by 1,000"
         return f"{shown(value)} is a number in quotes; remove the quotes and give whole milliseconds"
     if not value.strip():
         return "must not be empty; omit the field"

@@ -22,7 +22,7 @@ class Unchanged:
         self._descriptor = descriptor
         status = os.fstat(descriptor)
         self.is_regular = stat.S_ISREG(status.st_mode)
-        self._state = _state(status)
+        self._state = state_of(status)
         self._start = self._offset = os.lseek(descriptor, 0, os.SEEK_CUR) if self.is_regular else 0
         self._first = self._before = b""
 
@@ -37,7 +37,7 @@ class Unchanged:
         """Accept the next bytes that were read; b"" is the end. Raises DamagedSourceError if the file was changed."""
         if not self.is_regular:
             return
-        state = _state(os.fstat(self._descriptor))
+        state = state_of(os.fstat(self._descriptor))
         if state != self._state:
             self._compare(state[0], block)
             self._state = state
@@ -56,5 +56,6 @@ class Unchanged:
         return os.pread(self._descriptor, len(content), offset) == content
 
 
-def _state(status: os.stat_result) -> tuple[int, int, int]:
+def state_of(status: os.stat_result) -> tuple[int, int, int]:
+    """Return what changes with the content of a file: its size and its times."""
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns

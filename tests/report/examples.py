@@ -1,6 +1,7 @@
 """Events for tests, all of one job, and a clock that a test moves."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ingestor.model.events import (
     AttemptEnded,
@@ -46,7 +47,7 @@ class Watch:
         return self.time
 
 
-ANSWER = {"opc_request_id": "OURS/THEIRS", "opc_client_request_id": "OURS"}
+ANSWER: dict[str, Any] = {"opc_request_id": "OURS/THEIRS", "opc_client_request_id": "OURS"}
 
 
 def ended(*results: Result) -> RunsEnded:
@@ -93,6 +94,7 @@ def failed(message: str = "No such experiment.", code: str = "NotAuthorizedOrNot
             error_code=code,
             error_message=message,
             latency_ms=5.0,
+            misses_experiment=True,
             **ANSWER,
         )
     )
@@ -122,16 +124,33 @@ def read_of(source: str | None, records: int, end: SourceEnd | None = SourceEnd.
     return InputRead(records, 100, 100, source, end, again, 10)
 
 
-def missing(experiment: str | None, message: str, *, status: int = 404, code: str | None = "NotFound") -> RunsEnded:
-    """A job of this experiment fails."""
+def missing(
+    experiment: str | None,
+    message: str,
+    *,
+    status: int = 404,
+    code: str | None = "NotFound",
+    outcome: Outcome = Outcome.FAILED,
+    known: bool = True,
+) -> RunsEnded:
+    """A job of this experiment fails; `known`: because the experiment does not exist."""
     job = replace(JOB, experiment_id=experiment)
     return ended(
-        Result(job=job, outcome=Outcome.FAILED, attempts=1, http_status=status, error_code=code, error_message=message)
+        Result(
+            job=job,
+            outcome=outcome,
+            attempts=1,
+            http_status=status,
+            error_code=code,
+            error_message=message,
+            misses_experiment=known,
+        )
     )
 
 
-def attempt(latency_ms: float = 10.0, *, throttled: bool = False) -> AttemptEnded:
-    return AttemptEnded(reply=Reply(status=429 if throttled else 200, latency_ms=latency_ms), throttled=throttled)
+def attempt(latency_ms: float = 10.0, *, throttled: bool = False, repeated: bool = False) -> AttemptEnded:
+    reply = Reply(status=429 if throttled else 200, latency_ms=latency_ms)
+    return AttemptEnded(reply=reply, throttled=throttled, repeated=repeated)
 
 
 def finished(

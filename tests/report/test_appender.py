@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestor.report.appender import BOUND, CHUNK, Appender, ReportError
+from ingestor.report.appender import BOUND, CHUNK, Appender, ReportError, ReportGivenUpError
 from ingestor.report.output_file import STALL, LogFile, OutputFile, open_to_append
 from tests.report.examples import Watch
 
@@ -257,7 +257,7 @@ async def test_what_is_waited_for_is_named_and_can_be_given_up(tmp_path: Path) -
 
     appender.give_up()
     for wait in (flushed, appender.ready(), appender.sync(), appender.close()):
-        with pytest.raises(ReportError, match="nothing took its lines"):
+        with pytest.raises(ReportGivenUpError, match="nothing took its lines"):
             await wait
     assert appender.waits_for() is None
     os.close(os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK))  # lets the thread end

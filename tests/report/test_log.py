@@ -303,13 +303,13 @@ async def test_the_end_of_a_batch_lists_what_was_read_of_each_file(tmp_path: Pat
         SourceCount(source="b\x1b.gz", records=4, rejected=1, end=SourceEnd.DAMAGED),
         SourceCount(source="c.jsonl", records=1, rejected=0, end=None),
     ]
-    (line,) = await logged(tmp_path / "log.jsonl", replace(finished(3), files=files, other_files=9))
-    assert json.loads(line)["files"] == [
+    (line,) = await logged(tmp_path / "log.jsonl", replace(finished(3), sources=files, other_sources=9))
+    assert json.loads(line)["sources"] == [
         {"source": "a.jsonl", "records": 20, "rejected": 3, "complete": True, "damaged": False, "other_format": False},
         {"source": "b\x1b.gz", "records": 4, "rejected": 1, "complete": False, "damaged": True, "other_format": False},
         {"source": "c.jsonl", "records": 1, "rejected": 0, "complete": False, "damaged": False, "other_format": False},
     ]
-    assert json.loads(line)["other_files"] == 9
+    assert json.loads(line)["other_sources"] == 9
 
 
 async def test_attempts_reading_and_records_of_earlier_executions_are_not_logged(tmp_path: Path) -> None:

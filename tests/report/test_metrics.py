@@ -10,11 +10,13 @@ from ingestor.model.events import (
     BatchPaused,
     BatchResumed,
     Event,
+    InputRead,
     RateChanged,
+    RecordRejected,
     RecordsAlreadyDone,
     RecordsDuplicate,
 )
-from ingestor.model.record import Outcome
+from ingestor.model.record import Origin, Outcome, Reject
 from ingestor.model.reply import Fault, Reply
 from ingestor.report.errors import CAPACITY, RETRIED, ErrorCount, ErrorTally
 from ingestor.report.histogram import MAX_MS, MIN_MS, WINDOW, Histogram
@@ -82,7 +84,7 @@ def test_records_of_earlier_executions_are_done_and_no_outcome(metrics: Metrics,
 
 
 def test_attempts_429s_and_retries_are_counted(metrics: Metrics) -> None:
-    emit(metrics, attempt(), attempt(throttled=True), attempt(), retried())
+    emit(metrics, attempt(), attempt(throttled=True), retried(), attempt(repeated=True), retried())
     assert (metrics.attempts, metrics.throttled, metrics.retries) == (3, 1, 1)
 
 
@@ -156,6 +158,17 @@ def test_while_nothing_moves_there_is_no_time_left(metrics: Metrics, watch: Watc
     watch.time += 60.0
     emit(metrics, read(10, 10, 100))
     assert metrics.snapshot().eta is None
+
+
+def test_where_nothing_is_sent_what_is_read_is_done() -> None:
+    now = [0.0]
+    metrics = Metrics(lambda: now[0], sends=False)
+    now[0] = 1.0
+    emit(metrics, InputRead(100, 500, 1_000, "a.jsonl"), RecordRejected(Reject(Origin("a.jsonl", 3), "bad", "{")))
+    snapshot = metrics.snapshot()
+    assert (snapshot.done, snapshot.total, snapshot.throttled) == (100, 200, None)
+    assert (snapshot.rate, snapshot.eta) == (100.0, 1.0)
+    assert metrics.counts[Outcome.REJECTED] == 1
 
 
 def test_a_pause_is_shown_with_the_time_that_remains(metrics: Metrics, watch: Watch) -> None:

@@ -111,6 +111,33 @@ def test_a_file_that_another_program_renamed_is_not_renamed_again(tmp_path: Path
     assert lines_of(tmp_path / "log") == [b"one\n", b"two\n"]
 
 
+class Raced(LogFile):
+    """A log that another program renames right after this one has looked at its name."""
+
+    at: int
+
+    def _has_its_name(self) -> bool:
+        found = super()._has_its_name()
+        self.at -= 1
+        if self.at == 0:
+            rename_all(self._path, MANY)
+        return found
+
+
+@pytest.mark.parametrize("keep", [0, 1, MANY])
+@pytest.mark.parametrize("at", [1, 2])
+def test_a_file_that_another_program_renames_at_the_same_time_is_opened_anew(
+    tmp_path: Path, keep: int, at: int
+) -> None:
+    file = Raced(tmp_path / "log", max_bytes=5, keep=keep)
+    file.at = at
+    file.write(b"one\n")
+    file.write(b"two\n")
+    file.close()
+    assert file.at < 1
+    assert lines_of(tmp_path / "log") == [b"one\n", b"two\n"]
+
+
 def test_renames_end_at_the_first_number_that_is_free(tmp_path: Path) -> None:
     for name in ("log", "log.1", "log.3"):
         (tmp_path / name).touch()

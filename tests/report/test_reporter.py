@@ -27,9 +27,6 @@ class Recorder:
     async def sync_rejects(self) -> None:
         await self.caught_up.wait()
 
-    def give_up(self) -> None:
-        self.caught_up.set()
-
 
 def test_every_sink_gets_every_event_files_before_views() -> None:
     entries: list[tuple[str, Event]] = []

@@ -6,7 +6,7 @@ from tests.report.examples import read_of
 
 
 def bad(source: str, *, whole: bool = False) -> Reject:
-    return Reject(Origin(source, 1), "bad", "{", is_whole_source=whole)
+    return Reject(Origin(source, 1), "bad", "{", is_other_format=whole)
 
 
 def count(source: str, records: int, rejected: int = 0, end: SourceEnd | None = SourceEnd.COMPLETE) -> SourceCount:
@@ -34,7 +34,7 @@ def test_a_source_of_another_format_is_known_as_such() -> None:
     sources = SourcesRead()
     sources.read(read_of("a.csv", 1, SourceEnd.DAMAGED))
     sources.reject(bad("a.csv", whole=True))
-    assert [it.is_foreign for it in sources.listed()] == [True]
+    assert [it.is_other_format for it in sources.listed()] == [True]
 
 
 def test_of_many_sources_those_with_trouble_are_listed_first() -> None:

@@ -65,8 +65,8 @@ def eventful() -> Metrics:
         *[retried(Reply(status=429, code="TooManyRequests", message="Slow down."))] * 2,
         *[attempt(10.0)] * 97,
         attempt(50.0, throttled=True),
-        attempt(50.0, throttled=True),
-        attempt(2_000.0),
+        attempt(50.0, throttled=True, repeated=True),
+        attempt(2_000.0, repeated=True),
     )
 
 
@@ -102,7 +102,7 @@ def test_the_text_of_an_eventful_batch(eventful: Metrics) -> None:
                     1  unresolved  The token expired.
                     2  retried     429 TooManyRequests: Slow down.
 
-        Missing experiments, with their failed records
+        Missing experiments, with their records
                     1  42
 
           log        state/log.jsonl
@@ -123,7 +123,8 @@ def test_the_text_of_an_eventful_batch(eventful: Metrics) -> None:
         ),
         (
             "unresolved: `ingestor results --outcome unresolved --state state` shows the reasons. `ingestor "
-            "reconcile`, with the same settings, finds out whether their runs exist."
+            "reconcile`, with the same settings, finds out whether their runs exist. `ingestor forget --outcome "
+            "unresolved` gives up those that it can't settle."
         ),
     ]
 
@@ -234,8 +235,10 @@ def test_the_json_of_an_eventful_batch(eventful: Metrics) -> None:
         "other_errors": 0,
         "missing_experiments": [{"experiment_id": "42", "count": 1}],
         "other_missing_experiments": 0,
-        "inputs": [{"source": "runs.jsonl", "records": 10, "rejected": 1, **COMPLETE}],
-        "other_inputs": 0,
+        "refused_experiments": [],
+        "other_refused_experiments": 0,
+        "sources": [{"source": "runs.jsonl", "records": 10, "rejected": 1, **COMPLETE}],
+        "other_sources": 0,
         "kept_records": 0,
         "skipped": {"count": 0, "examples": []},
         "halted": None,
@@ -258,6 +261,13 @@ def test_an_unlimited_pace_is_not_shown() -> None:
     metrics = metrics_of(RateChanged(inf, "no limit"))
     assert json.loads(as_json(finished(), metrics, FILES))["pace"] is None
     assert "allowed" not in as_text(finished(), metrics, FILES)
+
+
+def test_the_rate_is_not_called_allowed_where_the_service_never_limited_it() -> None:
+    metrics = metrics_of(RateChanged(1_000, "more is accepted"), attempt())
+    assert "allowed" not in as_text(finished(), metrics, FILES)
+    metrics.emit(attempt(throttled=True))
+    assert "429s 1, retries 0, allowed 1,000/s" in as_text(finished(), metrics, FILES)
 
 
 def test_the_last_sentence_after_a_halt_follows_from_the_exit_code_alone() -> None:

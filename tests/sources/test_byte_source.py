@@ -3,6 +3,7 @@ import gzip
 import lzma
 import os
 import random
+import resource
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -18,7 +19,8 @@ from ingestor.model.sources import Source, SourceEnd
 from ingestor.sources.byte_source import ByteSource
 from ingestor.sources.errors import DamagedSourceError
 from ingestor.sources.file_source import FileSource
-from ingestor.sources.locate import source_of
+from ingestor.sources.locate import locate, source_of
+from ingestor.system.limits import LimitError
 from tests.support.records import SCOPE
 
 Pack = Callable[[bytes], bytes]
@@ -276,3 +278,29 @@ def test_a_pipe_that_others_made_non_blocking_is_waited_for() -> None:
             assert read("-") == ([b'{"job_id":"late"}'], [], SourceEnd.COMPLETE)
         finally:
             sys.setprofile(None)
+
+
+@contextmanager
+def without_further_files() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_limit_of_open_files_is_no_damage_of_the_file(put: Callable[[str, bytes], str]) -> None:
+    name = put("jsonl", RECORD)
+    source = FileSource(source_of(name), SCOPE)
+    with without_further_files(), pytest.raises(LimitError, match="ulimit -n"):
+        list(source.read())
+
+
+@pytest.mark.parametrize("source", ["runs.jsonl.jsonl", "", "*.jsonl"])
+def test_a_limit_of_open_files_is_no_fault_of_a_name(
+    tmp_path: Path, put: Callable[[str, bytes], str], source: str
+) -> None:
+    put("jsonl", RECORD)
+    with without_further_files(), pytest.raises(LimitError, match="ulimit -n"):
+        locate([str(tmp_path / source)])

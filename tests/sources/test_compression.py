@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestor.sources.compression import compression_of, decompressed, is_undecided
-from ingestor.sources.errors import DamagedSourceError, ForeignFormatError
+from ingestor.sources.errors import DamagedSourceError, OtherFormatError
 
 Pack = Callable[[bytes], bytes]
 
@@ -118,30 +118,31 @@ def zstd_with_window(log: int) -> bytes:
 
 def test_a_zstd_window_of_128_mib_is_read_and_a_larger_one_is_refused_with_the_command_that_reads_it() -> None:
     assert list(unpack(zstd_with_window(27))) == [b"x"]
-    with pytest.raises(ForeignFormatError) as caught:
+    with pytest.raises(OtherFormatError) as caught:
         list(unpack(zstd_with_window(31)))
     assert str(caught.value) == (
-        "the zstd data has a window of more than 128 MiB: use `zstd -dc --long=31 FILE | ingestor run -`"
+        "the zstd data has a window of more than 128 MiB: use `zstd -dc --long=31 FILE | ingestor run -` "
+        "with the same settings"
     )
 
 
 def test_an_xz_dictionary_that_needs_too_much_memory_is_refused_with_the_command_that_reads_it() -> None:
     packed = bytearray(lzma_alone(b"x"))
     packed[1:5] = (2**30).to_bytes(4, "little")  # the size of the dictionary
-    with pytest.raises(ForeignFormatError, match=r"dictionary of more than 256 MiB: use `xz -dc FILE \| ingestor run"):
+    with pytest.raises(OtherFormatError, match=r"dictionary of more than 256 MiB: use `xz -dc FILE \| ingestor run"):
         list(unpack(bytes(packed)))
 
 
 def test_zstd_data_that_needs_a_dictionary_is_refused_with_the_command_that_reads_it() -> None:
     texts = [b'{"job_id":"%d","run_name":"the run"}' % number for number in range(1000)]
     packed = zstd.compress(texts[0], zstd_dict=zstd.train_dict(texts, 1000))
-    with pytest.raises(ForeignFormatError, match="zstd -dc -D DICT FILE"):
+    with pytest.raises(OtherFormatError, match="zstd -dc -D DICT FILE"):
         list(unpack(packed))
 
 
 def test_a_python_without_a_module_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "bz2", None)  # as where Python was built without it
-    with pytest.raises(ForeignFormatError, match=r"can't decompress bzip2: use `bzip2 -dc FILE \| ingestor run -`"):
+    with pytest.raises(OtherFormatError, match=r"can't decompress bzip2: use `bzip2 -dc FILE \| ingestor run -`"):
         list(unpack(bz2.compress(b"x")))
 
 

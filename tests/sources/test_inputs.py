@@ -11,8 +11,9 @@ from ingestor.model.ports import Changes, Input
 from ingestor.model.record import Job, Line, Origin, Outcome, Reject
 from ingestor.model.sources import Checkpoint, Chunk, KeptRecord, Source, SourceEnd
 from ingestor.sources.inputs import Chained, IterableInput, KeptRecords
+from ingestor.sources.locate import locate
 from ingestor.sources.parse import parse_record
-from ingestor.sources.reader import open_sources
+from ingestor.sources.reader import read_sources
 from tests.support.records import SCOPE
 
 
@@ -164,7 +165,7 @@ async def test_real_inputs_are_chained(tmp_path: Path) -> None:
     (tmp_path / "runs.jsonl").write_bytes(b'{"job_id":"file"}\n')
     inputs: list[Input] = [
         KeptRecords(Kept([b'{"job_id":"kept"}']), Outcome.UNRESOLVED, SCOPE),
-        open_sources([str(tmp_path / "runs.jsonl")], SCOPE),
+        read_sources(locate([str(tmp_path / "runs.jsonl")]).sources, SCOPE),
         IterableInput([{"job_id": "given"}], SCOPE),
     ]
     chunks = await all_of(Chained(inputs))

@@ -139,7 +139,7 @@ def test_damage_is_a_reject_that_holds_what_was_begun() -> None:
     assert portions == [(1, [b"whole"], 6)]
     reject = damage(Origin("blocks", splitter.line), DamagedSourceError("the disk is gone"), splitter.rest())
     reason = "reading ended here: the disk is gone; the lines before this one were read"
-    assert reject == Reject(Origin("blocks", 2), reason, r"begun\xff")
+    assert reject == Reject(Origin("blocks", 2), reason, r"begun\xff", is_damage=True)
 
 
 @given(st.binary().map(lambda content: content.replace(b"a", b"\n")), st.lists(st.integers(1, 9), min_size=1))

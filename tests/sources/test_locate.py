@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ingestor.model.errors import ExitCode, UsageError
-from ingestor.model.sources import SkippedFiles, Source
-from ingestor.sources.locate import NO_RESERVED_PATHS, STDIN, Located, ReservedPaths, locate, require_file, source_of
+from ingestor.model.sources import STDIN, SkippedFiles, Source
+from ingestor.sources.locate import NO_RESERVED_PATHS, Located, ReservedPaths, locate, require_file, source_of
 from tests.sources.standard_input import standard_input
 
 NOBODY = 65534
@@ -150,6 +150,28 @@ def test_a_glob_without_a_folder_looks_in_the_current_one(tmp_path: Path, monkey
 def test_a_glob_whose_folder_does_not_exist_is_an_error_that_names_the_folder(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"/data/: there is no such file or directory"):
         locate([f"{tmp_path}/data/*.jsonl"])
+
+
+@pytest.mark.parametrize("pattern", ["x*/*.jsonl", "x*/**", "*/[x]/*.jsonl", "**/x/*"])
+def test_a_glob_of_which_no_folder_matches_is_an_error_that_names_the_folder(tmp_path: Path, pattern: str) -> None:
+    touch(tmp_path / "directory" / "a.jsonl")
+    with pytest.raises(UsageError, match="no folder matches") as caught:
+        locate([f"{tmp_path}/{pattern}"])
+    assert str(caught.value).startswith(f"{tmp_path}/{Path(pattern).parent}: ")
+
+
+@pytest.mark.parametrize("pattern", ["*", "*/*", "**/*"])
+def test_a_link_to_nothing_that_a_glob_finds_is_skipped_unless_it_has_the_name_of_a_record_file(
+    tmp_path: Path, pattern: str
+) -> None:
+    folder = tmp_path / "folder" if pattern == "*/*" else tmp_path
+    (name,) = touch(folder / "a.jsonl")
+    (folder / "note.txt").symlink_to("nowhere")
+    located = locate([f"{tmp_path}/{pattern}"])
+    assert located == Located([name], SkippedFiles(1, (f"{folder}/note.txt (link to nothing)",)), [])
+    (folder / "b.jsonl").symlink_to("nowhere")
+    with pytest.raises(UsageError, match=r"b\.jsonl: can't be read: No such file"):
+        locate([f"{tmp_path}/{pattern}"])
 
 
 def test_a_glob_in_a_file_is_an_error(tmp_path: Path) -> None:

@@ -257,6 +257,10 @@ def test_a_wrong_field_is_named_with_what_is_wrong(record: object, reason: str) 
             "'20240208' has no time of the day and no UTC offset; write a time such as 2024-02-08T22:28:16.765Z",
         ),
         ('"1707431296765"', "'1707431296765' is a number in quotes; remove the quotes and give whole milliseconds"),
+        (
+            '"1707431296"',
+            "'1707431296' is a number in quotes, in seconds; remove the quotes and multiply it by 1,000",
+        ),
         ('" -17.5e3 "', "' -17.5e3 ' is a number in quotes; remove the quotes and give whole milliseconds"),
         ('"2024020812228"', "'2024020812228' is a number in quotes; remove the quotes and give whole milliseconds"),
         ('""', "must not be empty; omit the field"),

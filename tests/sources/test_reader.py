@@ -14,8 +14,8 @@ from ingestor.model.errors import UsageError
 from ingestor.model.record import Job, Origin, Reject
 from ingestor.model.sources import Checkpoint, Chunk, Source, SourceEnd
 from ingestor.sources.lines import MOST_LINES
-from ingestor.sources.locate import source_of
-from ingestor.sources.reader import Reader, open_sources, read_sources
+from ingestor.sources.locate import locate, source_of
+from ingestor.sources.reader import Reader, read_sources
 from ingestor.sources.spool import Spool
 from ingestor.sources.streams import STANDARD_INPUT
 from ingestor.sources.thread_channel import MOST_RECORDS
@@ -78,7 +78,7 @@ async def test_inputs_of_all_kinds_are_read_one_after_the_other(tmp_path: Path) 
         write(tmp_path / "2.jsonl.gz", gzip.compress(line(3))),
         write(tmp_path / "3.jsonl.zst", zstd.compress(line(4))),
     ]
-    records = await read_all(open_sources([str(tmp_path)], SCOPE))
+    records = await read_all(read_sources(locate([str(tmp_path)]).sources, SCOPE))
     assert keys(records) == ["job-1", "job-2", "job-3", "job-4"]
     assert [record.origin for record in records] == [
         Origin(names[0], 1),
@@ -90,7 +90,7 @@ async def test_inputs_of_all_kinds_are_read_one_after_the_other(tmp_path: Path) 
 
 async def test_a_bad_line_costs_only_itself(tmp_path: Path) -> None:
     name = write(tmp_path / "a.jsonl", line(1) + b"{not json\n" + line(2))
-    first, bad, second = await read_all(open_sources([name], SCOPE))
+    first, bad, second = await read_all(read_sources(locate([name]).sources, SCOPE))
     assert keys([first, second]) == ["job-1", "job-2"]
     assert isinstance(bad, Reject)
     assert (bad.origin, bad.text) == (Origin(name, 2), "{not json")
@@ -99,7 +99,7 @@ async def test_a_bad_line_costs_only_itself(tmp_path: Path) -> None:
 async def test_a_damaged_source_costs_only_its_own_rest(tmp_path: Path) -> None:
     broken = write(tmp_path / "1.jsonl.gz", gzip.compress(line(1))[:-9])
     whole = write(tmp_path / "2.jsonl", line(2))
-    chunks = [chunk async for chunk in open_sources([broken, whole], SCOPE).chunks()]
+    chunks = [chunk async for chunk in read_sources(locate([broken, whole]).sources, SCOPE).chunks()]
     records = [record for chunk in chunks for record in chunk.records]
     assert keys(records)[-1] == "job-2"
     assert sum(isinstance(record, Reject) and record.origin.source == broken for record in records) == 1
@@ -110,38 +110,38 @@ async def test_a_damaged_source_costs_only_its_own_rest(tmp_path: Path) -> None:
 
 
 async def test_an_empty_file_has_its_end_and_no_records(tmp_path: Path) -> None:
-    [chunk] = [it async for it in open_sources([write(tmp_path / "a.jsonl", b"")], SCOPE).chunks()]
+    [chunk] = [it async for it in read_sources(locate([write(tmp_path / "a.jsonl", b"")]).sources, SCOPE).chunks()]
     assert (chunk.records, chunk.end) == ([], SourceEnd.COMPLETE)
 
 
 def test_a_missing_file_is_an_error_before_anything_is_read() -> None:
     with pytest.raises(UsageError, match=r"gone\.jsonl"):
-        open_sources(["gone.jsonl"], SCOPE)
+        read_sources(locate(["gone.jsonl"]).sources, SCOPE)
 
 
-async def test_bytes_are_counted_as_stored(tmp_path: Path) -> None:
+async def test_bytes_are_counted_as_the_text_that_compressed_data_becomes(tmp_path: Path) -> None:
     plain = line(1) * 1000
     packed = gzip.compress(plain)
     names = [write(tmp_path / "a.jsonl", plain), write(tmp_path / "b.jsonl.gz", packed)]
-    reader = open_sources(names, SCOPE)
-    assert (reader.read_bytes, reader.total_bytes) == (0, len(plain) + len(packed))
+    reader = read_sources(locate(names).sources, SCOPE)
+    assert (reader.read_bytes, reader.total_bytes) == (0, None)
     assert len(await read_all(reader)) == 2000
-    assert reader.read_bytes == reader.total_bytes
+    assert (reader.read_bytes, reader.total_bytes) == (2 * len(plain), 2 * len(plain))
 
 
 def test_the_total_is_unknown_where_one_input_has_no_size(tmp_path: Path) -> None:
     name = write(tmp_path / "a.jsonl", line(1))
-    assert open_sources([name, "-"], SCOPE).total_bytes is None
-    assert open_sources([Pipe(tmp_path / "fifo").name], SCOPE).total_bytes is None
+    assert read_sources(locate([name, "-"]).sources, SCOPE).total_bytes is None
+    assert read_sources(locate([Pipe(tmp_path / "fifo").name]).sources, SCOPE).total_bytes is None
 
 
 def test_the_total_of_empty_inputs_is_known(tmp_path: Path) -> None:
-    assert open_sources([write(tmp_path / "a.jsonl", b"")], SCOPE).total_bytes == 0
+    assert read_sources(locate([write(tmp_path / "a.jsonl", b"")]).sources, SCOPE).total_bytes == 0
 
 
 async def test_a_line_that_trickles_in_is_delivered_at_once(tmp_path: Path) -> None:
     pipe = Pipe(tmp_path / "fifo")
-    chunks = open_sources([pipe.name], SCOPE).chunks()
+    chunks = read_sources(locate([pipe.name]).sources, SCOPE).chunks()
     first = asyncio.ensure_future(anext(chunks))
     await pipe.open()
     pipe.write(line(1))
@@ -157,7 +157,7 @@ async def test_a_line_that_trickles_in_is_delivered_at_once(tmp_path: Path) -> N
 
 async def test_a_silent_input_that_is_stopped_ends_promptly(tmp_path: Path) -> None:
     pipe = Pipe(tmp_path / "fifo")
-    reader = open_sources([pipe.name], SCOPE)
+    reader = read_sources(locate([pipe.name]).sources, SCOPE)
     chunks = reader.chunks()
     first = asyncio.ensure_future(anext(chunks))
     await pipe.open()
@@ -172,14 +172,14 @@ async def test_a_silent_input_that_is_stopped_ends_promptly(tmp_path: Path) -> N
 
 
 async def test_an_input_that_is_stopped_before_it_began_reads_nothing(tmp_path: Path) -> None:
-    reader = open_sources([write(tmp_path / "a.jsonl", line(1))], SCOPE)
+    reader = read_sources(locate([write(tmp_path / "a.jsonl", line(1))]).sources, SCOPE)
     reader.stop()
     assert await read_all(reader) == []
     assert reader.read_bytes == 0
 
 
 async def test_a_stop_ends_a_long_input_after_what_was_read(tmp_path: Path) -> None:
-    reader = open_sources([write(tmp_path / "a.jsonl", b"".join(map(line, range(50_000))))], SCOPE)
+    reader = read_sources(locate([write(tmp_path / "a.jsonl", b"".join(map(line, range(50_000))))]).sources, SCOPE)
     records: list[Job | Reject] = []
     async for chunk in reader.chunks():
         records += chunk.records
@@ -188,14 +188,14 @@ async def test_a_stop_ends_a_long_input_after_what_was_read(tmp_path: Path) -> N
 
 
 async def test_the_thread_ends_when_its_chunks_are_closed(tmp_path: Path) -> None:
-    reader = open_sources([write(tmp_path / "a.jsonl", b"".join(map(line, range(50_000))))], SCOPE)
+    reader = read_sources(locate([write(tmp_path / "a.jsonl", b"".join(map(line, range(50_000))))]).sources, SCOPE)
     chunks = reader.chunks()
     await anext(chunks)
     await chunks.aclose()  # type: ignore[attr-defined]  # the port promises less than the generator it is
 
 
 async def test_no_chunk_is_larger_than_the_bound(tmp_path: Path) -> None:
-    reader = open_sources([write(tmp_path / "a.jsonl", b"".join(map(line, range(20_000))))], SCOPE)
+    reader = read_sources(locate([write(tmp_path / "a.jsonl", b"".join(map(line, range(20_000))))]).sources, SCOPE)
     sizes = [len(chunk.records) async for chunk in reader.chunks()]
     assert sum(sizes) == 20_000
     assert max(sizes) <= MOST_LINES
@@ -204,12 +204,12 @@ async def test_no_chunk_is_larger_than_the_bound(tmp_path: Path) -> None:
 async def test_an_error_in_the_reading_thread_is_raised_by_chunks(tmp_path: Path) -> None:
     name = write(tmp_path / "a.jsonl", line(1))
     with pytest.raises(AttributeError, match="platform"):
-        await read_all(open_sources([name], cast("Any", None)))
+        await read_all(read_sources([source_of(name)], cast("Any", None)))
 
 
 async def test_reading_begins_at_the_start_of_each_source(tmp_path: Path) -> None:
     first, second = (write(tmp_path / f"{name}.jsonl", b"".join(map(line, range(3000)))) for name in "ab")
-    chunks = [chunk async for chunk in open_sources([first], SCOPE).chunks()]
+    chunks = [chunk async for chunk in read_sources(locate([first]).sources, SCOPE).chunks()]
     start = chunks[0].position
     assert start is not None
     reader = read_sources([source_of(first), source_of(second)], SCOPE, starts={source_of(first): start})
@@ -267,3 +267,22 @@ async def test_without_a_spool_standard_input_has_no_positions() -> None:
     with piped(line(1)):
         chunks = [chunk async for chunk in read_sources([STANDARD_INPUT], SCOPE).chunks()]
     assert {(chunk.source, chunk.position) for chunk in chunks} == {(STANDARD_INPUT, None)}
+
+
+async def test_a_named_pipe_that_no_program_opens_to_write_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingestor.sources.reader.STALL", 0.0)
+    pipe = Pipe(tmp_path / "fifo")
+    reader = read_sources([source_of(write(tmp_path / "a.jsonl", line(1))), source_of(pipe.name)], SCOPE)
+    assert reader.waits_for() == []
+    reading = asyncio.create_task(read_all(reader))
+    async with asyncio.timeout(30):
+        while not (waits := reader.waits_for()):  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0.001)
+        assert waits == [f"waiting for a program that writes to {pipe.name}"]
+        await pipe.open()
+        pipe.write(line(2))
+        pipe.close()
+        assert len(await reading) == 2
+    assert reader.waits_for() == []

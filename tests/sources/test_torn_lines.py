@@ -102,11 +102,11 @@ async def test_the_beginning_of_a_line_is_never_joined_to_a_file(tmp_path: Path)
 
 @pytest.mark.parametrize("is_between", [True, False], ids=["a file between", "no file"])
 async def test_a_file_that_is_read_between_does_not_part_a_line(tmp_path: Path, is_between: bool) -> None:
-    sources = [write(tmp_path, b"[]\n"), STANDARD_INPUT] if is_between else [STANDARD_INPUT]
+    sources = [write(tmp_path, b"[1]\n"), STANDARD_INPUT] if is_between else [STANDARD_INPUT]
     reader = read_sources(sources, SCOPE, keep(tmp_path / "state", RECORDS[0][:5]))
     with piped(RECORDS[0][5:] + b"\n"):
         found = [chunk async for chunk in reader.chunks()]
-    assert texts(found) == [b"[]"] * is_between + [RECORDS[0]]
+    assert texts(found) == [b"[1]"] * is_between + [RECORDS[0]]
 
 
 def test_a_segment_that_is_lost_ends_what_was_begun(tmp_path: Path) -> None:

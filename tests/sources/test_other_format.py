@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from ingestor.model.record import Job, Reject
-from ingestor.model.sources import Checkpoint, Chunk, SourceEnd
-from ingestor.sources.locate import STDIN, source_of
+from ingestor.model.sources import STDIN, Checkpoint, Chunk, SourceEnd
+from ingestor.sources.locate import source_of
 from ingestor.sources.reader import Reader, read_sources
 from ingestor.sources.spool import Spool
 from ingestor.sources.streams import STANDARD_INPUT
@@ -166,4 +166,19 @@ async def test_advice_for_standard_input_names_no_file(reader: Reader) -> None:
     with piped(ARRAY):
         [reject] = [it async for chunk in reader.chunks() for it in chunk.records]
     assert isinstance(reject, Reject)
-    assert reject.reason.endswith("convert it with `… | jq -c '.[]' | ingestor run -`")
+    command = "convert it with `… | jq -c '.[]' | ingestor run -` and the same settings"
+    assert reject.reason.endswith(f"{command} (if jq finds an error, the data is damaged)")
+
+
+async def test_an_empty_array_is_an_empty_input_that_is_not_kept(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, SCOPE)
+    with piped(b"[]\n"):
+        chunks = await read(read_sources([STANDARD_INPUT], SCOPE, spool))
+    assert (found(chunks), chunks[-1].end) == ([], SourceEnd.COMPLETE)
+    assert spool.is_empty
+    killed = Spool(tmp_path, SCOPE)
+    killed.folder.mkdir(parents=True, exist_ok=True)
+    (killed.folder / f"stdin-s{1:012}-of-{1:012}-line-1-end.jsonl").write_bytes(b"[\n]\n")
+    with piped(LINES[0]):
+        chunks = await read(read_sources([STANDARD_INPUT], SCOPE, killed))
+    assert (found(chunks), killed.is_empty) == (["job 0"], True)

@@ -1,15 +1,16 @@
 """An input that is not JSON Lines is refused at its first line, with the command that converts it."""
 
-import shlex
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TypeVar
 
-from ingestor.model.text import printable
-from ingestor.sources.errors import DamagedSourceError, ForeignFormatError
+from ingestor.model.sources import STDIN
+from ingestor.sources.errors import DamagedSourceError, OtherFormatError
 from ingestor.sources.formats import format_of
-from ingestor.sources.json_formats import is_object, may_be_array
-from ingestor.sources.locate import STDIN, is_descriptor
-from ingestor.sources.opening import FILE, Format, Opening
+from ingestor.sources.json_formats import is_empty_array, is_object, may_be_array
+from ingestor.sources.locate import is_descriptor
+from ingestor.sources.opening import Format, Opening
+from ingestor.sources.shell import quoted
 
 _LOOKED_AT = 256 * 1024
 """Bytes, after blank lines, by which the format is recognized."""
@@ -42,21 +43,21 @@ def json_lines(
         name: the name of the source, for advice; `-` is standard input.
         unpack: the command that decompresses the source; empty if it is not compressed.
         is_cut: the input may continue in another one: if it ends before the format is certain, it is not judged.
-        held: the list that holds blocks back, where the caller needs to know how far the input was read.
+        held: the list that holds blocks back, and keeps those of an empty array, of which none is yielded.
 
     Raises:
-        ForeignFormatError: it begins another format. No block was yielded.
+        OtherFormatError: it begins another format. No block was yielded.
         DamagedSourceError: what `blocks` raises, after what it yielded.
     """
-    held = [] if held is None else held
-    damage: DamagedSourceError | None = None
+    held, damage = [] if held is None else held, None
     try:
         opening, is_ended = _read(blocks, content, held)
     except DamagedSourceError as error:
-        damage, is_ended, opening = error, False, Opening.of(b"".join(map(content, held)), is_cut=True)
+        damage, is_ended, opening = error, False, Opening(b"".join(map(content, held)), is_cut=True)
+    if is_ended and is_empty_array(opening.head):
+        return
     if not (is_ended and is_cut) and (found := format_of(opening)) is not None:
-        reason = f"this is {found.name}: nothing of it was read; {_advice(found, name, unpack)}"
-        raise ForeignFormatError(reason, blank=opening.blank, begun=opening.lines[0][:_SHOWN])
+        raise _refusal(found, opening, name, unpack)
     yield from held
     held.clear()
     if damage is not None:
@@ -72,10 +73,10 @@ def _read(blocks: Iterator[_T], content: Callable[[_T], bytes], held: list[_T]) 
         text = content(block)
         begun += text
         if b"\n" in text or len(begun) >= _LOOKED_AT:
-            opening = Opening.of(bytes(begun), is_cut=True)
+            opening = Opening(bytes(begun), is_cut=True)
             if _is_certain(opening) or len(opening.head) >= _LOOKED_AT or len(begun) >= _HELD:
                 return opening, False
-    return Opening.of(bytes(begun), is_cut=False), True
+    return Opening(bytes(begun), is_cut=False), True
 
 
 def _is_certain(opening: Opening) -> bool:
@@ -88,23 +89,17 @@ def _is_certain(opening: Opening) -> bool:
     return opening.has_records or (bool(opening.records) and is_object(opening.lines[0]) and format_of(opening) is None)
 
 
+def _refusal(found: Format, opening: Opening, name: str, unpack: str) -> OtherFormatError:
+    if found.convert and opening.skipped:  # few of the commands accept a byte order mark
+        found = replace(found, convert=f"tail -c +{opening.skipped + 1} | {found.convert}")
+    reason = f"this is {found.name}: nothing of it was read; {_advice(found, name, unpack)}"
+    return OtherFormatError(reason, blank=opening.blank, begun=opening.lines[0][:_SHOWN])
+
+
 def _advice(found: Format, name: str, unpack: str) -> str:
     """Say how to convert a source: a command that can be copied, and what it needs."""
     if not found.convert:
         return found.advice
-    command = f"convert it with `{_command(found, name, unpack)} | ingestor run -`"
-    return f"{command} ({found.advice})" if found.advice else command
-
-
-def _command(found: Format, name: str, unpack: str) -> str:
-    is_stream = name == STDIN or is_descriptor(name)
-    if found.needs_file:
-        return found.convert if is_stream or unpack else found.convert.replace(FILE, _quoted(name))
-    if is_stream:
-        return f"… | {found.filter}"
-    return f"{unpack} {_quoted(name)} | {found.filter}" if unpack else found.convert.replace(FILE, _quoted(name))
-
-
-def _quoted(name: str) -> str:
-    """Return a file's name as a shell reads it; `FILE` if it can't be shown."""
-    return shlex.quote(name) if printable(name, len(name)) == name else FILE
+    begin = "…" if name == STDIN or is_descriptor(name) else f"{unpack or 'cat'} {quoted(name)}"
+    note = f" ({found.advice})" if found.advice else ""
+    return f"convert it with `{begin} | {found.convert} | ingestor run -` and the same settings{note}"
