@@ -5,10 +5,11 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from ingestor.api import values
-from ingestor.api.files import FileError, expanded, read_token
+from pydantic import SecretStr
+
+from ingestor.api.credential_files import FileError, expanded, read_token
 from ingestor.api.options import AuthOptions
-from ingestor.api.principals import check_place, principal
+from ingestor.api.principals import PRINCIPALS, check_place, principal
 from ingestor.api.profile import load_api_key, load_session_token
 from ingestor.api.signing import (
     RENEWAL_INTERVAL,
@@ -44,28 +45,19 @@ def make_signer(auth: AuthOptions, *, is_rehearsal: bool = False) -> Signer:
             return RequestSigner(principal(auth.kind).load)
 
 
-def verify(auth: AuthOptions) -> None:
-    """Check everything about the credentials that needs no request. Raises CredentialsError."""
-    match auth.kind:
-        case AuthKind.NONE:
-            pass
-        case AuthKind.BEARER:
-            load_bearer(auth)
-        case AuthKind.BASIC:
-            load_basic(auth)
-        case AuthKind.API_KEY:
-            load_api_key(auth)
-        case AuthKind.SESSION_TOKEN:
-            load_session_token(auth)
-        case _:
-            check_place(auth.kind)
+def check_without_request(auth: AuthOptions, *, is_rehearsal: bool = False) -> None:
+    """Check everything about the credentials that needs no request, as `make_signer`. Raises CredentialsError."""
+    if auth.kind in PRINCIPALS:
+        check_place(auth.kind)
+    else:
+        make_signer(auth, is_rehearsal=is_rehearsal).load()
 
 
 def load_bearer(auth: AuthOptions, now: Callable[[], float] = time.time) -> Lease[str]:
     """Load a bearer token; a token file is read again at every renewal. Raises CredentialsError."""
     file = auth.bearer_token_file
     if file is None:
-        token = _token(auth)
+        token = _revealed(auth.bearer_token)
         return Lease(token, secrets=(token,))
     try:
         token = read_token(expanded(file))
@@ -75,27 +67,11 @@ def load_bearer(auth: AuthOptions, now: Callable[[], float] = time.time) -> Leas
 
 
 def load_basic(auth: AuthOptions) -> Lease[str]:
-    """Return name and password as a header contains them (RFC 7617, in UTF-8). Raises CredentialsError."""
-    name, password = auth.basic_username or "", auth.basic_password.get_secret_value() if auth.basic_password else ""
-    for check, option, text in (
-        (values.user_name, "basic_username", name),
-        (values.password, "basic_password", password),
-    ):
-        try:
-            check(text)
-        except ValueError as error:
-            raise CredentialsError(f"{option}: {error}.") from None
-    encoded = base64.b64encode(f"{name}:{password}".encode(errors="surrogateescape")).decode()
+    """Return name and password as a header contains them (RFC 7617, in UTF-8)."""
+    password = _revealed(auth.basic_password)
+    encoded = base64.b64encode(f"{auth.basic_username}:{password}".encode(errors="surrogateescape")).decode()
     return Lease(encoded, secrets=(encoded, password))
 
 
-def _token(auth: AuthOptions) -> str:
-    token = auth.bearer_token.get_secret_value() if auth.bearer_token else ""
-    if not token.strip():
-        raise CredentialsError(
-            "bearer_token: there is no bearer token. Set bearer_token in the environment, or set bearer_token_file."
-        )
-    try:
-        return values.token(token)
-    except ValueError as error:
-        raise CredentialsError(f"bearer_token: {error}.") from None
+def _revealed(secret: SecretStr | None) -> str:
+    return "" if secret is None else secret.get_secret_value()

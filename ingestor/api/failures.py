@@ -4,9 +4,12 @@ Where no connection was made, nothing was sent (`unconnected`). Afterwards the r
 (`unanswered`). Words never contain a password.
 """
 
+import asyncio
 import os
 import re
+import ssl
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import aiohttp
 from aiohttp.http import HttpProcessingError
@@ -16,12 +19,15 @@ from ingestor.api.proxy import Proxy
 from ingestor.model.reply import Fault
 from ingestor.model.text import one_line
 
+if TYPE_CHECKING:
+    from ingestor.api.tls import Certificate
+
 _ERRNO = re.compile(r"\[Errno (\d+)\]")
 _CUT = "Response payload is not completed"  # what aiohttp raises where a connection ends inside a body
 _POINTER = re.compile(r"(?P<problem>[^\n]+?):?\n\n  (?P<line>b['\"].*['\"])\n  (?P<pointer> *)\^", re.DOTALL)
 _START = "HTTP/"
 _QUOTED = 80  # characters of an answer that a message quotes
-_HANDSHAKE = "Is it a port for plain HTTP, or does it require another version of TLS, or a client certificate?"
+_HANDSHAKE = "It may be a port for plain HTTP, or require another version of TLS or a client certificate"
 _BAD_LINE = "Bad status line '"
 
 
@@ -33,12 +39,30 @@ class Failure:
     words: str
 
 
-async def unconnected(error: Exception, url: URL, proxy: Proxy | None) -> Failure:
+class Certificates:
+    """Looks at certificates that were refused: at each one once, whatever number of connections it refuses."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, int], Certificate | None] = {}
+        self._looking = asyncio.Lock()
+
+    async def of(self, url: URL, error: ssl.SSLCertVerificationError) -> "Certificate | None":
+        """Return the certificate that a server shows, None if that fails. It is refused with this error."""
+        from ingestor.api.tls import certificate_of  # noqa: PLC0415 - only a failure needs it
+
+        which = address_of(url), error.verify_code
+        async with self._looking:
+            if which not in self._seen:
+                self._seen[which] = await certificate_of(url.raw_host or "", url.port or 0)
+            return self._seen[which]
+
+
+async def unconnected(error: Exception, url: URL, proxy: Proxy | None, certificates: Certificates) -> Failure:
     """Return why there is no connection to `url`, through `proxy` if there is one. Nothing was sent."""
     if isinstance(error, aiohttp.ClientConnectorError):
         if proxy is None or (error.host, error.port) != (proxy.url.raw_host, proxy.url.port):
-            return await _no_connection(error, url, is_direct=proxy is None)
-        failure = await _no_connection(error, proxy.url, is_direct=True)
+            return await _no_connection(error, url, certificates if proxy is None else None)
+        failure = await _no_connection(error, proxy.url, certificates)
         return _at(proxy, f"fails: {failure.words}")
     if proxy is None:
         return Failure(Fault.REFUSED, f"cannot connect to {address_of(url)}: {_words(error)}")
@@ -49,12 +73,33 @@ async def unconnected(error: Exception, url: URL, proxy: Proxy | None) -> Failur
 
 def slow_connection(url: URL, proxy: Proxy | None, seconds: float) -> Failure:
     """Return the failure of an attempt that got no connection in time. Nothing was sent."""
-    way = "" if proxy is None else f" through the proxy {proxy.display}"
-    return Failure(Fault.REFUSED, f"no connection to {address_of(url)}{way} was made in {seconds:g} seconds")
+    if proxy is not None:
+        return _at(proxy, f"made no connection to {address_of(url)} in {seconds:g} seconds")
+    return Failure(Fault.REFUSED, f"no connection to {address_of(url)} was made in {seconds:g} seconds")
 
 
-def unanswered(error: Exception) -> Failure:
-    """Return how an attempt failed after its connection was made. The request may have been carried out."""
+def refused_by_proxy(proxy: Proxy) -> Failure:
+    """Return the failure of an attempt whose answer is a proxy's 407. Nothing was sent to the service."""
+    return _at(proxy, _refused_user(proxy))
+
+
+def unanswered(error: Exception, url: URL, proxy: Proxy | None = None) -> Failure:
+    """Return how an attempt failed after its connection to `url` was made. It may have been carried out.
+
+    A `proxy` has forwarded it, and may be what failed.
+    """
+    cause = error.__cause__
+    if isinstance(cause, ssl.SSLError) and "CERTIFICATE_REQUIRED" in str(cause):
+        # in TLS 1.3, the server ends the handshake after the client has begun to send
+        return _refused_tls(cause, url, None)
+    failure = _broken(cause if isinstance(cause, ssl.SSLError) else error)
+    if proxy is None:
+        return failure
+    words = f"through the proxy {proxy.display} ({proxy.variable}): {failure.words}"
+    return Failure(failure.fault, one_line(words))
+
+
+def _broken(error: Exception) -> Failure:
     match error:
         case TimeoutError():
             return Failure(Fault.TIMEOUT, "No complete answer came in time.")
@@ -76,19 +121,24 @@ def address_of(url: URL) -> str:
     return f"[{host}]:{url.port}" if ":" in host else f"{host}:{url.port}"
 
 
-async def _no_connection(error: aiohttp.ClientConnectorError, url: URL, *, is_direct: bool) -> Failure:
-    """Return which step to a server failed; `is_direct`: no proxy is in between."""
+async def _no_connection(error: aiohttp.ClientConnectorError, url: URL, certificates: Certificates | None) -> Failure:
+    """Return which step to a server failed; without `certificates`, a proxy is in between."""
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return Failure(Fault.DNS, f"the host name {url.raw_host} does not resolve: {_words(error.os_error)}")
     if isinstance(error, aiohttp.ClientSSLError):
-        from ingestor.api.tls import certificate_of, reason  # noqa: PLC0415 - only a failure needs it
-
-        certificate = await certificate_of(url.raw_host or "", url.port or 0) if is_direct else None
-        words = reason(error.os_error, url.raw_host or "", address_of(url), certificate)
-        return Failure(Fault.TLS, one_line(words))
+        certificate, refused = None, error.os_error
+        if certificates is not None and isinstance(refused, ssl.SSLCertVerificationError):
+            certificate = await certificates.of(url, refused)
+        return _refused_tls(refused, url, certificate)
     if url.scheme == "https" and isinstance(error.os_error, ConnectionResetError):
         return Failure(Fault.REFUSED, f"{address_of(url)} closed the connection during the TLS handshake. {_HANDSHAKE}")
     return Failure(Fault.REFUSED, f"cannot connect to {address_of(url)}: {_words(error.os_error)}")
+
+
+def _refused_tls(error: OSError, url: URL, certificate: "Certificate | None") -> Failure:
+    from ingestor.api.tls import reason  # noqa: PLC0415 - only a failure needs it
+
+    return Failure(Fault.TLS, one_line(reason(error, url.raw_host or "", address_of(url), certificate)))
 
 
 def _at(proxy: Proxy, words: str) -> Failure:
@@ -96,8 +146,12 @@ def _at(proxy: Proxy, words: str) -> Failure:
 
 
 def _refusal_by_proxy(error: aiohttp.ClientHttpProxyError, url: URL, proxy: Proxy) -> str:
-    if error.status != 407:
-        return f"refuses to connect to {address_of(url)}: {error.status} {error.message}"
+    if error.status == 407:
+        return _refused_user(proxy)
+    return f"refuses to connect to {address_of(url)}: {error.status} {error.message}"
+
+
+def _refused_user(proxy: Proxy) -> str:
     if proxy.user is None:
         return f"requires a user and a password (407): write {proxy.variable} as http://USER:PASSWORD@host:port"
     return f"does not accept user and password (407): check them in {proxy.variable}"
@@ -159,6 +213,8 @@ def _quoted(message: str) -> str:
 
 def _words(error: BaseException) -> str:
     """Return why the operating system or aiohttp failed, each reason once."""
+    if isinstance(error, ssl.SSLError):  # its errno is not one of the operating system
+        return one_line((getattr(error, "reason", None) or str(error)).replace("_", " ").lower())
     text = str(error)
     numbers = dict.fromkeys(int(number) for number in _ERRNO.findall(text))
     if isinstance(error, OSError) and error.errno and error.errno > 0:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from ingestor.api.files import FileError, expanded, read_text
+from ingestor.api.credential_files import FileError, expanded, read_text
 from ingestor.model.text import WHOLE, printable
 
 DEFAULT_FILE = "~/.oci/config"

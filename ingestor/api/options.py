@@ -12,7 +12,7 @@ from urllib.parse import quote
 from pydantic import SecretStr
 from yarl import URL
 
-from ingestor.api.proxy import proxy_for
+from ingestor.api.proxy import Proxy, proxy_for
 from ingestor.api.values import AuthKind, address, header_text, is_loopback
 from ingestor.model.errors import UsageError
 
@@ -102,8 +102,8 @@ class TargetOptions:
     rate: float | None = None
 
 
-def check(options: TargetOptions) -> None:
-    """Raise UsageError for errors that can be detected before anything is opened.
+def check(options: TargetOptions) -> Proxy | None:
+    """Return the proxy that will be in use. Raise UsageError for errors that can be seen before anything is opened.
 
     These are a user principal that a header can't contain, a malformed proxy in the environment, and credentials that
     would go to another machine unencrypted.
@@ -120,7 +120,7 @@ def check(options: TargetOptions) -> None:
             f"{endpoint.display} is not encrypted: credentials are sent over https only. Use an https address, or "
             "--auth none if the server wants no credentials."
         )
-    proxy_for(endpoint.url(""))
+    return proxy_for(endpoint.url(""))
 
 
 @lru_cache(maxsize=64)

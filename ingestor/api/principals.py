@@ -56,13 +56,17 @@ class Principal:
         return Identity(self._signer.api_key, self._signer.private_key)
 
 
-_PLACES: Mapping[AuthKind, str] = MappingProxyType(
+PRINCIPALS: Mapping[AuthKind, str] = MappingProxyType(
     {
         AuthKind.INSTANCE_PRINCIPAL: "It works on an OCI compute instance that belongs to a dynamic group.",
-        AuthKind.RESOURCE_PRINCIPAL: "It works inside OCI services, which set the OCI_RESOURCE_PRINCIPAL_* variables.",
-        AuthKind.WORKLOAD_IDENTITY: "It works in a pod of an enhanced OKE cluster, with a service account's token.",
+        AuthKind.RESOURCE_PRINCIPAL: "It works inside OCI services, which set OCI_RESOURCE_PRINCIPAL_VERSION, "
+        "OCI_RESOURCE_PRINCIPAL_RPST, OCI_RESOURCE_PRINCIPAL_PRIVATE_PEM and OCI_RESOURCE_PRINCIPAL_REGION.",
+        AuthKind.WORKLOAD_IDENTITY: "It works in a pod of an enhanced OKE cluster, which sets KUBERNETES_SERVICE_HOST, "
+        "with a service account's token.",
     }
 )
+"""The kinds of principals, each with where it works."""
+
 _VARIABLES: Mapping[AuthKind, str] = MappingProxyType(
     {
         AuthKind.RESOURCE_PRINCIPAL: "OCI_RESOURCE_PRINCIPAL_VERSION",
@@ -74,14 +78,14 @@ _VARIABLES: Mapping[AuthKind, str] = MappingProxyType(
 
 def principal(kind: AuthKind) -> Principal:
     """Return the principal of the place in which this process runs. Nothing is read before it is loaded."""
-    return Principal(partial(_sdk_signer, kind), kind, _PLACES[kind])
+    return Principal(partial(_sdk_signer, kind), kind, PRINCIPALS[kind])
 
 
 def check_place(kind: AuthKind) -> None:
     """Raise CredentialsError if this process certainly does not run where this kind works. Sends nothing."""
     variable = _VARIABLES.get(kind)
     if variable is not None and not os.environ.get(variable):
-        raise CredentialsError(f"{kind}: {variable} is not defined. {_PLACES[kind]}")
+        raise CredentialsError(f"{kind}: {variable} is not defined. {PRINCIPALS[kind]}")
 
 
 def _sdk_signer(kind: AuthKind) -> Any:
@@ -119,4 +123,4 @@ def _reason(error: Exception) -> str:
         return one_line(Redactor().text(f"HTTP {error.status} {error.code}: {error.message}"))
     if isinstance(error, OSError):
         return one_line(Redactor().text(str(error)))
-    return type(error).__name__
+    return f"the OCI SDK fails with {type(error).__name__}"

@@ -3,13 +3,12 @@
 import hashlib
 import re
 from functools import lru_cache
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from ingestor.api.credential_files import FileError
 
-from ingestor.api.files import FileError
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 SMALLEST_KEY = 2048
 """Bits that an RSA key must have, by the documentation of OCI's API keys."""
@@ -22,11 +21,13 @@ _WORDS = {
 }
 
 
-def parse_key(pem: bytes, passphrase: str | None) -> RSAPrivateKey:
+def parse_key(pem: bytes, passphrase: str | None) -> "RSAPrivateKey":
     """Return the key of a file's content. Raises FileError.
 
     A passphrase that is not needed is ignored: it may belong to the key of another profile.
     """
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey  # noqa: PLC0415 - few credentials need it
+
     key = _parse(pem, passphrase)
     if not isinstance(key, RSAPrivateKey):
         kind = type(key).__name__.removesuffix("PrivateKey")
@@ -37,8 +38,10 @@ def parse_key(pem: bytes, passphrase: str | None) -> RSAPrivateKey:
 
 
 @lru_cache(maxsize=1)
-def fingerprint(key: RSAPrivateKey) -> str:
+def fingerprint(key: "RSAPrivateKey") -> str:
     """Return the fingerprint that OCI gives to a key: the MD5 digest of the public key."""
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat  # noqa: PLC0415 - as above
+
     public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return hashlib.md5(public, usedforsecurity=False).digest().hex(":")
 
@@ -46,6 +49,9 @@ def fingerprint(key: RSAPrivateKey) -> str:
 @lru_cache(maxsize=1)
 def _parse(pem: bytes, passphrase: str | None) -> object:
     """Parse a private key; the same one only once, because that takes long and a session's is read again and again."""
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - as above
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415 - as above
+
     secret = passphrase.encode(errors="surrogateescape") if passphrase else None
     try:
         try:

@@ -17,7 +17,7 @@ from types import MappingProxyType
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from ingestor.api.files import FileError, expanded, read_content, read_token
+from ingestor.api.credential_files import FileError, expanded, read_content, read_token
 from ingestor.api.oci_config import KINDS, ConfigFileError, Section, cli_hints, find_config, read_section
 from ingestor.api.options import AuthOptions
 from ingestor.api.private_key import fingerprint, parse_key

@@ -13,10 +13,9 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from yarl import URL
 
-from ingestor.api.values import is_loopback
+from ingestor.api.values import MASK, is_loopback
 from ingestor.model.errors import UsageError
 
-MASK = "********"
 _DEFAULT_PORTS = {"http": 1080, "https": 443}  # curl's
 _EXAMPLE = "such as http://host:3128"
 _PORT = re.compile(r"(?P<host>\[[^\]]*\]|[^:]*):(?P<port>\d{1,5})")
@@ -43,16 +42,22 @@ class Proxy:
     @property
     def headers(self) -> dict[str, str]:
         """The header that carries its credentials, if it wants any (RFC 7617)."""
-        if self.user is None:
-            return {}
-        credentials = b64encode(f"{self.user}:{self.password}".encode()).decode()
-        return {"Proxy-Authorization": f"Basic {credentials}"}
+        return {} if self.user is None else {"Proxy-Authorization": f"Basic {self._credentials}"}
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The texts of it that must not appear anywhere."""
+        return (self.password, self._credentials) if self.password else ()
 
     @property
     def display(self) -> str:
         """Its address with the user's name, and with a mask instead of the password."""
         scheme, _, rest = str(self.url).rstrip("/").partition("://")
         return f"{scheme}://{'' if self.user is None else f'{self.user}:{MASK}@'}{rest}"
+
+    @property
+    def _credentials(self) -> str:
+        return b64encode(f"{self.user}:{self.password}".encode()).decode()
 
 
 def proxy_for(url: URL, environment: Mapping[str, str] = os.environ) -> Proxy | None:

@@ -11,10 +11,8 @@ from dataclasses import replace
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from ingestor.api.values import MASK
 from ingestor.model.reply import Reply
-
-MASK = "[credentials]"
-"""What replaces a secret."""
 
 PIECE = 12
 """Characters of a secret that are still secret, wherever they stand."""
@@ -69,12 +67,12 @@ class Redactor:
         self._grams = frozenset(gram for piece in self._pieces for gram in _windows(piece, _GRAM))
         self._whole = tuple(secret for secret in self._secrets if len(secret) < PIECE)
 
-    def reply(self, reply: Reply, signature: str = "") -> Reply:
-        """Return a reply without secrets in any of its texts; `signature` is that of its request."""
+    def reply(self, reply: Reply, *of_request: str) -> Reply:
+        """Return a reply without secrets in any of its texts; `of_request` are further ones, which its request had."""
         if reply.message or reply.code:
             message, code = self.text(reply.message), reply.code and self.text(reply.code)
-            if signature and _has_gram(message, signature):
-                message = Redactor([signature]).text(message)
+            if quoted := [secret for secret in of_request if _has_gram(message, secret)]:
+                message = Redactor(quoted).text(message)
             if message != reply.message or code != reply.code:
                 reply = replace(reply, message=message, code=code)
         if self._secrets and not self._is_clean_id(reply.run_id, reply.experiment_id, reply.opc_request_id):

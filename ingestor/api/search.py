@@ -17,6 +17,7 @@ from ingestor.api.responses import Experiment, ExperimentAnswer, ExperimentPage,
 from ingestor.model.ports import Pace
 from ingestor.model.reply import Fault, Finding, Presence, Reply
 from ingestor.model.request import Operation, Request
+from ingestor.model.text import one_line
 from ingestor.policy.identity import STAMP
 
 _RUNS = 10  # in a page: more runs than can have one token, and few enough for a short answer
@@ -33,8 +34,20 @@ def _search(operation: Operation, members: Mapping[str, object]) -> Request:
     return Request(operation, json.dumps(members).encode(), is_repeatable=True)
 
 
-PROBE = _search(Operation.SEARCH_EXPERIMENTS, {"max_results": 1})
-"""A harmless and cheap request."""
+_PROBE = _search(Operation.SEARCH_EXPERIMENTS, {"max_results": 1})  # harmless and cheap
+
+
+async def probe(exchange: Exchange) -> Reply:
+    """Search for one experiment. An answer that is no page of experiments is the fault GARBLED: it proves nothing."""
+    reply, body = await exchange(_PROBE)
+    if reply.status is None or reply.status // 100 != 2:
+        return reply
+    try:
+        read_page(ExperimentPage, body)
+    except ValueError:
+        message = f"the answer to a search is no page of experiments: {reply.message}".removesuffix(": ")
+        return replace(reply, status=None, fault=Fault.GARBLED, message=one_line(message))
+    return reply
 
 
 class _UndecidedError(Exception):

@@ -14,7 +14,7 @@ from typing import Self
 
 from ingestor.api.ceiling import Ceiling
 from ingestor.api.options import TargetOptions, check
-from ingestor.api.search import PROBE, Search, active_of
+from ingestor.api.search import Search, active_of, probe
 from ingestor.api.sender_channel import Attempt, Channel, Message, Order, Replied
 from ingestor.api.wire import new_request_id
 from ingestor.model.errors import IngestorError
@@ -86,7 +86,7 @@ class SenderPool:
 
     async def probe(self) -> Reply:
         """Search for one experiment (see `Service.probe`)."""
-        return (await self._exchange(PROBE))[0]
+        return await probe(self._exchange)
 
     async def renew_credentials(self) -> bool:
         """Renew the credentials of every sender (see `Service.renew_credentials`)."""

@@ -1,7 +1,7 @@
 """The service over HTTP, in this process: it signs requests, sends them and reads their answers."""
 
-import base64
 import time
+from base64 import b64encode
 from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -13,8 +13,7 @@ from ingestor import __version__
 from ingestor.api.ceiling import Ceiling
 from ingestor.api.credentials import make_signer
 from ingestor.api.options import TargetOptions, check
-from ingestor.api.proxy import Proxy, proxy_for
-from ingestor.api.search import PROBE, Catalog, Existence, Search, active_of
+from ingestor.api.search import Catalog, Existence, Search, active_of, probe
 from ingestor.api.signing import CONTENT_TYPE, Signer
 from ingestor.api.transport import Transport
 from ingestor.api.wire import SEARCHES, HttpResponse, TransportFailure, new_request_id, reply_to
@@ -22,6 +21,7 @@ from ingestor.model.errors import CredentialsError
 from ingestor.model.ports import Pace
 from ingestor.model.reply import Fault, Finding, Reply
 from ingestor.model.request import Request
+from ingestor.model.text import MESSAGE_LIMIT, one_line
 
 
 class HttpService:
@@ -32,15 +32,15 @@ class HttpService:
     """
 
     def __init__(self, options: TargetOptions, *, signer: Signer | None = None, ceiling: Ceiling | None = None) -> None:
-        check(options)
-        url = options.endpoint.url("")
+        proxy = check(options)
         self._endpoint = options.endpoint
         self._signer = signer or make_signer(options.auth, is_rehearsal=options.endpoint.is_on_this_machine)
-        self._signer.redactor.add(*_secrets_of(proxy_for(url)))
+        self._signer.redactor.add(*(() if proxy is None else proxy.secrets))
         self._own_ceiling = Ceiling(options.rate) if ceiling is None and options.rate is not None else None
         # One more than attempts in flight, so that a probe need not wait for slow ones to end.
         self._transport = Transport(
-            url,
+            options.endpoint.url(""),
+            proxy,
             connections=options.connections + 1,
             timeout=options.timeout,
             ceiling=ceiling or self._own_ceiling,
@@ -83,7 +83,7 @@ class HttpService:
 
     async def probe(self) -> Reply:
         """Search for one experiment (see `Service.probe`)."""
-        return await self.send(PROBE)
+        return await probe(self.exchange)
 
     async def renew_credentials(self) -> bool:
         """Fetch fresh credentials (see `Service.renew_credentials`)."""
@@ -99,9 +99,11 @@ class HttpService:
         if request.token is not None:
             headers["opc-retry-token"] = request.token
         result = await self._send(request, headers)
-        reply = self._explained(reply_to(request, result, request_id, time.time()))
-        redactor = self._signer.redactor
-        reply = redactor.reply(reply, _signature(headers) if reply.message else "")
+        reply, redactor = reply_to(request, result, request_id, time.time()), self._signer.redactor
+        reply = redactor.reply(reply, *(_secrets(headers) if reply.message else ()))
+        if len(reply.message) > MESSAGE_LIMIT:  # only now: a secret may be longer than a message
+            reply = replace(reply, message=one_line(reply.message))
+        reply = self._explained(reply)
         if isinstance(result, TransportFailure) or request.operation not in SEARCHES:
             return reply, b""
         return reply, redactor.body(result.body)
@@ -109,7 +111,10 @@ class HttpService:
     def _explained(self, reply: Reply) -> Reply:
         """Add to a 401 what is known about the credentials."""
         explanation = self._signer.explanation if reply.status == 401 else ""
-        return replace(reply, message=f"{reply.message} ({explanation})".lstrip()) if explanation else reply
+        if not explanation:
+            return reply
+        explanation = self._signer.redactor.text(explanation)
+        return replace(reply, message=f"{reply.message} ({explanation})".lstrip())
 
     async def _send(self, request: Request, headers: dict[str, str]) -> HttpResponse | TransportFailure:
         url = self._endpoint.url(request.operation.value)
@@ -126,15 +131,13 @@ async def _at_once() -> None:
     """Wait for nothing: one request needs no pace."""
 
 
-def _secrets_of(proxy: Proxy | None) -> tuple[str, ...]:
-    if proxy is None or not proxy.password:
+def _secrets(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the secrets of one request: its signature, and its credentials as base64, which some servers quote."""
+    credentials = headers.get("authorization")
+    if credentials is None:
         return ()
-    return proxy.password, base64.b64encode(f"{proxy.user}:{proxy.password}".encode()).decode()
-
-
-def _signature(headers: Mapping[str, str]) -> str:
-    """Return the signature of a request, empty if it has none."""
-    return headers.get("authorization", "").partition('signature="')[2].partition('"')[0]
+    encoded = b64encode(credentials.encode(errors="surrogateescape")).decode()
+    return (credentials.partition('signature="')[2].partition('"')[0], encoded)
 
 
 def _constant_headers(user_principal: str | None) -> dict[str, str]:

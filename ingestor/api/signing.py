@@ -10,7 +10,6 @@ import base64
 import concurrent.futures
 import contextlib
 import hashlib
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,7 +23,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from yarl import URL
 
 from ingestor.api.redaction import Redactor
-from ingestor.model.errors import CredentialsError
+from ingestor.model.errors import CredentialsError, IngestorError
+from ingestor.system.limits import start_thread
 
 CONTENT_TYPE = "application/json"
 """The media type of every request."""
@@ -67,12 +67,13 @@ class CredentialCache(Generic[T]):
     There is one renewal at a time, for any number of callers, and it replaces the complete credential.
 
     Attributes:
+        load: as given.
         redactor: knows the secrets of every credential so far.
         failure: why the last renewal failed, empty if it did not.
     """
 
     def __init__(self, load: Callable[[], Lease[T]], now: Callable[[], float] = time.time) -> None:
-        self._load = load
+        self.load = load
         self._now = now
         self._lease: Lease[T] | None = None
         self._renewal: asyncio.Task[None] | None = None
@@ -138,8 +139,8 @@ class CredentialCache(Generic[T]):
 
     async def _renew(self) -> None:
         try:
-            lease = await _in_thread(self._load)
-        except CredentialsError as error:
+            lease = await _in_thread(self.load)
+        except IngestorError as error:
             self.failure = str(error)
         except Exception as error:  # noqa: BLE001 - no mistake in a user's files may end in a traceback
             self.failure = f"The credentials can't be loaded: {type(error).__name__}."
@@ -200,6 +201,9 @@ class Anonymous:
     async def open(self) -> None:
         """Do nothing."""
 
+    def load(self) -> None:
+        """Do nothing: there is nothing to load."""
+
     async def headers(self, method: str, url: URL, body: bytes) -> dict[str, str]:  # noqa: ARG002 -- as in RequestSigner
         """Return nothing."""
         return {}
@@ -246,7 +250,10 @@ def _http_date(seconds: int) -> str:
 
 
 def _in_thread(work: Callable[[], T]) -> asyncio.Future[T]:
-    """Run blocking work in a daemon thread: a metadata service that hangs must not delay the exit."""
+    """Run blocking work in a daemon thread: a metadata service that hangs must not delay the exit.
+
+    Raises LimitError.
+    """
     result: concurrent.futures.Future[T] = concurrent.futures.Future()
     result.set_running_or_notify_cancel()
 
@@ -256,5 +263,5 @@ def _in_thread(work: Callable[[], T]) -> asyncio.Future[T]:
         except BaseException as error:  # noqa: BLE001 -- the caller must get every error
             result.set_exception(error)
 
-    threading.Thread(target=run, name="credentials", daemon=True).start()
+    start_thread(run, "credentials")
     return asyncio.wrap_future(result)

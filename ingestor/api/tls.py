@@ -29,6 +29,7 @@ _OTHER_VERSION = frozenset(
         "WRONG_SSL_VERSION",
     }
 )
+_REFUSALS = frozenset({"SSLV3_ALERT_HANDSHAKE_FAILURE", "SSLV3_ALERT_BAD_CERTIFICATE", "TLSV1_ALERT_ACCESS_DENIED"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,11 @@ def reason(error: OSError, host: str, address: str, certificate: Certificate | N
         return f"{address} offers no version of TLS that this machine allows (usually 1.2 and later)"
     if "CERTIFICATE_REQUIRED" in code:
         return f"{address} requires a client certificate, which is not supported"
+    if code in _REFUSALS:
+        return (
+            f"{address} refuses the TLS handshake ({code.replace('_', ' ').lower()}): it may require a client "
+            "certificate, which is not supported, or other ciphers"
+        )
     words = code.replace("_", " ").lower() or str(error) or type(error).__name__
     return f"the TLS handshake with {address} failed: {words}"
 

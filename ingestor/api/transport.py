@@ -17,8 +17,15 @@ from aiohttp.http import HttpProcessingError
 from yarl import URL
 
 from ingestor.api.ceiling import Ceiling
-from ingestor.api.failures import Failure, slow_connection, unanswered, unconnected
-from ingestor.api.proxy import proxy_for
+from ingestor.api.failures import (
+    Certificates,
+    Failure,
+    refused_by_proxy,
+    slow_connection,
+    unanswered,
+    unconnected,
+)
+from ingestor.api.proxy import Proxy
 from ingestor.api.wire import HttpResponse, TransportFailure, response_limit, unpack
 from ingestor.model.reply import Fault
 from ingestor.policy.ceiling import TOLERANCE
@@ -32,8 +39,12 @@ LONGEST_HEADER = 64 * 1024
 MOST_HEADERS = 600
 """Headers of an answer that are accepted."""
 
+_HEADERS = {
+    "max_line_size": LONGEST_HEADER,
+    "max_field_size": LONGEST_HEADER + 1024,  # the name has a part of it
+    "max_headers": MOST_HEADERS,
+}
 _AUTOMATIC = frozenset({"User-Agent", "Accept", "Accept-Encoding", "Content-Type"})
-_NAME = 1024  # bytes of a header's name
 _HELD = Failure(Fault.HELD, "the ceiling (--rate) was reached when the request was about to leave")
 
 
@@ -41,24 +52,33 @@ class Transport:
     """A pool of connections to one service.
 
     Attempts are never repeated, redirects never followed, cookies never kept, certificates always verified (against
-    the system's store, or SSL_CERT_FILE). The environment may name a proxy (see `api.proxy`); .netrc is not read.
+    the system's store, or SSL_CERT_FILE). .netrc is not read.
 
     Args:
         url: an address of the service; all requests go to its host.
+        proxy: sends them there; None if nothing is in between.
         connections: the most that are open at once: one for each attempt in flight, and one to spare for probes.
         timeout: seconds for one attempt, from connecting to the last byte of the answer.
         ceiling: must admit each request right before it leaves; None admits all.
-
-    Raises UsageError for a malformed proxy in the environment.
     """
 
-    def __init__(self, url: URL, *, connections: int, timeout: float, ceiling: Ceiling | None = None) -> None:
+    def __init__(
+        self,
+        url: URL,
+        proxy: Proxy | None = None,
+        *,
+        connections: int,
+        timeout: float,
+        ceiling: Ceiling | None = None,
+    ) -> None:
         self._url = url
         self._connections = connections
         self._timeout = aiohttp.ClientTimeout(total=timeout, connect=min(CONNECT_TIMEOUT, timeout / 2))
-        self._proxy = proxy_for(url)
-        to_proxy = {} if self._proxy is None else self._proxy.headers
+        self._proxy = proxy
+        to_proxy = {} if proxy is None else proxy.headers
+        self._certificates = Certificates()
         is_tunnel = url.scheme == "https"
+        self._forwarder = None if is_tunnel else proxy
         self._own_headers, self._tunnel_headers = ({}, to_proxy) if is_tunnel else (to_proxy, {})
         self._request_class = aiohttp.ClientRequest if ceiling is None else _asking(ceiling)
         self._session: aiohttp.ClientSession
@@ -74,9 +94,6 @@ class Transport:
             auto_decompress=False,
             timeout=self._timeout,
             request_class=self._request_class,
-            max_line_size=LONGEST_HEADER,
-            max_field_size=LONGEST_HEADER + _NAME,
-            max_headers=MOST_HEADERS,
             proxy=None if proxy is None else proxy.url,
         )
         return self
@@ -104,6 +121,9 @@ class Transport:
                 allow_redirects=False,
                 proxy_headers=self._tunnel_headers,
             ) as response:
+                if response.status == 407 and self._forwarder is not None:
+                    refusal = refused_by_proxy(self._forwarder)
+                    return TransportFailure(refusal.fault, refusal.words, _elapsed_ms(begun))
                 content = await _read(response, limit)
                 if encoding := response.headers.get("Content-Encoding"):
                     content = unpack(content, encoding, limit)
@@ -111,11 +131,11 @@ class Transport:
         except _HeldError:
             failure = _HELD
         except _UnconnectedError as error:
-            failure = await unconnected(error.cause, self._url, self._proxy)
+            failure = await unconnected(error.cause, self._url, self._proxy, self._certificates)
         except aiohttp.ConnectionTimeoutError:
             failure = slow_connection(self._url, self._proxy, self._timeout.connect or 0.0)
         except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
-            failure = unanswered(error)
+            failure = unanswered(error, self._url, self._forwarder)
         return TransportFailure(failure.fault, failure.words, _elapsed_ms(begun))
 
 
@@ -131,8 +151,19 @@ class _HeldError(Exception):
     """The ceiling does not admit the request now."""
 
 
+class _Protocol(ResponseHandler):
+    """Accepts large headers in every answer, also in that of a proxy to CONNECT."""
+
+    def set_response_params(self, **options: Any) -> None:
+        super().set_response_params(**{**options, **_HEADERS})
+
+
 class _Connector(aiohttp.TCPConnector):
     """Makes connections. What fails here, a proxy's answer too, fails before the request."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._factory = partial(_Protocol, loop=self._loop)  # type: ignore[assignment]  # _Protocol is one
 
     async def _create_connection(self, req: aiohttp.ClientRequest, *args: Any) -> ResponseHandler:
         try:

@@ -11,6 +11,9 @@ from enum import StrEnum
 from types import MappingProxyType
 from urllib.parse import SplitResult, urlsplit
 
+MASK = "********"
+"""What is shown instead of a secret."""
+
 _PLACEHOLDER = re.compile(r"\.{3,}|.*…|<.*>|\{.*\}|\$\{.*\}|OCID|KEY")
 """What examples write where the reader's own identifier belongs."""
 

@@ -21,6 +21,12 @@ BODY_LIMIT = 1024 * 1024
 
 _ESCAPED = 6  # bytes that JSON may need for one: a run's tags come back, perhaps as \uXXXX
 
+UNCUT = 16 * 1024
+"""Characters that are kept of a service's message until no secret is in it: it may quote one that is long."""
+
+_DENIED = b"Permission denied"  # the body of MLflow's 403, in plain text
+_DENIED_CODE = "PERMISSION_DENIED"  # MLflow's code for the same
+
 _REQUEST_ID_LIMIT = 256
 _CODE_LIMIT = 100
 _SECONDS = re.compile(r"-?\d{1,18}(\.\d{1,18})?", re.ASCII)
@@ -89,8 +95,8 @@ def reply_to(request: Request, result: HttpResponse | TransportFailure, request_
     """Return the reply to an attempt.
 
     A 2xx answer to create must name its run to be a success (see `Reply.run_id`). The answer to a step must be empty or
-    JSON: a proxy's page in its place is the fault GARBLED. `now` is our clock when the answer came, in seconds since
-    the epoch.
+    JSON: a proxy's page in its place is the fault GARBLED. What is no answer to a search is in the message. `now` is
+    our clock when the answer came, in seconds since the epoch. The message is not cut yet (see `UNCUT`).
     """
     if isinstance(result, TransportFailure):
         return Reply(
@@ -119,9 +125,13 @@ def _content(operation: Operation, response: HttpResponse) -> _Content:
         return _refusal(response)
     if operation is Operation.CREATE_RUN:
         return _created(response.body)
-    if operation in SEARCHES or not response.body or is_json(response.body):
+    if operation in SEARCHES:
+        is_object = response.body[:100].lstrip().startswith(b"{")
+        return _Content("" if is_object else one_line(_text(response.body) or "it is empty", UNCUT))
+    if not response.body or is_json(response.body):
         return _Content()
-    return _Content(one_line(f"The answer is not the service's: {_text(response.body)}"), fault=Fault.GARBLED)
+    text = one_line(f"The answer is not the service's: {_text(response.body)}", UNCUT)
+    return _Content(text, fault=Fault.GARBLED)
 
 
 def _created(body: bytes) -> _Content:
@@ -130,7 +140,7 @@ def _created(body: bytes) -> _Content:
     except ValueError:
         run_id = experiment_id = None
     if run_id is None:
-        return _Content(one_line(f"The answer names no run: {_text(body) or 'it is empty'}"))
+        return _Content(one_line(f"The answer names no run: {_text(body) or 'it is empty'}", UNCUT))
     return _Content(run_id=run_id, experiment_id=experiment_id)
 
 
@@ -139,10 +149,11 @@ def _refusal(response: HttpResponse) -> _Content:
         error = read(Error, response.body)
     except ValueError:
         error = Error()
-    code = error.code or error.error_code
-    message = one_line(error.message or _text(response.body)) or _redirection(response)
+    is_denied = response.status == 403 and response.body.strip() == _DENIED
+    code = error.code or error.error_code or (_DENIED_CODE if is_denied else None)
+    message = one_line(error.message or _text(response.body), UNCUT) or _redirection(response)
     if response.status == 407:
-        message = one_line(f"a proxy requires other credentials than HTTP_PROXY has: {message}".removesuffix(": "))
+        message = f"a proxy in between requires credentials: {message}".removesuffix(": ")
     return _Content(message, one_line(code, _CODE_LIMIT) if code else None)
 
 

@@ -32,6 +32,44 @@ class CommandLine:
     config: str | None
 
 
+class _Once(argparse.Action):
+    """Stores the value of an option that has one. A second, different value is an error: one of them is a mistake."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,  # noqa: ARG002 - as argparse calls it
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        _set_once(self, namespace, values, option_string)
+
+
+class _Switch(argparse.BooleanOptionalAction):
+    """Stores true for `--name` and false for `--no-name`. Both together are an error."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,  # noqa: ARG002 - as argparse calls it
+        namespace: argparse.Namespace,
+        values: object,  # noqa: ARG002 - a switch has none
+        option_string: str | None = None,
+    ) -> None:
+        _set_once(self, namespace, not (option_string or "").startswith("--no-"), option_string)
+
+
+def _set_once(action: argparse.Action, namespace: argparse.Namespace, value: object, flag: str | None) -> None:
+    former = getattr(namespace, action.dest, value)
+    if former == value:
+        setattr(namespace, action.dest, value)
+    elif isinstance(value, bool):
+        raise argparse.ArgumentError(None, f"{' and '.join(action.option_strings)}: give only one of them")
+    else:
+        raise argparse.ArgumentError(
+            None, f"{flag} is given twice, as {shown(former)} and {shown(value)}: give it once"
+        )
+
+
 class Parser(argparse.ArgumentParser):
     """The parser of one command. Options may come before and after arguments."""
 
@@ -72,9 +110,8 @@ class Parser(argparse.ArgumentParser):
 
     def _add_former_names(self, group: argparse._ArgumentGroup, name: str) -> None:
         for former in (old for old, present in OLD_NAMES.items() if present == name):
-            switch = argparse.BooleanOptionalAction
             group.add_argument(
-                flag_of(former), dest=former, action=switch, default=argparse.SUPPRESS, help=argparse.SUPPRESS
+                flag_of(former), dest=former, action=_Switch, default=argparse.SUPPRESS, help=argparse.SUPPRESS
             )
 
     def add_common(self, *, config: bool) -> None:
@@ -82,7 +119,7 @@ class Parser(argparse.ArgumentParser):
         group = self.add_argument_group("Other")
         if config:
             text = f"A TOML file with settings. [env: {CONFIG_VARIABLE}]"
-            group.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS, help=text)
+            group.add_argument("--config", metavar="FILE", action=_Once, default=argparse.SUPPRESS, help=text)
         group.add_argument("-h", "--help", action="store_true", default=argparse.SUPPRESS, help="Show this page.")
 
     def read(self, argv: Sequence[str]) -> CommandLine:
@@ -125,13 +162,12 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 def _add(group: argparse._ArgumentGroup, name: str, field: FieldInfo, text: str) -> None:
     metavar = option_of(field).metavar
     if metavar:
-        action = "append" if get_origin(field.annotation) is tuple else "store"
+        action = "append" if get_origin(field.annotation) is tuple else _Once
         group.add_argument(
             flag_of(name), dest=name, metavar=metavar, action=action, default=argparse.SUPPRESS, help=text
         )
     else:
-        switch = argparse.BooleanOptionalAction
-        group.add_argument(flag_of(name), dest=name, action=switch, default=argparse.SUPPRESS, help=text)
+        group.add_argument(flag_of(name), dest=name, action=_Switch, default=argparse.SUPPRESS, help=text)
 
 
 def _help(model: type[BaseModel], name: str, field: FieldInfo, default: str) -> str:

@@ -19,9 +19,6 @@ from ingestor.system.stops import REOPENS_LOG, Handler, taken_signals
 RESUMABLE = frozenset({"run", "resume", "reconcile"})
 """The commands that may be stopped and repeated."""
 
-LONGEST_LINE = 1000
-"""Characters of a message that are shown."""
-
 _BUG = "this is a fault of ingestor: please report it with the lines above. Finished records are not sent again."
 
 
@@ -33,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     before = _take_early_signals(words[0] if words else "")
     try:
-        from ingestor.app.streams import open_closed_streams, unfailing_messages
+        from ingestor.app.standard_streams import open_closed_streams, unfailing_messages
 
         open_closed_streams()
         with unfailing_messages():
@@ -49,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _end(argv: Sequence[str]) -> int:
     """Run one command to its end, whatever that is."""
-    from ingestor.app.streams import discard_output, last_messages
+    from ingestor.app.standard_streams import discard_output, last_messages
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a character that it can't show must not end a batch
@@ -73,19 +70,21 @@ def _end(argv: Sequence[str]) -> int:
 
 def _explain(error: Exception) -> int:
     """Print an error, and return its exit code."""
+    from ingestor.app.messages import complain
+    from ingestor.app.standard_streams import spell_output_error
     from ingestor.system.limits import limit_of
 
     known = error if isinstance(error, IngestorError) else limit_of(error)
     if known is not None:
-        _complain(str(known))
+        complain(str(known))
         return known.exit_code
     if isinstance(error, OSError):
-        _complain(f"{error.filename or 'standard output'}: {error.strerror}")
+        complain(f"{error.filename}: {error.strerror}" if error.filename else spell_output_error(error))
     else:
         import traceback
 
         traceback.print_exception(error)
-        _complain(_BUG)
+        complain(_BUG)
     return ExitCode.HALTED
 
 
@@ -142,10 +141,3 @@ def _unknown_command(word: str) -> str:
     if word.startswith("-"):
         return f"{shown(word.partition('=')[0])}: put options after the command: ingestor COMMAND [OPTIONS]"
     return f"{shown(word)}: no such command{did_you_mean(word, COMMANDS)} (see ingestor --help)"
-
-
-def _complain(message: str) -> None:
-    from ingestor.model.text import printable
-
-    for line in message.splitlines():
-        sys.stderr.write(f"ingestor: {printable(line, LONGEST_LINE)}\n")

@@ -90,7 +90,13 @@ _RECONCILE_CODES = {
     4: "halted: credentials, address or service are wrong, or the state directory can't be used",
     75: "stopped early: the same command continues",
 }
-_CHECK_CODES = {0: "every record is valid", **_WRONG, 3: "some records are not valid", **_INTERRUPTED}
+_CHECK_CODES = {
+    0: "every record is valid; with --online, also: all experiments can take runs",
+    **_WRONG,
+    3: "some records are not valid; with --online, also: experiments are missing, deleted or not known",
+    4: "with --online: credentials, address or service are wrong for every record; or a limit of the system is reached",
+    **_INTERRUPTED,
+}
 _JOURNAL_CODES = {0: "done", **_WRONG, 4: "the journal can't be read", **_INTERRUPTED}
 _FORGET_CODES = {**_JOURNAL_CODES, 4: "the journal can't be changed", 75: "a run uses the state directory: wait"}
 _PLAIN_CODES = {0: "done", **_WRONG}
@@ -132,7 +138,7 @@ COMMANDS = {
             text="Validate every record and create nothing. Without --online nothing is sent, and no target is\n"
             f"needed.\n\n{_SOURCES}",
             arguments="[SOURCE ...]",
-            settings=(*_TARGET, "timeout", "output", "progress"),
+            settings=(*_TARGET, "rate", "timeout", "output", "progress"),
             examples=(
                 ("ingestor check runs.jsonl", "before the first real run"),
                 ("ingestor check --online --config migration.toml runs.jsonl", "credentials and experiments as well"),
@@ -203,7 +209,7 @@ COMMANDS = {
             ),
             defaults={"batch": "the only batch of the journal"},
             examples=(
-                ("ingestor forget --outcome rejected", "the records in rejects.jsonl, which nobody will fix"),
+                ("ingestor forget --outcome rejected", "the records in rejects.jsonl and the older files"),
                 ("ingestor forget --job-id run-17 --job-id run-18", "two jobs"),
                 ("ingestor forget --outcome failed --undo", "take it back: the next run sends them again"),
             ),

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from ingestor.model.errors import CredentialsError
-from ingestor.settings.load import Loaded, target_problems
+from ingestor.settings.load import Loaded
 from ingestor.settings.options import Settings
+from ingestor.settings.rules import target_problems
 
 if TYPE_CHECKING:
     from ingestor.app.target import Target
@@ -46,10 +47,10 @@ def problems_before_a_request(loaded: Loaded) -> list[str]:
     problems = list(target_problems(dict(loaded.settings), loaded.spell))
     if problems:
         return problems
-    from ingestor.app.target import verify
+    from ingestor.app.target import check_without_request
 
     try:
-        verify(target_of(loaded.settings))
+        check_without_request(target_of(loaded.settings))
     except CredentialsError as error:
         return [str(error)]
     return []

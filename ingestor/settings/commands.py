@@ -2,18 +2,20 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from ingestor.model.errors import UsageError
-from ingestor.model.record import State
+from ingestor.model.record import Forgettable, State
 from ingestor.settings.options import Group, Option
 from ingestor.settings.values import (
     Count,
     LocalPath,
     LoopbackHost,
     Natural,
+    NotEmpty,
     NotNegative,
     OneLine,
     PathSegment,
@@ -61,6 +63,23 @@ class ConfigOptions(BaseModel):
     ingestor.toml; - is standard output). The options that are set are in it; all others are comments."""
 
 
+_ELSEWHERE: Mapping[object, str] = MappingProxyType(
+    {
+        "rejected": "must not be rejected: those records are not in the journal, but in the file of rejected records "
+        "(rejects.jsonl in the state directory, unless --rejects names another)",
+        "duplicate": "must not be duplicate: those records are not in the journal, but in the log (run.duplicate)",
+        "already_done": "must not be already_done: the journal has those records as created",
+    }
+)
+"""Where records are whose outcome is not in the journal."""
+
+
+def _in_journal(value: object) -> object:
+    if isinstance(value, str) and value in _ELSEWHERE:
+        raise ValueError(_ELSEWHERE[value])
+    return value
+
+
 class ResultsOptions(BaseModel):
     """What is printed of the journal. `outcome` None: all."""
 
@@ -68,16 +87,8 @@ class ResultsOptions(BaseModel):
 
     format: Annotated[Format, Option(Group.RESULTS, "FORM")] = Format.JSONL
     """One JSON object a line, or a table with a header."""
-    outcome: Annotated[State | None, Option(Group.RESULTS, "NAME", default="all")] = None
+    outcome: Annotated[State | None, BeforeValidator(_in_journal), Option(Group.RESULTS, "NAME", default="all")] = None
     """Print only the records with this outcome."""
-
-
-class Forgettable(StrEnum):
-    """The outcomes that can be forgotten."""
-
-    FAILED = "failed"
-    UNRESOLVED = "unresolved"
-    REJECTED = "rejected"
 
 
 class ForgetOptions(BaseModel):
@@ -85,7 +96,7 @@ class ForgetOptions(BaseModel):
 
     model_config = _MODEL
 
-    job_id: Annotated[tuple[str, ...], Option(Group.FORGET, "ID")] = ()
+    job_id: Annotated[tuple[NotEmpty, ...], Option(Group.FORGET, "ID")] = ()
     """A job, as `ingestor results` shows it. The option may be repeated."""
     outcome: Annotated[Forgettable | None, Option(Group.FORGET, "NAME")] = None
     """All records with this outcome. Rejected ones are those in the file of rejected records."""

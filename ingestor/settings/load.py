@@ -4,33 +4,24 @@ import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import EnvSettingsSource
 
-from ingestor.api.values import AuthKind
 from ingestor.model.errors import UsageError
 from ingestor.model.text import WHOLE
+from ingestor.settings.config_file import read_config
 from ingestor.settings.options import OLD_NAMES, PREFIX, Settings, flag_of, option_of, variable_of
+from ingestor.settings.places import Given, Place
+from ingestor.settings.rules import REPLACES, TARGETS, target_problems, unused_credentials
 from ingestor.settings.tracking import server_credentials
 from ingestor.settings.wording import complaint, did_you_mean, shown
 
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
 M = TypeVar("M", bound=BaseModel)
-
-
-class Place(StrEnum):
-    """Where a value may come from, the strongest first."""
-
-    FLAG = "flag"
-    ENVIRONMENT = "environment"
-    FILE = "file"
-    DEFAULT = "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +31,6 @@ class Layer:
     place: Place
     values: Mapping[str, object]
     spell: Callable[[str], str]
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """Where the value of an option came from, and how the option is written there."""
-
-    place: Place
-    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +68,9 @@ def load(flags: Mapping[str, object], config: str | None = None, *, sending: boo
     values = {name: value for layer in layers for name, value in layer.values.items()}
     given = {name: Given(layer.place, layer.spell(name)) for layer in layers for name in layer.values}
     spell = partial(_spell, given)
-    found = server_credentials(values, spell)
+    found = server_credentials(values, given)
     values |= found.values
-    given |= {name: Given(Place.ENVIRONMENT, origin) for name, origin in found.names.items()}
+    given |= found.given
     settings, wrong = _validate(values, spell)
     effective = dict(settings) if settings else values
     problems += [*wrong, *(target_problems(effective, spell) if sending else ())]
@@ -98,9 +81,15 @@ def load(flags: Mapping[str, object], config: str | None = None, *, sending: boo
 
 
 def _with_present_names(layer: Layer) -> Layer:
-    """Return the layer with the present names of its options. Messages spell an option as it was given."""
+    """Return the layer with the present names of its options. Messages spell an option as it was given.
+
+    Raises UsageError for an option that has two values by its two names.
+    """
     former = {OLD_NAMES[name]: name for name in layer.values if name in OLD_NAMES}
     values = {OLD_NAMES.get(name, name): value for name, value in layer.values.items()}
+    for name, old in former.items():
+        if layer.values.get(name, values[name]) != layer.values[old]:
+            raise UsageError(f"{layer.spell(old)} and {layer.spell(name)}: give only one of them")
     return Layer(layer.place, values, lambda name: layer.spell(former.get(name, name)))
 
 
@@ -113,7 +102,7 @@ def _without_weaker_targets(layers: Sequence[Layer]) -> tuple[list[Layer], list[
     warnings: list[str] = []
     stronger: dict[str, str] = {}
     for layer in reversed(layers):
-        unused = {name for name in layer.values if any(name in _REPLACES.get(target, ()) for target in stronger)}
+        unused = {name for name in layer.values if any(name in REPLACES.get(target, ()) for target in stronger)}
         warnings += [f"{layer.spell(name)} is not used: {next(iter(stronger.values()))} replaces it" for name in unused]
         kept.insert(0, replace(layer, values={k: v for k, v in layer.values.items() if k not in unused}))
         stronger |= {name: layer.spell(name) for name in TARGETS if layer.values.get(name) and name not in unused}
@@ -174,7 +163,7 @@ def _read_config(flag: str | None) -> tuple[Layer, list[str]]:
 
 def _parse(path: Path, name: str) -> Mapping[str, object]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return tomllib.loads(read_config(path).decode("utf-8-sig"))
     except OSError as error:
         raise UsageError(f"{name}: {shown(path, WHOLE)} can't be read: {error.strerror}") from None
     except ValueError as error:
@@ -190,78 +179,3 @@ def _wrong_key(key: str, value: object) -> str | None:
     if option_of(field).secret:
         return f"{key}: a secret can't be set in a file: set {variable_of(key)} instead"
     return None
-
-
-Values = Mapping[str, object]
-"""Options by name. An option that is not set is absent or None."""
-Spell = Callable[[str], str]
-"""How to name an option in a message."""
-
-TARGETS = ("region", "endpoint", "tracking_uri")
-_AIDP_ONLY = ("platform_id", "workspace")
-_REPLACES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "region": ("endpoint", "tracking_uri"),
-        "endpoint": ("region", "tracking_uri"),
-        "tracking_uri": ("region", "endpoint", *_AIDP_ONLY),
-    }
-)
-"""Which options of a weaker place a target option replaces."""
-_TOKENS = ("bearer_token", "bearer_token_file")
-_CREDENTIALS = {AuthKind.BEARER: _TOKENS, AuthKind.BASIC: ("basic_username", "basic_password")}
-
-
-def target_problems(values: Values, spell: Spell) -> Iterator[str]:
-    """Yield every problem that prevents sending."""
-    given = [name for name in TARGETS if values.get(name)]
-    if not given:
-        yield "the target is missing: give --region or --endpoint (AIDP), or --tracking-uri (MLflow)"
-    elif len(given) > 1:
-        yield f"{_listed(given, spell)}: give only one of them"
-    elif given == ["tracking_uri"]:
-        yield from _aidp_options_of_a_server(values, spell)
-    else:
-        yield from _missing(values, spell(given[0]))
-    if values.get("auth") == AuthKind.BEARER:
-        yield from _bearer_problems(values, spell)
-    if values.get("auth") == AuthKind.BASIC:
-        yield from _basic_problems(values)
-
-
-def _aidp_options_of_a_server(values: Values, spell: Spell) -> Iterator[str]:
-    for name in _AIDP_ONLY:
-        if values.get(name):
-            yield f"{spell(name)}: can't be combined with {spell('tracking_uri')}: remove one of the two"
-
-
-def _missing(values: Values, target: str) -> Iterator[str]:
-    for name in _AIDP_ONLY:
-        if not values.get(name):
-            yield f"{flag_of(name)} is missing: {target} needs it"
-
-
-def _bearer_problems(values: Values, spell: Spell) -> Iterator[str]:
-    given = [name for name in _TOKENS if values.get(name)]
-    if not given:
-        yield f"the token is missing: bearer needs {variable_of('bearer_token')} or {flag_of('bearer_token_file')}"
-    elif len(given) > 1:
-        yield f"{_listed(given, spell)}: give only one of them"
-
-
-def _basic_problems(values: Values) -> Iterator[str]:
-    if not values.get("basic_username"):
-        yield f"the user's name is missing: basic needs {flag_of('basic_username')}"
-    if not values.get("basic_password"):
-        yield f"the password is missing: basic needs {variable_of('basic_password')}"
-
-
-def unused_credentials(values: Values, spell: Spell) -> Iterator[str]:
-    """Yield a warning for each credential that is not sent, because another authentication is set."""
-    for kind, names in _CREDENTIALS.items():
-        for name in names:
-            if values.get(name) and values.get("auth") != kind:
-                yield f"{spell(name)} is not used: it needs {flag_of('auth')} {kind}"
-
-
-def _listed(names: list[str], spell: Spell) -> str:
-    return " and ".join(spell(name) for name in names)

@@ -25,6 +25,7 @@ from ingestor.settings.values import (
     Count,
     HeaderText,
     LocalPath,
+    LogSize,
     Natural,
     NotNegative,
     OneLine,
@@ -121,18 +122,18 @@ class Settings(BaseSettings):
     region: Annotated[Region | None, Option(Group.TARGET, "NAME")] = None
     """The OCI region of your AI Data Platform, such as us-ashburn-1."""
     endpoint: Annotated[Address | None, Option(Group.TARGET, "URL")] = None
-    """The address of the AIDP service, instead of --region: a private endpoint, or the simulator."""
+    """The address of the AIDP service, instead of its region: a private endpoint, or the simulator."""
     platform_id: Annotated[PathSegment | None, Option(Group.TARGET, "OCID")] = None
     """The OCID of your AI Data Platform."""
     workspace: Annotated[PathSegment | None, Option(Group.TARGET, "KEY")] = None
     """The key of the workspace in which the runs are created."""
     tracking_uri: Annotated[Address | None, Option(Group.TARGET, "URL")] = None
     """The address of an MLflow-compatible server, instead of AIDP."""
-    retry_tokens: Annotated[bool, Option(Group.TARGET, default="yes, or no with --tracking-uri")] = Field(
+    retry_tokens: Annotated[bool, Option(Group.TARGET, default="yes, or no for an MLflow server")] = Field(
         default_factory=lambda data: not data.get("tracking_uri")
     )
-    """Trust the service to honour retry tokens; with --no-retry-tokens, the run of a lost answer is looked up before
-    the record is sent again."""
+    """Trust the service to honour retry tokens. If not, the run of a lost answer is looked up before the record is
+    sent again."""
     dh_user_principal: Annotated[HeaderText | None, Option(Group.TARGET, "TEXT")] = None
     """A text that is sent as it is in the header dh-user-principal."""
 
@@ -141,7 +142,7 @@ class Settings(BaseSettings):
         Option(
             Group.AUTH,
             "METHOD",
-            default=f"{AuthKind.API_KEY}; with --tracking-uri, {AuthKind.BASIC} or {AuthKind.BEARER} if they are set, "
+            default=f"{AuthKind.API_KEY}; for an MLflow server, {AuthKind.BASIC} or {AuthKind.BEARER} if they are set, "
             f"else {AuthKind.NONE}",
         ),
     ] = Field(default_factory=lambda data: AuthKind.NONE if data.get("tracking_uri") else AuthKind.API_KEY)
@@ -153,14 +154,14 @@ class Settings(BaseSettings):
     oci_passphrase: Annotated[SecretStr | None, Option(Group.AUTH, secret=True)] = None
     """the passphrase of an encrypted API key"""
     bearer_token_file: Annotated[LocalPath | None, Option(Group.AUTH, "FILE")] = None
-    """A file that holds the token for --auth bearer."""
+    """A file that holds the token for the method bearer."""
     bearer_token: Annotated[Token | None, Option(Group.AUTH, secret=True)] = None
-    """the token for --auth bearer, instead of a file"""
+    """the token for the method bearer, instead of a file"""
     basic_username: Annotated[UserName | None, Option(Group.AUTH, "NAME")] = None
-    """The user's name for --auth basic. With --tracking-uri, MLFLOW_TRACKING_USERNAME, _PASSWORD and _TOKEN count
-    too."""
+    """The user's name for the method basic. For an MLflow server, MLFLOW_TRACKING_USERNAME, _PASSWORD and _TOKEN
+    count too."""
     basic_password: Annotated[Password | None, Option(Group.AUTH, secret=True)] = None
-    """the password for --auth basic"""
+    """the password for the method basic"""
 
     batch: Annotated[BatchName, Option(Group.BATCH, "NAME")] = _DEFAULT.batch
     """The name of the set in which a record becomes one run only; in another batch it becomes another run."""
@@ -173,10 +174,10 @@ class Settings(BaseSettings):
     allow_network_state: Annotated[bool, Option(Group.BATCH)] = _DEFAULT.allow_network_state
     """Allow a state directory on a network file system, where SQLite can't guarantee durability."""
     new_state: Annotated[bool, Option(Group.BATCH)] = _DEFAULT.new_state
-    """Begin a new journal if the state directory has none. With --no-new-state, that is an error: use it if the
-    directory is on a volume that may not be mounted."""
+    """Begin a new journal if the state directory has none. If not, that is an error: choose this for a directory on a
+    volume that may not be mounted."""
     same_server: Annotated[bool, Option(Group.BATCH)] = _DEFAULT.same_server
-    """The address of --tracking-uri is a new one of the server that this batch went to before."""
+    """The address of the MLflow server is a new one of the server that this batch went to before."""
 
     rate: Annotated[Positive | None, Option(Group.SPEED, "N", default="as fast as the service allows")] = _DEFAULT.rate
     """Never send more than N requests a second."""
@@ -209,7 +210,7 @@ class Settings(BaseSettings):
         default_factory=partial(_in_state, "log.jsonl")
     )
     """The structured log, one JSON object a line; - is standard output."""
-    log_max_bytes: Annotated[Count | None, Option(Group.OUTPUT, "N", default="no limit")] = _DEFAULT.log_max_bytes
+    log_max_bytes: Annotated[LogSize | None, Option(Group.OUTPUT, "N", default="no limit")] = _DEFAULT.log_max_bytes
     """Rename the log to FILE.1 and begin a new one before it becomes larger than N bytes. SIGUSR2 opens it anew."""
     log_keep: Annotated[Natural, Option(Group.OUTPUT, "N")] = _DEFAULT.log_keep
     """How many renamed logs are kept."""

@@ -1,11 +1,12 @@
 """The credentials of a tracking server: what MLflow's own variables say, and the `auth` that fits what is set."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from ingestor.api.values import AuthKind
+from ingestor.settings.places import Given, Place
 
 MLFLOW_VARIABLES: Mapping[str, str] = MappingProxyType(
     {
@@ -26,21 +27,21 @@ class Found:
 
     Attributes:
         values: the options, each with its value.
-        names: the options, each with the name of what it comes from.
+        given: the options, each with what it comes from.
         warnings: one sentence each.
     """
 
     values: dict[str, object] = field(default_factory=dict)
-    names: dict[str, str] = field(default_factory=dict)
+    given: dict[str, Given] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
-    def add(self, option: str, value: object, name: str) -> None:
-        """Add an option that comes from what has this name."""
+    def add(self, option: str, value: object, origin: Given) -> None:
+        """Add an option that comes from what `origin` names."""
         self.values[option] = value
-        self.names[option] = name
+        self.given[option] = origin
 
 
-def server_credentials(values: Mapping[str, object], spell: Callable[[str], str]) -> Found:
+def server_credentials(values: Mapping[str, object], given: Mapping[str, Given]) -> Found:
     """Return the credentials for a tracking server that the given options leave open; nothing for another target.
 
     As in MLflow's client, a name with a password precedes a token. An option of our own precedes MLflow's variables.
@@ -48,34 +49,44 @@ def server_credentials(values: Mapping[str, object], spell: Callable[[str], str]
     found = Found()
     if not values.get("tracking_uri") or values.get("region") or values.get("endpoint"):
         return found
-    auth = values.get("auth") or next(_fitting(values, spell, found), None)
+    auth = values.get("auth")
+    if not auth and (fitting := _fitting(values, given)) is not None:
+        auth, origin = fitting
+        found.add("auth", auth, origin)
     if auth == AuthKind.BASIC:
         _fill(found, values, _BASIC)
     elif auth == AuthKind.BEARER and not any(map(values.get, _BEARER)):
         _fill(found, values, _BEARER[:1])
-    elif auth is None:
+    elif not auth:
         found.warnings += _half_set()
     return found
 
 
-def _fitting(values: Mapping[str, object], spell: Callable[[str], str], found: Found) -> Iterator[AuthKind]:
-    """Yield the kinds of credentials that are set, and add the first one to what was found."""
+def _fitting(values: Mapping[str, object], given: Mapping[str, Given]) -> tuple[AuthKind, Given] | None:
+    """Return the kind of credentials that are set, and what shows it."""
     for kind, options in ((AuthKind.BASIC, _BASIC), (AuthKind.BEARER, _BEARER)):
         if (option := next(filter(values.get, options), None)) is not None:
-            found.add("auth", kind, spell(option))
-            yield kind
-    for kind, its in ((AuthKind.BASIC, _BASIC), (AuthKind.BEARER, _BEARER[:1])):
-        names = [MLFLOW_VARIABLES[option] for option in its]
-        if all(map(os.environ.get, names)):
-            found.add("auth", kind, names[0])
-            yield kind
+            return kind, given[option]
+    if all(map(_is_set, _BASIC)):
+        return AuthKind.BASIC, _variable(_BASIC[0])
+    if _is_set(_BEARER[0]):
+        return AuthKind.BEARER, _variable(_BEARER[0])
+    return None
+
+
+def _is_set(option: str) -> bool:
+    """Whether MLflow's variable for an option is set."""
+    return bool(os.environ.get(MLFLOW_VARIABLES[option]))
+
+
+def _variable(option: str) -> Given:
+    return Given(Place.ENVIRONMENT, MLFLOW_VARIABLES[option])
 
 
 def _fill(found: Found, values: Mapping[str, object], options: tuple[str, ...]) -> None:
     for option in options:
-        name = MLFLOW_VARIABLES[option]
-        if not values.get(option) and os.environ.get(name):
-            found.add(option, os.environ[name], name)
+        if not values.get(option) and _is_set(option):
+            found.add(option, os.environ[MLFLOW_VARIABLES[option]], _variable(option))
 
 
 def _half_set() -> Iterator[str]:

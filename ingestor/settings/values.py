@@ -24,6 +24,12 @@ def one_line(text: str) -> str:
     return text
 
 
+def _not_empty(text: str) -> str:
+    if not text:
+        raise ValueError("must not be an empty name")
+    return text
+
+
 def _path(value: object) -> object:
     return to_path(value) if isinstance(value, str | Path) else value
 
@@ -50,6 +56,7 @@ Region = Annotated[str, AfterValidator(values.region)]
 Address = Annotated[str, AfterValidator(values.address)]
 PathSegment = Annotated[str, AfterValidator(values.path_segment)]
 OneLine = Annotated[str, AfterValidator(one_line)]
+NotEmpty = Annotated[str, AfterValidator(_not_empty)]
 BatchName = Annotated[str, AfterValidator(batch_name)]
 LocalPath = Annotated[Path, BeforeValidator(_path)]
 Token = Annotated[SecretStr, AfterValidator(_token)]
@@ -61,6 +68,7 @@ _Whole = Annotated[int, BeforeValidator(_no_switch)]
 _Number = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_no_switch)]
 Port = Annotated[_Whole, Field(ge=0, le=65535)]
 Count = Annotated[_Whole, Field(ge=1)]
+LogSize = Annotated[_Whole, Field(ge=10_000)]
 Natural = Annotated[_Whole, Field(ge=0, le=10_000)]
 Senders = Annotated[_Whole, Field(ge=0, le=256), BeforeValidator(_counted)]
 Positive = Annotated[_Number, Field(gt=0)]

@@ -5,11 +5,12 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from pydantic import SecretStr
 from yarl import URL
 
-from ingestor.api.credentials import load_basic, load_bearer, make_signer, verify
+from ingestor.api.credentials import check_without_request, load_basic, load_bearer, make_signer
 from ingestor.api.options import AuthOptions
 from ingestor.api.private_key import fingerprint
 from ingestor.api.signing import Anonymous
 from ingestor.api.values import AuthKind
+from ingestor.app import target
 from ingestor.model.errors import CredentialsError
 from tests.api.conftest import TENANCY, USER, Clock, jwt, pem, write_profile
 
@@ -31,7 +32,7 @@ async def authorization(options: AuthOptions) -> str:
 
 async def test_a_bearer_token_comes_from_the_environment_or_a_file(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("from-file\n")
-    assert await authorization(bearer(bearer_token=SecretStr(" from-env "))) == "Bearer from-env"
+    assert await authorization(bearer(bearer_token=SecretStr("from-env"))) == "Bearer from-env"
     assert await authorization(bearer(bearer_token_file=tmp_path / "token")) == "Bearer from-file"
 
 
@@ -49,14 +50,9 @@ def test_text_that_is_not_a_token_is_refused_without_quoting_it(tmp_path: Path, 
     with pytest.raises(CredentialsError, match=r"/token: ") as caught:
         load_bearer(bearer(bearer_token_file=tmp_path / "token"))
     assert "s3cr" not in str(caught.value)
-    with pytest.raises(CredentialsError, match=r"^bearer_token: ") as caught:
-        load_bearer(bearer(bearer_token=SecretStr(token)))
-    assert "s3cr" not in str(caught.value)
 
 
-def test_a_missing_token_names_the_settings_to_set(tmp_path: Path) -> None:
-    with pytest.raises(CredentialsError, match="bearer_token_file"):
-        load_bearer(bearer())
+def test_a_missing_file_of_a_token_is_named(tmp_path: Path) -> None:
     with pytest.raises(CredentialsError, match=r"gone: the file of the bearer token does not exist"):
         load_bearer(bearer(bearer_token_file=tmp_path / "gone"))
 
@@ -128,32 +124,11 @@ def test_the_password_and_its_encoded_form_are_secrets() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "password", "problem"),
-    [
-        (None, "p", "basic_username: must be a user's name"),
-        ("", "p", "basic_username: must be a user's name"),
-        ("a:b", "p", "basic_username: must be a user's name"),
-        ("a\nb", "p", "basic_username: must be a user's name"),
-        ("a", None, "basic_password: must be a password"),
-        ("a", "s3cret\r\nX: 1", "basic_password: must be a password"),
-        ("a", "s3cret\0", "basic_password: must be a password"),
-    ],
-)
-def test_a_name_or_a_password_that_can_not_be_sent_is_refused_without_the_password(
-    name: str | None, password: str | None, problem: str
-) -> None:
-    with pytest.raises(CredentialsError, match=problem) as caught:
-        load_basic(basic(name, password))
-    assert "s3cret" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
     ("auth", "problem"),
     [
         (AuthOptions(kind=AuthKind.API_KEY, oci_config=Path("/nowhere")), "no readable OCI config file"),
         (AuthOptions(kind=AuthKind.SESSION_TOKEN, oci_config=Path("/nowhere")), "no readable OCI config file"),
         (AuthOptions(kind=AuthKind.BEARER, bearer_token_file=Path("~nosuchuser/token")), "~nosuchuser/token: .*home"),
-        (AuthOptions(kind=AuthKind.BASIC), "basic_username"),
         (AuthOptions(kind=AuthKind.RESOURCE_PRINCIPAL), "OCI_RESOURCE_PRINCIPAL_VERSION is not defined"),
         (AuthOptions(kind=AuthKind.WORKLOAD_IDENTITY), "KUBERNETES_SERVICE_HOST is not defined"),
     ],
@@ -164,14 +139,28 @@ def test_what_is_wrong_on_this_machine_is_found_without_a_request(
     monkeypatch.delenv("OCI_RESOURCE_PRINCIPAL_VERSION", raising=False)
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     with pytest.raises(CredentialsError, match=problem):
-        verify(auth)
+        check_without_request(auth)
 
 
 def test_credentials_that_only_a_request_can_check_are_not_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     for kind in (AuthKind.NONE, AuthKind.INSTANCE_PRINCIPAL, AuthKind.WORKLOAD_IDENTITY):
-        verify(AuthOptions(kind=kind))
-    verify(basic("a", "b"))
+        check_without_request(AuthOptions(kind=kind))
+    check_without_request(basic("a", "b"))
+
+
+def test_a_check_judges_a_fingerprint_as_a_run_does(tmp_path: Path, key: RSAPrivateKey) -> None:
+    (tmp_path / "key.pem").write_bytes(pem(key))
+    another = ":".join(["0f"] * 16)
+    fields: dict[str, str | Path] = {"tenancy": TENANCY, "user": USER, "key_file": tmp_path / "key.pem"}
+    file = write_profile(tmp_path, "P", **fields, fingerprint=another)
+    rehearsal, real = (
+        target.aidp(platform_id="p", workspace="w", endpoint=endpoint, oci_config=file, oci_profile="P")
+        for endpoint in ("http://127.0.0.1:1", "https://h.example")
+    )
+    target.check_without_request(rehearsal)
+    with pytest.raises(CredentialsError, match="fingerprint is not that of the key"):
+        target.check_without_request(real)
 
 
 def test_no_credentials_need_no_signature() -> None:

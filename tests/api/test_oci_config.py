@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestor.api.files import FileError
+from ingestor.api.credential_files import FileError
 from ingestor.api.oci_config import ConfigFileError, find_config, read_section
 
 

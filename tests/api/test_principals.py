@@ -24,10 +24,13 @@ from oci.auth.signers import (
 )
 from oci.retry import NoneRetryStrategy
 
-from ingestor.api.principals import Principal
+from ingestor.api.principals import Principal, principal
 from ingestor.api.signing import CredentialCache, Identity
+from ingestor.api.values import AuthKind
 from ingestor.model.errors import CredentialsError
 from tests.api.conftest import Clock, Serve, certificate, jwt, pem, tls
+
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # of the SDK, at any moment
 
 NOW = 4_000_000_000.0
 LIFE = 1200
@@ -176,6 +179,22 @@ async def test_a_pod_gets_its_token_from_the_clusters_proxy(
         built.close("")
 
 
+@pytest.mark.parametrize("kind", [AuthKind.RESOURCE_PRINCIPAL, AuthKind.WORKLOAD_IDENTITY])
+def test_where_a_principal_does_not_work_the_variables_of_its_place_are_named(
+    kind: AuthKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OCI_RESOURCE_PRINCIPAL_VERSION", "2.2")
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    with pytest.raises(CredentialsError) as caught:
+        principal(kind).load()
+    assert str(caught.value).startswith(f"{kind}: ")
+    names = {
+        AuthKind.RESOURCE_PRINCIPAL: ("OCI_RESOURCE_PRINCIPAL_RPST", "OCI_RESOURCE_PRINCIPAL_PRIVATE_PEM"),
+        AuthKind.WORKLOAD_IDENTITY: ("KUBERNETES_SERVICE_HOST",),
+    }
+    assert all(name in str(caught.value) for name in names[kind])
+
+
 def resource(folder: Path, key: RSAPrivateKey, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "rpst").write_text(token)
     (folder / "key.pem").write_bytes(pem(key))
@@ -212,4 +231,4 @@ def test_an_error_of_the_sdk_does_not_quote_secrets() -> None:
 
     with pytest.raises(CredentialsError) as caught:
         Principal(build, "instance-principal", "Only there.").load()
-    assert str(caught.value) == "instance-principal: RuntimeError. Only there."
+    assert str(caught.value) == "instance-principal: the OCI SDK fails with RuntimeError. Only there."

@@ -1,5 +1,6 @@
 import hashlib
 import subprocess
+import sys
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from ingestor.api.files import FileError
+from ingestor.api.credential_files import FileError
 from ingestor.api.private_key import fingerprint, parse_key
 from tests.api.conftest import certificate, pem
 
@@ -91,3 +92,10 @@ def test_a_fingerprint_is_the_one_that_openssl_computes_as_oci_documents_it(key:
     command = ["openssl", "rsa", "-pubout", "-outform", "DER"]
     public = subprocess.run(command, input=pem(key), capture_output=True, check=True).stdout
     assert fingerprint(key) == hashlib.md5(public, usedforsecurity=False).digest().hex(":")
+
+
+def test_only_credentials_with_a_key_load_the_code_that_parses_keys() -> None:
+    program = (
+        "import sys, ingestor.api.private_key; sys.exit(any(name.startswith('cryptography') for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

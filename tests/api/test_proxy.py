@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -148,7 +149,7 @@ def test_a_proxy_that_is_no_http_proxy_is_refused_without_showing_its_password(
 ) -> None:
     monkeypatch.setenv(variable, named)
     with pytest.raises(UsageError) as caught:
-        Transport(HTTPS, connections=1, timeout=10)
+        proxy_for(HTTPS)
     assert str(caught.value).startswith(variable)
     assert words in str(caught.value)
     assert "s3cret" not in str(caught.value)
@@ -205,7 +206,7 @@ async def proxy(answer: bytes | None = None) -> AsyncIterator[ProxyServer]:
 
 
 async def post(url: URL) -> HttpResponse | TransportFailure:
-    async with Transport(url, connections=1, timeout=20) as transport:
+    async with Transport(url, proxy_for(url), connections=1, timeout=20) as transport:
         return await transport.post(url, {"authorization": "for the service"}, BODY)
 
 
@@ -261,6 +262,61 @@ async def test_nothing_is_sent_where_the_proxy_is_not_reached(
     assert isinstance(result, TransportFailure), result
     assert result.fault is Fault.PROXY
     assert result.detail.startswith(f"the proxy http://me:********@{address} (all_proxy) {words}")
+
+
+ANSWERS_TO_A_PLAIN_REQUEST = {
+    b"HTTP/1.1 407 Authentication Required\r\n\r\n": (
+        Fault.PROXY,
+        (
+            "the proxy PROXY (http_proxy) requires a user and a password (407): write http_proxy as "
+            "http://USER:PASSWORD@host:port"
+        ),
+    ),
+    b"": (Fault.RESET, "through the proxy PROXY (http_proxy): the connection ended before an answer came"),
+    b"SSH-2.0-x\r\n": (
+        Fault.GARBLED,
+        "through the proxy PROXY (http_proxy): the answer is not HTTP; it begins with SSH-2.0-x",
+    ),
+}
+
+
+@pytest.mark.parametrize(("answer", "expected"), ANSWERS_TO_A_PLAIN_REQUEST.items())
+async def test_a_proxy_that_forwards_plain_requests_is_named_where_it_fails(
+    answer: bytes, expected: tuple[Fault, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with proxy(answer) as it:
+        address = f"http://127.0.0.1:{it.port}"
+        monkeypatch.setenv("http_proxy", address)
+        result = await post(HTTP)
+    assert isinstance(result, TransportFailure), result
+    assert (result.fault, result.detail.replace(address, "PROXY")) == expected
+
+
+async def test_a_proxy_that_never_answers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        monkeypatch.setenv("all_proxy", address)
+        async with Transport(HTTPS, proxy_for(HTTPS), connections=1, timeout=0.2) as transport:
+            tunnel = await transport.post(HTTPS, {}, BODY)
+        async with Transport(HTTP, proxy_for(HTTP), connections=1, timeout=0.2) as transport:
+            plain = await transport.post(HTTP, {}, BODY)
+    assert isinstance(tunnel, TransportFailure)
+    assert tunnel.fault is Fault.PROXY
+    assert tunnel.detail == f"the proxy {address} (all_proxy) made no connection to service.example:443 in 0.1 seconds"
+    assert isinstance(plain, TransportFailure)
+    assert plain.fault is Fault.TIMEOUT
+    assert plain.detail.startswith(f"through the proxy {address} (all_proxy): ")
+
+
+@pytest.mark.parametrize("size", [8300, 65536])
+async def test_the_answer_of_a_proxy_to_connect_may_have_large_headers(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with proxy(b"HTTP/1.1 503 Busy\r\nX: " + b"a" * size + b"\r\n\r\n") as it:
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{it.port}")
+        result = await post(HTTPS)
+    assert isinstance(result, TransportFailure), result
+    assert result.detail.endswith("refuses to connect to service.example:443: 503 Busy")
 
 
 async def test_a_plain_request_goes_to_the_proxy_with_any_password(monkeypatch: pytest.MonkeyPatch) -> None:

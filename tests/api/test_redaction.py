@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestor.api.redaction import MASK, PIECE, Redactor
+from ingestor.api.redaction import PIECE, Redactor
+from ingestor.api.values import MASK
 from ingestor.model.reply import Reply
 from ingestor.model.text import one_line
 from tests.api.conftest import FINGERPRINT, TENANCY, USER, jwt

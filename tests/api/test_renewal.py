@@ -164,6 +164,20 @@ async def test_an_unexpected_error_in_the_loading_ends_in_a_sentence_that_names_
     await cache.aclose()
 
 
+async def test_a_thread_that_can_not_be_started_is_named_as_a_limit(
+    clock: Clock, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    cache = CredentialCache(source, clock)
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(CredentialsError, match=r"^No further thread or process can be started: .*ulimit -u"):
+        await cache.open()
+    monkeypatch.undo()
+    await cache.aclose()
+
+
 async def test_the_secrets_of_every_credential_so_far_are_known(clock: Clock) -> None:
     tokens = iter(["first-s3cret-token", "second-s3cret-token"])
 

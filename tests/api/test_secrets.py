@@ -13,13 +13,13 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from pydantic import SecretStr
 
 from ingestor.api.options import AuthOptions, TargetOptions, mlflow
-from ingestor.api.redaction import MASK
 from ingestor.api.senders import SenderPool
 from ingestor.api.service import HttpService
-from ingestor.api.values import AuthKind
+from ingestor.api.values import MASK, AuthKind
 from ingestor.model.errors import CredentialsError
 from ingestor.model.reply import Presence, Reply
 from ingestor.model.request import Request
+from ingestor.model.text import MESSAGE_LIMIT
 from tests.api.conftest import TENANCY, Clock, Serve, jwt, pem, write_profile
 
 TOKEN = "c2VjcmV0IHRva2VuIG9mIGEgdXNlcg=="
@@ -58,6 +58,7 @@ ANSWERS: dict[str, Answer] = {
     "in ids": lambda sent: web.json_response(
         {"run": {"info": {"run_id": sent.rpartition(" ")[2], "experiment_id": sent.rpartition(" ")[2]}}}
     ),
+    "as base64": lambda sent: refusal(base64.b64encode(sent.encode()).decode()),
     "in an answer without a run": lambda sent: web.json_response({"authorization": sent}),
 }
 
@@ -74,6 +75,33 @@ async def test_a_bearer_token_is_in_no_field_of_a_reply(serve: Serve, create: Re
     said = repr(await ask(serve, answer, BEARER, create))
     assert MASK in said
     assert not any(TOKEN[at : at + 12] in said for at in range(len(TOKEN) - 11))
+
+
+@pytest.mark.parametrize("token", ["x" * 40 + "." + "y1Z" * 300, "z9Q" * 2000])
+async def test_what_follows_a_long_token_in_a_message_is_kept(serve: Serve, create: Request, token: str) -> None:
+    auth = AuthOptions(kind=AuthKind.BEARER, bearer_token=SecretStr(token))
+
+    def quote(sent: str) -> web.Response:
+        message = f"The token {sent.removeprefix('Bearer ')} has expired"
+        return web.json_response({"code": "NotAuthenticated", "message": message}, status=401)
+
+    assert (await ask(serve, quote, auth, create)).message == f"The token {MASK} has expired"
+
+
+async def test_a_long_message_is_cut_after_it_was_searched(serve: Serve, create: Request) -> None:
+    page = "x" * 495 + TOKEN
+    said = (await ask(serve, lambda _: web.Response(status=502, text=page), BEARER, create)).message
+    assert len(said) == MESSAGE_LIMIT
+    assert "c2V" not in said
+
+
+async def test_the_base64_form_of_a_header_is_removed(serve: Serve, create: Request) -> None:
+    encoded = base64.b64encode(f"Bearer {TOKEN}".encode()).decode()
+
+    def quote(_: str) -> web.Response:
+        return web.json_response({"code": "X", "message": f"header {encoded} is wrong"}, status=400)
+
+    assert (await ask(serve, quote, BEARER, create)).message == f"header {MASK} is wrong"
 
 
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)

@@ -47,7 +47,7 @@ class Server:
         self.waiting += 1
         self.on_request()
         await self.open.wait()
-        return web.json_response({"run": {"info": {"run_id": "r-1"}}})
+        return web.json_response({"run": {"info": {"run_id": "r-1"}}, "experiments": []})
 
     async def until_waiting(self, count: int) -> None:
         async with asyncio.timeout(20):

@@ -20,6 +20,7 @@ from ingestor.model.errors import CredentialsError, UsageError
 from ingestor.model.ports import Service
 from ingestor.model.reply import Fault, Reply
 from ingestor.model.request import Operation, Request
+from ingestor.policy.proof import ProbeState
 from tests.api.conftest import Clock, Serve
 
 NOBODY = AuthOptions(kind=AuthKind.NONE)
@@ -92,6 +93,38 @@ async def test_every_attempt_has_its_own_request_id_and_the_same_request(server:
     assert {request.headers["opc-retry-token"] for request in server.requests} == {create.token}
     assert len(set(server.bodies)) == 1
     assert json.loads(server.bodies[0])["tags"][-1] == {"key": "ingestor.token", "value": create.token}
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"<html>Sign in</html>", ": <html>Sign in</html>"),
+        (b"[]", ": []"),
+        (b"", ": it is empty"),
+        (b'{"login": 1}', ""),
+        (b'{"experiments": "none"}', ""),
+    ],
+)
+async def test_an_answer_to_a_probe_that_is_no_page_of_experiments_proves_nothing(
+    serve: Serve, body: bytes, words: str
+) -> None:
+    async def answer(_: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(body=body)
+
+    async with serve(answer) as base, HttpService(options_of(mlflow(str(base)), NOBODY)) as service:
+        reply = await service.probe()
+    assert (reply.status, reply.fault) == (None, Fault.GARBLED)
+    assert reply.message == f"the answer to a search is no page of experiments{words}"
+    assert ProbeState.after(reply) is ProbeState.UNCLEAR
+
+
+@pytest.mark.parametrize("body", [b"{}", b' {"experiments": []}', b'{"experiments": [{"experiment_id": "0"}]}'])
+async def test_any_page_of_experiments_grants_a_probe(serve: Serve, body: bytes) -> None:
+    async def answer(_: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(body=body)
+
+    async with serve(answer) as base, HttpService(options_of(mlflow(str(base)), NOBODY)) as service:
+        assert ProbeState.after(await service.probe()) is ProbeState.GRANTED
 
 
 async def test_the_user_principal_is_sent_unchanged(server: Recorder, create: Request) -> None:
@@ -168,9 +201,10 @@ async def test_credentials_that_fail_later_send_nothing(server: Recorder, create
     assert server.requests == []
 
 
-async def test_missing_credentials_are_reported_before_anything_is_sent(server: Recorder) -> None:
+async def test_missing_credentials_are_reported_before_anything_is_sent(server: Recorder, tmp_path: Path) -> None:
     with pytest.raises(CredentialsError):
-        await service_of(server, AuthOptions(kind=AuthKind.BEARER)).__aenter__()
+        await service_of(server, AuthOptions(kind=AuthKind.BEARER, bearer_token_file=tmp_path / "gone")).__aenter__()
+    assert server.requests == []
 
 
 async def test_a_token_that_was_replaced_is_used_after_a_401(
@@ -196,7 +230,7 @@ async def test_credentials_that_an_answer_quotes_are_removed_from_it(server: Rec
     async with service_of(server, auth) as service:
         reply = await service.send(create)
     assert "s3cr3t" not in repr(reply)
-    assert reply.message.endswith("Bearer [credentials]")
+    assert reply.message.endswith("Bearer ********")
 
 
 async def test_credentials_that_a_compressed_answer_quotes_are_removed_from_it(serve: Serve, create: Request) -> None:
@@ -206,7 +240,7 @@ async def test_credentials_that_a_compressed_answer_quotes_are_removed_from_it(s
 
     auth = AuthOptions(kind=AuthKind.BEARER, bearer_token=SecretStr("s3cr3t-t0ken"))
     async with serve(echo) as base, HttpService(options_of(mlflow(str(base)), auth)) as service:
-        assert (await service.send(create)).message == "<html>Bearer [credentials]"
+        assert (await service.send(create)).message == "<html>Bearer ********"
 
 
 async def test_credentials_are_not_sent_unencrypted_to_another_machine() -> None:

@@ -4,13 +4,15 @@ import asyncio
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple
 
+import aiohttp
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
@@ -18,6 +20,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from yarl import URL
 
+from ingestor.api.failures import unanswered
 from ingestor.api.transport import Transport
 from ingestor.api.wire import HttpResponse, TransportFailure
 from ingestor.model.reply import Fault
@@ -242,6 +245,57 @@ async def test_a_server_without_a_common_version_of_tls_is_recognized() -> None:
     assert failure.detail.startswith(f"127.0.0.1:{url.port} offers no version of TLS that this machine allows")
 
 
+@contextmanager
+def requiring_a_certificate(folder: Path, shown: Certificate, version: ssl.TLSVersion) -> Iterator[URL]:
+    """A server that wants a client certificate; it reads on after its refusal, so that the alert arrives."""
+    context = shown.context(folder)
+    context.verify_mode, context.maximum_version = ssl.CERT_REQUIRED, version
+    context.load_verify_locations(folder / "server.pem")
+
+    def refuse() -> None:
+        connection, _ = listening.accept()
+        with connection.dup() as raw:
+            with suppress(ssl.SSLError):
+                context.wrap_socket(connection, server_side=True)
+            raw.shutdown(socket.SHUT_WR)
+            while raw.recv(1000):
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        yield URL(f"https://127.0.0.1:{listening.getsockname()[1]}/x")
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [
+        (ssl.TLSVersion.TLSv1_3, "requires a client certificate, which is not supported"),
+        (ssl.TLSVersion.TLSv1_2, "it may require a client certificate, which is not supported"),
+    ],
+)
+async def test_a_server_that_requires_a_client_certificate_is_named(
+    tmp_path: Path, trusting: Trusting, version: ssl.TLSVersion, words: str
+) -> None:
+    shown = certificate()
+    trusting(shown)
+    with requiring_a_certificate(tmp_path, shown, version) as url:
+        failure = await failure_at(url)
+    assert failure.fault is Fault.TLS
+    assert words in failure.detail
+    assert f"127.0.0.1:{url.port}" in failure.detail
+
+
+def test_an_error_of_tls_in_an_answer_is_no_error_of_the_operating_system() -> None:
+    error = aiohttp.ClientOSError(1, "[SSL: SSLV3_ALERT_BAD_RECORD_MAC]")
+    error.__cause__ = ssl.SSLError(1, "[SSL: SSLV3_ALERT_BAD_RECORD_MAC] sslv3 alert bad record mac")
+    failure = unanswered(error, URL("https://h.example"))
+    assert failure.fault is Fault.RESET
+    assert "alert bad record mac" in failure.words
+    assert "not permitted" not in failure.words
+
+
 async def _close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.read(10)
 
@@ -266,3 +320,26 @@ async def test_a_refused_connection_names_address_and_reason_once(host: str, sch
     failure = await failure_at(URL(f"{scheme}://{host}:1/x"))
     assert failure.fault is Fault.REFUSED
     assert failure.detail == f"cannot connect to {host}:1: connection refused"
+
+
+async def test_a_certificate_that_refuses_many_connections_is_looked_at_once(
+    tmp_path: Path, trusting: Trusting
+) -> None:
+    connections = 0
+
+    async def count(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1  # after a handshake that succeeds: a look verifies nothing
+        await reader.read()
+
+    trusting(certificate())
+    async with (
+        serving(count, certificate().context(tmp_path)) as url,
+        Transport(url, connections=4, timeout=20) as transport,
+    ):
+        failures = await asyncio.gather(*(transport.post(url, {}, BODY) for _ in range(12)))
+    assert {it.detail.partition(" is ")[2] for it in failures if isinstance(it, TransportFailure)} == {
+        f"self-signed. SSL_CERT_FILE names {tmp_path}/ca.pem, which does not hold it"
+    }
+    assert len(failures) == 12
+    assert connections == 1

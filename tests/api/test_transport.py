@@ -296,7 +296,7 @@ async def test_cancellation_goes_through() -> None:
     "error", [aiohttp.ClientError(), OSError(), aiohttp.ClientOSError(), aiohttp.ServerDisconnectedError()]
 )
 def test_an_unknown_error_counts_as_possibly_carried_out(error: Exception) -> None:
-    assert not unanswered(error).fault.sent_nothing
+    assert not unanswered(error, URL("https://h.example")).fault.sent_nothing
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "X-GZIP"])

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from ingestor.api.search import PROBE
-from ingestor.api.wire import BODY_LIMIT, HttpResponse, TransportFailure, reply_to, unpack
+from ingestor.api.wire import BODY_LIMIT, UNCUT, HttpResponse, TransportFailure, reply_to, unpack
 from ingestor.model.reply import Fault, Reply
 from ingestor.model.request import Operation, Request
 
 NOW = 1_700_000_000.0
 CREATE = Request(Operation.CREATE_RUN, b"{}", "token")
+SEARCH = Request(Operation.SEARCH_EXPERIMENTS, b"{}", is_repeatable=True)
 STEP = Request(Operation.LOG_BATCH, b"{}", "token", is_repeatable=True)
 RUN = {"run": {"info": {"run_id": "r-1", "experiment_id": "7"}}}
 
@@ -85,12 +85,12 @@ def test_a_null_code_does_not_hide_the_other_shapes() -> None:
     assert create(404, {"code": None, "error_code": "RESOURCE_DOES_NOT_EXIST"}).code == "RESOURCE_DOES_NOT_EXIST"
 
 
-def test_html_becomes_one_short_line_without_a_code() -> None:
-    page = b"<html>\r\n<h1>502 Bad\tGateway</h1>\x1b[2J\x00" + b"x" * 2_000
+def test_html_becomes_one_line_without_a_code() -> None:
+    page = b"<html>\r\n<h1>502 Bad\tGateway</h1>\x1b[2J\x00" + b"x" * 20_000
     reply = create(502, page)
     assert reply.code is None
     assert reply.message.startswith("<html> <h1>502 Bad Gateway</h1> [2J xxx")
-    assert len(reply.message) == 500
+    assert len(reply.message) == UNCUT
 
 
 @pytest.mark.parametrize("body", [{"detail": "odd"}, ["odd"], "odd", {"message": ["odd"]}])
@@ -193,15 +193,22 @@ def test_a_fault_is_reported_with_its_detail() -> None:
     )
 
 
-def test_a_probe_succeeds_without_a_run() -> None:
-    reply = reply_to(PROBE, answer(200, {"experiments": []}), "MINE", NOW)
+def test_a_search_succeeds_without_a_run() -> None:
+    reply = reply_to(SEARCH, answer(200, {"experiments": []}), "MINE", NOW)
     assert (reply.status, reply.message, reply.run_id) == (200, "", None)
 
 
-def test_a_probe_that_is_refused_or_fails_has_the_reason() -> None:
-    refused = reply_to(PROBE, answer(401, {"code": "NotAuthenticated", "message": "no"}), "MINE", NOW)
+def test_a_search_that_is_refused_or_fails_has_the_reason() -> None:
+    refused = reply_to(SEARCH, answer(401, {"code": "NotAuthenticated", "message": "no"}), "MINE", NOW)
     assert (refused.status, refused.code, refused.message) == (401, "NotAuthenticated", "no")
-    assert reply_to(PROBE, TransportFailure(Fault.DNS, "who", 1.0), "MINE", NOW).fault is Fault.DNS
+    assert reply_to(SEARCH, TransportFailure(Fault.DNS, "who", 1.0), "MINE", NOW).fault is Fault.DNS
+
+
+def test_the_denial_of_mlflows_own_server_has_a_code_though_it_is_plain_text() -> None:
+    reply = create(403, b"Permission denied")
+    assert (reply.status, reply.code, reply.message) == (403, "PERMISSION_DENIED", "Permission denied")
+    assert create(403, b"<html>Permission denied</html>").code is None
+    assert create(502, b"Permission denied").code is None
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"run_info":{"run_id":"r-1"}}', b"null"])

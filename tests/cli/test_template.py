@@ -36,6 +36,11 @@ def test_the_file_says_by_which_variables_secrets_are_given(capsys: pytest.Captu
     assert "INGESTOR_BEARER_TOKEN" in written(capsys)
 
 
+def test_the_comments_speak_of_keys_and_not_of_flags(capsys: pytest.CaptureFixture[str]) -> None:
+    body = written(capsys).split("\n\n", 1)[1]
+    assert re.findall(r"--[a-z][a-z-]*", body) == []
+
+
 def test_a_file_that_exists_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "mine.toml"
     with environment():

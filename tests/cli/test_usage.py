@@ -6,15 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from ingestor.app.messages import complain
 from ingestor.cli.commands import parser_of
 from ingestor.cli.flags import CommandLine
-from ingestor.cli.main import _complain, main
+from ingestor.cli.main import main
 from ingestor.cli.pages import COMMANDS
 from tests.settings.environment import environment
 
 
 def read(command: str, *words: str) -> CommandLine:
     return parser_of(COMMANDS[command]).read(words)
+
+
+EMPTY_NAME = "an empty name: name a file or a directory. An empty variable of a shell may be the cause"
 
 
 def refused(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
@@ -46,8 +50,9 @@ def test_a_value_may_be_negative_or_begin_with_a_dash() -> None:
     assert read("run", "--rate", "-1", "--batch=-b").options == {"rate": "-1", "batch": "-b"}
 
 
-def test_the_last_of_several_values_counts() -> None:
-    assert read("run", "--rate", "1", "--stamp", "--rate=2", "--no-stamp").options == {"rate": "2", "stamp": False}
+def test_the_same_value_may_be_given_twice() -> None:
+    words = ("--rate", "1", "--stamp", "--rate=1", "--stamp", "--config", "c.toml", "--config=c.toml")
+    assert read("run", *words) == CommandLine({"rate": "1", "stamp": True}, [], "c.toml")
 
 
 def test_every_setting_is_taken_by_every_command_that_has_settings() -> None:
@@ -73,6 +78,27 @@ def test_every_setting_is_taken_by_every_command_that_has_settings() -> None:
             ["run", "--platform", "x"],
             "--platform: no such option; did you mean --platform-id? (see ingestor run --help)",
         ),
+        (
+            ["run", "--rate", "1", "a.jsonl", "--rate=2"],
+            "--rate is given twice, as 1 and 2: give it once (see ingestor run --help)",
+        ),
+        (
+            ["config", "--config", "a.toml", "--config", "b.toml"],
+            "--config is given twice, as a.toml and b.toml: give it once (see ingestor config --help)",
+        ),
+        (
+            ["forget", "--outcome", "failed", "--outcome", "rejected"],
+            "--outcome is given twice, as failed and rejected: give it once (see ingestor forget --help)",
+        ),
+        (["run", "--stamp", "--no-stamp"], "--stamp and --no-stamp: give only one of them (see ingestor run --help)"),
+        (["run", "--follow", "--no-wait-for-service"], "--follow and --wait-for-service: give only one of them"),
+        (
+            ["results", "--outcome", "rejected"],
+            (
+                "--outcome: must not be rejected: those records are not in the journal, but in the file of rejected "
+                "records (rejects.jsonl in the state directory, unless --rejects names another)"
+            ),
+        ),
         (["run", "--rate"], "--rate: expected one argument (see ingestor run --help)"),
         (["status", "runs.jsonl"], "unexpected argument runs.jsonl (see ingestor status --help)"),
         (["status", "--", "--help"], "unexpected argument --help (see ingestor status --help)"),
@@ -80,12 +106,49 @@ def test_every_setting_is_taken_by_every_command_that_has_settings() -> None:
         (["simulate", "--port", "high"], "--port: must be a whole number, got high"),
         (["results", "--format", "xml"], "--format: must be 'jsonl' or 'csv', got xml"),
         (["run", "--tracking-uri", "http://h", "--rate", "-1"], "--rate: must be greater than 0, got -1"),
+        (
+            ["run", "--tracking-uri", "http://h", "--log-max-bytes", "9999"],
+            "--log-max-bytes: must be at least 10000, got 9999",
+        ),
+        (["run", ""], EMPTY_NAME),
+        (["check", "runs.jsonl", ""], EMPTY_NAME),
+        (["forget", "--job-id", ""], "--job-id: must not be an empty name"),
     ],
 )
 def test_a_wrong_command_line_is_reported_and_exits_2(
     capsys: pytest.CaptureFixture[str], argv: list[str], message: str
 ) -> None:
     assert refused(capsys, *argv) == f"ingestor: {message}\n"
+
+
+@pytest.mark.parametrize(
+    ("flags", "variables", "words"),
+    [
+        ((), {"http_proxy": "socks5://p:1"}, "http_proxy names a SOCKS proxy"),
+        (
+            ("--auth", "basic", "--basic-username", "u"),
+            {"INGESTOR_BASIC_PASSWORD": "x"},
+            "http://h.example is not encrypted",
+        ),
+    ],
+    ids=["proxy", "clear text"],
+)
+def test_a_target_that_can_not_be_used_makes_no_state_directory(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    flags: tuple[str, ...],
+    variables: dict[str, str],
+    words: str,
+) -> None:
+    (tmp_path / "runs.jsonl").write_text('{"run_name": "r"}\n')
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    state = tmp_path / "state"
+    argv = ["run", "--tracking-uri", "http://h.example", *flags, "--state", str(state), str(tmp_path / "runs.jsonl")]
+    assert main(argv) == 2
+    assert capsys.readouterr().err.startswith(f"ingestor: {words}")
+    assert not state.exists()
 
 
 @pytest.mark.parametrize("words", [["--bearer-token", "hunter2"], ["--bearer-token=hunter2"], ["--pasword=hunter2"]])
@@ -109,7 +172,7 @@ def test_no_control_character_of_an_argument_reaches_the_terminal(capsys: pytest
 
 
 def test_control_characters_of_a_message_are_escaped_line_by_line(capsys: pytest.CaptureFixture[str]) -> None:
-    _complain("one\x1b[2J\ntwo")
+    complain("one\x1b[2J\ntwo")
     assert capsys.readouterr().err == "ingestor: one\\x1b[2J\ningestor: two\n"
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from ingestor.model.errors import ExitCode, UsageError
-from ingestor.settings.load import Loaded, Place, load
+from ingestor.settings.load import Loaded, load
+from ingestor.settings.places import Place
 from tests.settings.environment import environment
 
 

@@ -55,7 +55,7 @@ VALUES: dict[str, st.SearchStrategy[object]] = {
     "wait_for_service": st.booleans(),
     "new_state": st.booleans(),
     "same_server": st.booleans(),
-    "log_max_bytes": st.integers(1, 10**12),
+    "log_max_bytes": st.integers(10_000, 10**12),
     "log_keep": st.integers(0, 10_000),
     "time_budget": POSITIVE,
     "drain_timeout": POSITIVE | st.just(0),

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from ingestor.cli.commands import MASK, show
+from ingestor.api.values import MASK
+from ingestor.cli.config import show
 from ingestor.model.errors import UsageError
 from ingestor.settings.load import load
 from ingestor.settings.options import Settings

@@ -1,13 +1,15 @@
 """The credentials of a tracking server: by our own names, or by MLflow's."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
-from ingestor.cli.commands import show
+from ingestor.cli.config import show
 from ingestor.cli.target import target_of
 from ingestor.model.errors import UsageError
 from ingestor.settings.load import Loaded, load
+from ingestor.settings.places import Given, Place
 from tests.settings.environment import environment
 
 SERVER = {"tracking_uri": "https://h.example"}
@@ -69,6 +71,15 @@ def test_our_own_names_precede_mlflows() -> None:
     result = loaded({**SERVER, "bearer_token_file": "token"}, **USER, **TOKEN)
     assert (result.settings.auth, result.settings.bearer_token) == ("bearer", None)
     assert loaded(SERVER, INGESTOR_BEARER_TOKEN="t", **USER).settings.auth == "bearer"
+
+
+def test_what_follows_from_an_option_in_the_file_comes_from_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text('tracking_uri = "https://h.example"\nbasic_username = "ann"\n')
+    with environment(INGESTOR_BASIC_PASSWORD="secret"):
+        given = load({}, str(path), sending=True).given
+    assert given["auth"] == given["basic_username"] == Given(Place.FILE, f"{path}: basic_username")
+    assert loaded(SERVER, **USER).given["auth"] == Given(Place.ENVIRONMENT, "MLFLOW_TRACKING_USERNAME")
 
 
 def test_mlflows_variables_do_not_count_for_aidp() -> None:

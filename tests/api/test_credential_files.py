@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestor.api.files import LONGEST_FILE, FileError, expanded, read_content, read_text, read_token
+from ingestor.api.credential_files import LONGEST_FILE, FileError, expanded, read_content, read_text, read_token
 
 
 @pytest.fixture
