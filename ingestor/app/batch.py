@@ -1,7 +1,7 @@
 """What is open while a batch is processed: its journal, its log, its rejects; and how they are closed."""
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Self
@@ -15,9 +15,10 @@ from ingestor.model.errors import ExitCode, IngestorError, JournalError, Journal
 from ingestor.model.events import BatchFinished, BatchHalted
 from ingestor.model.ports import Changes, EventSink, Timekeeper
 from ingestor.model.record import Outcome
+from ingestor.pipeline.options import Known
 from ingestor.policy.advice import Halt
 from ingestor.policy.identity import Scope
-from ingestor.report.appender import ReportError
+from ingestor.report.appender import Appender, ReportError
 from ingestor.report.log import Reporter, StructuredLog
 from ingestor.report.metrics import Metrics
 from ingestor.report.output_file import STALL
@@ -32,7 +33,7 @@ class Batch:
         error: what made the batch halt outside its work: the service that can't be opened, a file, the journal.
     """
 
-    name: str
+    scope: Scope
     journal: SqliteJournal
     clock: Timekeeper
     log: StructuredLog
@@ -42,6 +43,7 @@ class Batch:
     counts_before: Mapping[Outcome, int]
     began_at: float = field(default_factory=time.monotonic)
     error: IngestorError | None = None
+    reading_waits_for: Callable[[], list[str]] = list
 
     @classmethod
     @asynccontextmanager
@@ -66,17 +68,33 @@ class Batch:
             opened.push_async_callback(_close, log)
             relay = OutboxRelay(journal, log)
             reporter = Reporter(files=[log] if rejects is None else [log, rejects], views=[metrics, relay, *views])
-            yield cls(scope.batch, journal, clock, log, rejects, reporter, relay, dict(metrics.counts), began_at)
+            yield cls(scope, journal, clock, log, rejects, reporter, relay, dict(metrics.counts), began_at)
+
+    async def known(self) -> Known:
+        """Return what the journal knows before records are read. Raises JournalError."""
+        return Known(
+            has_runs=await self.journal.has_created_in_target(),
+            recent_runs=await self.journal.recent_runs(),
+            forgotten_rejects=await self.journal.forgotten_rejects(),
+            repaired_rejects=await self.journal.repaired_rejects(),
+        )
+
+    def give_up_files(self) -> None:
+        """Wait no longer for the readers of log and rejects: waiting for them raises ReportGivenUpError."""
+        for file in self._files():
+            file.give_up()
 
     def waits_for(self) -> list[str]:
         """Return what has been waited for, for longer than a few seconds, in sentences; from any thread."""
-        waits = self.waiting_files()
+        waits = [*self.waiting_files(), *self.reading_waits_for()]
         return [*waits, "The journal waits for its disk"] if self.journal.busy_for() > STALL else waits
 
     def waiting_files(self) -> list[str]:
         """Return the same of log and rejects alone."""
-        files = [self.log] if self.rejects is None else [self.log, self.rejects]
-        return [sentence for file in files if (sentence := file.waits_for()) is not None]
+        return [sentence for file in self._files() if (sentence := file.waits_for()) is not None]
+
+    def _files(self) -> list[Appender]:
+        return [self.log] if self.rejects is None else [self.log, self.rejects]
 
     def halt(self, error: IngestorError) -> Halt:
         """Report an error as what halts the batch."""
@@ -110,7 +128,7 @@ class Batch:
     def _halted(self, finished: BatchFinished, error: ReportError) -> BatchFinished:
         if finished.exit_code == ExitCode.HALTED:
             return finished
-        if self.reporter.has_given_up:
+        if error.exit_code is ExitCode.STOPPED:
             return replace(finished, exit_code=ExitCode.STOPPED, reason=finished.reason or str(error))
         return replace(finished, exit_code=ExitCode.HALTED, reason=self.halt(error).reason)
 

@@ -5,89 +5,62 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from ingestor.app.exit_codes import exit_code_of
 from ingestor.app.options import BatchOptions
 from ingestor.app.reading import complain_of_empty, reserved_paths
-from ingestor.app.streams import discard_output
+from ingestor.app.standard_streams import discard_output
+from ingestor.app.terminal import naming
 from ingestor.model.errors import ExitCode
-from ingestor.model.events import InputRead, SourceCount
+from ingestor.model.events import BatchStarted, InputRead, RecordRejected
 from ingestor.model.ports import Input
-from ingestor.model.record import Job, Reject
-from ingestor.model.sources import NOTHING_SKIPPED, Chunk, SkippedFiles
+from ingestor.model.record import Job, Outcome, Reject
+from ingestor.model.sources import Chunk
 from ingestor.model.text import WHOLE, printable
 from ingestor.policy.identity import Scope
-from ingestor.report.histogram import RecentRate
-from ingestor.report.log_fields import fields_of_skipped, fields_of_source_end
-from ingestor.report.metrics import Snapshot
+from ingestor.report.metrics import Metrics
 from ingestor.report.progress import Mode, Progress
-from ingestor.report.sources_read import SourcesRead
+from ingestor.report.summary import source_members
 from ingestor.report.tables import skipped_table, source_table
 from ingestor.report.text import spell_count
-from ingestor.report.total import TotalEstimate
-from ingestor.sources.reader import open_sources
+from ingestor.sources.locate import locate
+from ingestor.sources.reader import read_sources
 
 MOST_EXPERIMENTS = 10_000
 """How many experiments of the records are counted separately."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Checked:
-    """What was found in the records so far.
+    """What was found in the records: `experiments` counts the valid ones that name each experiment."""
 
-    Attributes:
-        skipped: the files that are not read.
-        valid: how many records are valid.
-        invalid: how many are not.
-        other_formats: how many sources have another format; each counts as one invalid record.
-        experiments: how many valid records name each experiment.
-        sources: what was read of each source.
-    """
-
-    skipped: SkippedFiles = NOTHING_SKIPPED
-    valid: int = 0
-    invalid: int = 0
-    other_formats: int = 0
+    metrics: Metrics = field(default_factory=lambda: Metrics(time.monotonic, sends=False))
     experiments: Counter[str] = field(default_factory=Counter)
-    sources: SourcesRead = field(default_factory=SourcesRead)
-    _total: TotalEstimate = field(default_factory=TotalEstimate)
-    _recent: RecentRate = field(default_factory=lambda: RecentRate(time.monotonic()))
+
+    @property
+    def rejected(self) -> int:
+        """How many records are not valid."""
+        return self.metrics.counts[Outcome.REJECTED]
 
     @property
     def exit_code(self) -> ExitCode:
         """OK if every record is valid, USAGE if no record could be read because all input has another format."""
-        if 0 < self.other_formats == self.valid + self.invalid:
-            return ExitCode.USAGE
-        return ExitCode.INCOMPLETE if self.invalid else ExitCode.OK
+        return exit_code_of(read_nothing=self.metrics.has_read_nothing, counts=self.metrics.counts)
 
     def take(self, chunk: Chunk, source: Input) -> list[Reject]:
         """Count the records of a chunk, and return those that are invalid."""
-        event = InputRead.of(chunk, source.read_bytes, source.total_bytes)
-        self.sources.read(event)
-        self._total.read(event)
-        self._recent.add(time.monotonic(), event.records)
+        self.metrics.emit(InputRead.of(chunk, source.read_bytes, source.total_bytes))
         rejects = [it for it in chunk.records if isinstance(it, Reject)]
         for reject in rejects:
-            self.sources.reject(reject)
-        self.invalid += len(rejects)
-        self.other_formats += sum(it.is_whole_source for it in rejects)
-        self.valid += len(chunk.records) - len(rejects)
-        self._count_experiments(chunk)
-        return rejects
-
-    def snapshot(self) -> Snapshot:
-        """Return what progress shows."""
-        done, rate, total = self.valid + self.invalid, self._recent.rate(time.monotonic()), self._total.total
-        eta = max(0, total - done) / rate if total is not None and rate > 0 else None
-        return Snapshot(done=done, total=total, is_exact=self._total.is_exact, rate=rate, eta=eta)
-
-    def _count_experiments(self, chunk: Chunk) -> None:
+            self.metrics.emit(RecordRejected(reject))
         named = Counter(it.experiment_id for it in chunk.records if isinstance(it, Job) and it.experiment_id)
         for name, count in named.items():
             if name in self.experiments or len(self.experiments) < MOST_EXPERIMENTS:
                 self.experiments[name] += count
+        return rejects
 
 
 def check(options: BatchOptions, sources: Sequence[str], *, as_json: bool, progress: Mode = Mode.AUTO) -> ExitCode:
@@ -104,52 +77,34 @@ def check(options: BatchOptions, sources: Sequence[str], *, as_json: bool, progr
 
 def validate(options: BatchOptions, sources: Sequence[str], *, as_json: bool, progress: Mode = Mode.AUTO) -> Checked:
     """Validate the records of `sources`, and print a line for each that is invalid. Raises UsageError."""
-    source = open_sources(sources, Scope("", "", options.batch), reserved=reserved_paths(options))
-    complain_of_empty(source.empty)
-    checked = Checked(source.skipped)
-    asyncio.run(_validate(source, checked, as_json=as_json, progress=progress))
+    located = locate(sources, reserved_paths(options))
+    complain_of_empty(located.empty)
+    checked = Checked()
+    checked.metrics.emit(BatchStarted(batch=options.batch, target="", sources=tuple(sources), skipped=located.skipped))
+    source = read_sources(located.sources, Scope("", "", options.batch))
+    with naming(source.waits_for):
+        asyncio.run(_validate(source, checked, as_json=as_json, progress=progress))
     return checked
 
 
 def print_checked(checked: Checked, *, as_json: bool, **members: object) -> None:
     """Print what was found. `members` are further members of the JSON object."""
+    metrics = checked.metrics
     if as_json:
-        print(json.dumps({**_members_of(checked), **members}))
+        found = {"event": "check.finished", "rejected": checked.rejected, **source_members(metrics)}
+        print(json.dumps({**found, **members}))
         return
-    total = spell_count(checked.valid + checked.invalid, "record")
-    tables = [source_table(checked.sources, bad="invalid"), skipped_table(checked.skipped)]
-    print("\n\n".join([*filter(None, tables), f"{total}: {checked.valid:,} valid, {checked.invalid:,} invalid"]))
-
-
-async def validated(source: Input) -> AsyncIterator[Job | Reject]:
-    """Yield every record of a source, one by one."""
-    async for chunk in source.chunks():
-        for record in chunk.records:
-            yield record
+    total = spell_count(metrics.records, "record")
+    counts = f"{total}: {metrics.records - checked.rejected:,} valid, {checked.rejected:,} rejected"
+    print("\n\n".join(filter(None, [source_table(metrics.sources), skipped_table(metrics.skipped), counts])))
 
 
 async def _validate(source: Input, checked: Checked, *, as_json: bool, progress: Mode) -> None:
     spell = _as_json if as_json else _as_text
-    async with Progress.with_lines(sys.stderr, progress, checked, time.monotonic).shown():
+    async with Progress.with_lines(sys.stderr, progress, checked.metrics, time.monotonic).shown():
         async for chunk in source.chunks():
             for reject in checked.take(chunk, source):
                 print(spell(reject))
-
-
-def _members_of(checked: Checked) -> dict[str, object]:
-    return {
-        "event": "check.finished",
-        "valid": checked.valid,
-        "invalid": checked.invalid,
-        "inputs": [_members_of_source(it) for it in checked.sources.listed()],
-        "other_inputs": checked.sources.others,
-        "skipped": fields_of_skipped(checked.skipped),
-    }
-
-
-def _members_of_source(count: SourceCount) -> dict[str, object]:
-    counts = {"source": count.source, "valid": count.records - count.rejected, "invalid": count.rejected}
-    return {**counts, **fields_of_source_end(count)}
 
 
 def _as_json(reject: Reject) -> str:

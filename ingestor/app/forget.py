@@ -1,15 +1,14 @@
 """`ingestor forget`: records that will never work are not sent again, and count as done. `--undo` takes that back."""
 
-import json
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
-from ingestor.app.identity import absolute
+from ingestor.app.earlier_rejects import EarlierRejects
 from ingestor.app.options import checked, options_of
 from ingestor.app.reading import AnyPath
+from ingestor.app.scope import absolute
 from ingestor.app.target import Target
 from ingestor.journal.batches import KnownBatch, unknown_batch
 from ingestor.journal.database import NAME, transaction
@@ -23,14 +22,13 @@ from ingestor.journal.forgotten import (
 )
 from ingestor.journal.lock import StateDirectory
 from ingestor.journal.reader import known_batches
-from ingestor.model.errors import ExitCode, UsageError
-from ingestor.model.record import Outcome, State
+from ingestor.model.errors import UsageError
+from ingestor.model.record import Forgettable, State
 from ingestor.model.text import printable
-from ingestor.policy.identity import Scope, reject_digest
-from ingestor.report.text import spell_count
+from ingestor.policy.identity import Scope
 
-OUTCOMES = (Outcome.FAILED, Outcome.UNRESOLVED, Outcome.REJECTED)
-"""What can be forgotten by its outcome."""
+if TYPE_CHECKING:
+    from sqlite3 import Connection
 
 
 class Options(TypedDict, total=False):
@@ -46,15 +44,15 @@ class Selection:
 
     Attributes:
         job_ids: as `ingestor results` shows them.
-        outcome: one of OUTCOMES. Rejected records are those in the file `rejects`.
+        outcome: rejected records are those in the file `rejects`, and in those of earlier runs next to it.
         batch: its name; None if the journal has only one.
         platform: the platform, or the address of a tracking server; None if the name says which batch it is.
         workspace: as `platform`.
-        rejects: the file of rejected records.
+        rejects: the file of the records that the last run rejected.
     """
 
     job_ids: Sequence[str]
-    outcome: Outcome | None
+    outcome: Forgettable | None
     batch: str | None
     platform: str | None
     workspace: str | None
@@ -63,8 +61,6 @@ class Selection:
     def __post_init__(self) -> None:
         if bool(self.job_ids) == (self.outcome is not None):
             raise UsageError("Give either the job ids (--job-id) or the outcome (--outcome) of what to forget.")
-        if self.outcome not in (None, *OUTCOMES):
-            raise UsageError(f"outcome: must be one of {', '.join(OUTCOMES)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,13 +71,17 @@ class Forgotten:
         scope: the batch and its target.
         undo: whether it took back an earlier one.
         counts: how many records were changed, by their outcome (or state) without `forget`.
-        unchanged: how many were already as wanted.
+        unchanged: how many were already as wanted; of rejected records, also those with the text of another.
+        damaged: how many rejects of damaged sources were left out: these are reported until the source is replaced.
+        files: the files of rejected records that were read.
     """
 
     scope: Scope
     undo: bool
     counts: Mapping[str, int]
     unchanged: int
+    damaged: int = 0
+    files: Sequence[Path] = ()
 
 
 def forget(
@@ -98,7 +98,8 @@ def forget(
 
     Args:
         job_ids: the jobs, as `results` names them. Give these or `outcome`.
-        outcome: "failed", "unresolved" or "rejected": all records of that outcome.
+        outcome: "failed", "unresolved" or "rejected": all records of that outcome. Rejected records are those in the
+            files that runs left: the one that `rejects` names, and `<its name>-<time>` next to it.
         undo: whether to take back what an earlier call did: each record gets its former state.
         batch: the name of the batch; None if the journal has only one.
         target: where the batch goes; None if its name says which one it is.
@@ -122,36 +123,38 @@ def forget(
     return change(settings.state, selection, undo=undo, allow_network_state=settings.allow_network_state)
 
 
-def run_forget(state: Path, selection: Selection, *, undo: bool, allow_network_state: bool, as_json: bool) -> ExitCode:
-    """Do it, and print what was done. Raises as `forget`."""
-    done = change(state, selection, undo=undo, allow_network_state=allow_network_state)
-    if as_json:
-        scope = {"batch": done.scope.batch, "platform": done.scope.platform, "workspace": done.scope.workspace}
-        counts = {"undo": undo, "counts": done.counts, "unchanged": done.unchanged}
-        print(json.dumps({"journal": str(state / NAME), **scope, **counts}))
-    else:
-        print("\n".join(_lines(done)))
-    return ExitCode.OK
-
-
 def change(state: Path, selection: Selection, *, undo: bool, allow_network_state: bool) -> Forgotten:
-    """Forget the selected records, or take that back, in one transaction."""
+    """Forget the selected records, or take that back, in one transaction. Raises as `forget`."""
     batch = _choose(known_batches(state), selection, state)
     with StateDirectory.open(state, allow_network_fs=allow_network_state), transaction(state / NAME) as connection:
-        keys, number, counts, unchanged = selection.job_ids, batch.number, Counter[str](), 0
-        if selection.outcome is Outcome.REJECTED:
-            if undo:
-                counts[Outcome.REJECTED] = recall_rejects(connection, number)
-            else:
-                rejects = list(_read_rejects(selection.rejects))
-                counts[Outcome.REJECTED] = forget_rejects(connection, number, rejects)
-                unchanged = len({digest for _, digest in rejects}) - counts[Outcome.REJECTED]
-        else:
-            _require_forgettable(find_states(connection, number, keys), keys, batch, undo=undo)
-            job_state = None if selection.outcome is None else State(selection.outcome)
-            counts = (recall_jobs if undo else forget_jobs)(connection, number, state=job_state, keys=keys)
-            unchanged = len(set(keys)) - counts.total() if keys else 0
-    return Forgotten(scope=batch.scope, undo=undo, counts=dict(+counts), unchanged=unchanged)
+        if selection.outcome is not Forgettable.REJECTED:
+            return _change_jobs(connection, batch, selection, undo=undo)
+        if undo:
+            count = recall_rejects(connection, batch.number)
+            return Forgotten(scope=batch.scope, undo=True, counts=_counts(rejected=count), unchanged=0)
+        rejects = EarlierRejects(selection.rejects)
+        counts = forget_rejects(connection, batch.number, rejects)
+    return Forgotten(
+        scope=batch.scope,
+        undo=False,
+        counts=_counts(rejected=counts["new"]),
+        unchanged=counts["known"],
+        damaged=rejects.damaged,
+        files=tuple(rejects.files),
+    )
+
+
+def _change_jobs(connection: "Connection", batch: KnownBatch, selection: Selection, *, undo: bool) -> Forgotten:
+    keys = selection.job_ids
+    _require_forgettable(find_states(connection, batch.number, keys), keys, batch, undo=undo)
+    job_state = None if selection.outcome is None else State(selection.outcome)
+    counts = (recall_jobs if undo else forget_jobs)(connection, batch.number, state=job_state, keys=keys)
+    unchanged = len(set(keys)) - counts.total() if keys else 0
+    return Forgotten(scope=batch.scope, undo=undo, counts=_counts(**counts), unchanged=unchanged)
+
+
+def _counts(**counts: int) -> dict[str, int]:
+    return {outcome: count for outcome, count in counts.items() if count}
 
 
 def _choose(known: Sequence[KnownBatch], selection: Selection, state: Path) -> KnownBatch:
@@ -169,7 +172,7 @@ def _choose(known: Sequence[KnownBatch], selection: Selection, state: Path) -> K
     found = [it for it in known if it.scope.batch == name and _is_target(it, selection)]
     if len(found) == 1:
         return found[0]
-    targets = ", and to ".join(_target_of(it.scope) for it in found or known if it.scope.batch == name)
+    targets = ", and to ".join(it.scope.target for it in found or known if it.scope.batch == name)
     which = "say which with" if found else "that is not the target that you name with"
     raise UsageError(
         f"Batch {printable(name)} in {absolute(state)} went to {targets}: {which} --platform-id and --workspace, or "
@@ -180,10 +183,6 @@ def _choose(known: Sequence[KnownBatch], selection: Selection, state: Path) -> K
 def _is_target(known: KnownBatch, selection: Selection) -> bool:
     is_platform = selection.platform is None or known.is_at(selection.platform)
     return is_platform and selection.workspace in (None, known.scope.workspace)
-
-
-def _target_of(scope: Scope) -> str:
-    return printable(" ".join(filter(None, (scope.platform, scope.workspace))), 1000)
 
 
 def _require_forgettable(states: Mapping[str, State], keys: Collection[str], batch: KnownBatch, *, undo: bool) -> None:
@@ -202,50 +201,7 @@ def _require_forgettable(states: Mapping[str, State], keys: Collection[str], bat
         )
 
 
-def _read_rejects(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield the source and the digest of each rejected record. A missing file has none. Raises UsageError.
-
-    A line without a record is about its source as a whole. An unfinished last line is one that a killed run left.
-    """
-    if not path.exists():
-        return
-    shown = printable(str(path), 1000)
-    if not path.is_file():
-        raise UsageError(f"{shown} is not a file of rejected records: name the file of the last run with --rejects.")
-    try:
-        lines = path.read_bytes().splitlines(keepends=True)
-    except OSError as error:
-        raise UsageError(f"{shown} can't be read: {error.strerror}.") from error
-    for number, line in enumerate(lines, 1):
-        try:
-            reject = json.loads(line)
-            source, text = str(reject["source"]), str(reject["record"])
-        except (ValueError, KeyError, TypeError) as error:
-            if not line.endswith(b"\n"):
-                return
-            raise UsageError(
-                f"{shown}, line {number}: this is no rejected record (source, line, reason, record): name the file of "
-                "the last run with --rejects."
-            ) from error
-        if text:
-            yield source, reject_digest(text)
-
-
-def _lines(done: Forgotten) -> Iterator[str]:
-    changed = ", ".join(f"{count:,} {outcome}" for outcome, count in done.counts.items())
-    what = "No longer forgotten" if done.undo else "Forgotten"
-    yield f"{what} in batch {printable(done.scope.batch)}, to {_target_of(done.scope)}: {changed or 'nothing'}"
-    if done.unchanged:
-        yield f"{spell_count(done.unchanged, 'record')} had been so before"
-    if changed:
-        yield (
-            "The next run sends or reports them again."
-            if done.undo
-            else "They are not sent again, and count as done. The same command with --undo takes that back."
-        )
-
-
-def _outcome(text: str) -> Outcome:
-    if text not in list(OUTCOMES):
-        raise ValueError(f"must be one of {', '.join(OUTCOMES)}")
-    return Outcome(text)
+def _outcome(text: str) -> Forgettable:
+    if text not in list(Forgettable):
+        raise ValueError(f"must be one of {', '.join(Forgettable)}")
+    return Forgettable(text)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from ingestor.journal import reader
-from ingestor.journal.lock import holder_of
+from ingestor.journal.lock import Holder, holder_of
 from ingestor.journal.reader import BatchStatus, Execution, ResultRow
 from ingestor.model.errors import ExitCode
 from ingestor.model.record import State
@@ -26,7 +26,8 @@ def status(state: Path, *, as_json: bool) -> ExitCode:
     report = reader.status(state, now=time.time())
     if as_json:
         batches = [asdict(batch) for batch in report.batches]
-        print(json.dumps({"journal": str(report.path), "in_use_by": user.name, "batches": batches}))
+        in_use_by = None if user.holder is None else user.holder.words
+        print(json.dumps({"journal": str(report.path), "in_use_by": in_use_by, "batches": batches}))
     else:
         print(f"journal: {printable(str(report.path))}")
         for batch in report.batches:
@@ -47,9 +48,9 @@ def results(state: Path, *, outcome: str | None, batch: str | None, as_csv: bool
 
 @dataclass(frozen=True, slots=True)
 class _User:
-    """The process that uses the state directory, in its own words; None: no process does, unless it `is_hidden`."""
+    """The process that uses the state directory; None: no process does, unless it `is_hidden`."""
 
-    name: str | None
+    holder: Holder | None
     is_hidden: bool = False
 
     @classmethod
@@ -63,21 +64,16 @@ class _User:
         """Say whether an execution without an end is still running."""
         if self.is_hidden:
             return "in progress, or killed"
-        if self.name is None:
+        if self.holder is None:
             return "killed before its end: run the same command again, or `ingestor resume`"
-        since = self.name.rpartition(" since ")[2]  # as RFC 3339; an execution begins after its process took the lock
-        if since[:1].isdecimal() and since > _timestamp(execution.started_at + _TOLERANCE):
-            return f"killed before its end; the state directory is in use by {self._shown}"
-        return f"in progress: {self._shown}"
-
-    @property
-    def _shown(self) -> str:
-        return printable(self.name or "")
+        who, since = printable(self.holder.words), self.holder.since
+        if since is not None and since > execution.started_at + _TOLERANCE:  # it began after it took the lock
+            return f"killed before its end; the state directory is in use by {who}"
+        return f"in progress: {who}"
 
 
 def _status_lines(batch: BatchStatus, user: _User) -> Iterator[str]:
-    scope = batch.scope
-    yield f"batch {printable(scope.batch)}, to {printable(' '.join(filter(None, (scope.platform, scope.workspace))))}"
+    yield batch.scope.display
     for state, count in batch.counts.items():
         yield f"  {state:<12}{count:>12,}"
     if batch.forgotten_rejects:

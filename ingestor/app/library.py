@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypedDict, Unpack
 
-from ingestor.app.check import validated
-from ingestor.app.identity import batches_to_reconcile, scope_of
+from ingestor.app.exit_codes import worst
+from ingestor.app.limits import within_limits
 from ingestor.app.options import BatchOptions, checked, options_of, to_path
 from ingestor.app.reading import (
     OBJECTS,
@@ -23,7 +23,8 @@ from ingestor.app.reading import (
     paths_of,
     reserved_paths,
 )
-from ingestor.app.session import Session, worst
+from ingestor.app.scope import batches_to_reconcile
+from ingestor.app.session import Session
 from ingestor.app.target import Target
 from ingestor.app.threads import run_in_thread
 from ingestor.journal import reader
@@ -31,10 +32,10 @@ from ingestor.journal.reader import ResultRow
 from ingestor.model.errors import ExitCode, UsageError
 from ingestor.model.events import BatchFinished, Event
 from ingestor.model.ports import Input
-from ingestor.model.record import Job, Reject, State
+from ingestor.model.record import Reject, State
 from ingestor.policy.identity import Scope
 from ingestor.sources.locate import locate
-from ingestor.sources.reader import open_sources
+from ingestor.sources.reader import read_sources
 from ingestor.sources.thread_channel import ProducerExit
 
 OnEvent = Callable[[Event], object]
@@ -195,7 +196,7 @@ def check(records: Records) -> CheckReport:
         UsageError: a path can't be read.
     """
     scope, paths = Scope("", "", "default"), paths_of(records)
-    source: Input = objects_of(records, scope) if paths is None else open_sources(paths, scope)
+    source: Input = objects_of(records, scope) if paths is None else read_sources(locate(paths).sources, scope)
     return run_in_thread(partial(_check, source), source.stop)
 
 
@@ -230,7 +231,7 @@ class _Call:
             raise UsageError(f"target: must be made by aidp or mlflow, not {type(target).__name__}")
         if on_event is not None and not callable(on_event):
             raise UsageError(f"on_event: must be callable, not {type(on_event).__name__}")
-        self._session = Session(target, options, views=() if on_event is None else (self,))
+        self._session = Session(target, within_limits(options), views=() if on_event is None else (self,))
 
     def emit(self, event: Event) -> None:
         """Call the callback. Its first error ends the batch."""
@@ -251,12 +252,12 @@ class _Call:
 
     async def ingest(self, records: Records) -> Report:
         self._loop = asyncio.get_running_loop()
-        options = self._session.options
-        scope, paths = scope_of(self._session.target, options), paths_of(records)
+        paths = paths_of(records)
         if paths is None:
-            reading = objects(objects_of(records, scope), OBJECTS, scope)
+            reading = objects(records)
         else:
-            reading = from_the_start(locate(paths, reserved_paths(options)), scope, spool=None)
+            reserved = reserved_paths(self._session.options)
+            reading = from_the_start(await asyncio.to_thread(locate, paths, reserved))
         try:
             return self._report([await self._session.ingest(reading, paths or [OBJECTS])])
         except ProducerExit as error:
@@ -264,7 +265,8 @@ class _Call:
 
     async def reconcile(self, batch: str | None) -> Report:
         self._loop = asyncio.get_running_loop()
-        names = batches_to_reconcile(self._session.target, self._session.options, batch)
+        session = self._session
+        names = await asyncio.to_thread(batches_to_reconcile, session.target, session.options, batch)
         return self._report(await self._session.reconcile(names))
 
     def _report(self, ends: Sequence[BatchFinished]) -> Report:
@@ -287,12 +289,10 @@ class _Call:
 async def _check(source: Input) -> CheckReport:
     valid, rejects, invalid = 0, list[Reject](), 0
     try:
-        async for record in validated(source):
-            if isinstance(record, Job):
-                valid += 1
-            else:
-                invalid += 1
-                rejects += [record] if invalid <= MOST_REJECTS else []
+        async for chunk in source.chunks():
+            found = [it for it in chunk.records if isinstance(it, Reject)]
+            valid, invalid = valid + len(chunk.records) - len(found), invalid + len(found)
+            rejects += found[: MOST_REJECTS - len(rejects)]
     except ProducerExit as error:
         raise error.reason from None
     return CheckReport(valid, invalid, rejects)

@@ -26,6 +26,15 @@ def within_limits(options: BatchOptions) -> BatchOptions:
     return replace(options, concurrency=min(options.concurrency, left))
 
 
+def require_files(count: int) -> None:
+    """Let this process open so many files. Raises LimitError."""
+    if (limit := _raised_to(count)) < count:
+        raise LimitError(
+            f"The limit of open files (ulimit -n) is {limit:,}, and at least {count:,} are needed. Raise it and run "
+            "the same command again."
+        )
+
+
 def _raised_to(wanted: int) -> int:
     """Return how many files this process may open, after the soft limit was raised towards `wanted`."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

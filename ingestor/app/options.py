@@ -116,11 +116,6 @@ class BatchOptions:
                 raise UsageError(f"{name}: {error}") from None
 
     @property
-    def journal_path(self) -> Path:
-        """Where the journal is."""
-        return self.state / "journal.db"
-
-    @property
     def log_path(self) -> Path:
         """Where the log is; STDOUT is standard output."""
         return self.state / "log.jsonl" if self.log is None else self.log

@@ -1,14 +1,14 @@
 """Every outcome reaches the log at least once, even if the process dies at any point."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, suppress
 
 from ingestor.journal.journal import SqliteJournal
 from ingestor.model.events import Event, RunsEnded
 from ingestor.model.ports import Changes
 from ingestor.report.appender import ReportError
 from ingestor.report.log import StructuredLog
+from ingestor.system.tasks import in_background
 
 _INTERVAL = 1.0  # seconds; after a crash, outcomes of this time may be logged twice
 
@@ -45,15 +45,9 @@ class OutboxRelay:
         await self._log.sync()
         self._journal.acknowledge(sequence)
 
-    @asynccontextmanager
-    async def confirming(self) -> AsyncIterator[None]:
-        """Confirm regularly inside the block. A log that fails raises where it is awaited (`EventLog.ready`)."""
-        task = asyncio.create_task(self._confirm_regularly())
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.wait({task})
+    def confirming(self) -> AbstractAsyncContextManager[None]:
+        """Confirm regularly inside a block. A log that fails raises where it is awaited (`EventLog.ready`)."""
+        return in_background(self._confirm_regularly())
 
     async def _confirm_regularly(self) -> None:
         with suppress(ReportError):

@@ -8,11 +8,12 @@ from itertools import combinations
 from pathlib import Path
 
 from ingestor.app.options import STDOUT, BatchOptions
+from ingestor.journal.database import NAME
 from ingestor.model.errors import UsageError
 from ingestor.model.sources import Source
 from ingestor.model.text import WHOLE, printable
 
-_OF_THE_STATE = ("lock", "journal.db", "journal.db-wal", "journal.db-shm", "journal.db-journal", "journal.new", "spool")
+_OF_THE_STATE = ("lock", NAME, f"{NAME}-wal", f"{NAME}-shm", f"{NAME}-journal", "journal.new", "spool")
 """Names in the state directory that have a fixed use."""
 
 _STREAMS = ("standard input", "standard output", "standard error")

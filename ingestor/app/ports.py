@@ -8,6 +8,7 @@ from ingestor.journal.journal import SqliteJournal
 from ingestor.model.ports import EventLog, Input, Journal, Service, UnsettledJobs
 from ingestor.model.sources import NOTHING_SKIPPED, Checkpoint, SkippedFiles
 from ingestor.pipeline.options import PipelineResult
+from ingestor.policy.identity import Scope
 
 
 class JobStore(Journal, UnsettledJobs, Protocol):
@@ -41,15 +42,17 @@ class Reading:
         source: all of its records.
         starts: those of its sources with which a later `resume` can continue, and where reading begins in each.
         skipped: the files that the directories and globs of the user leave out.
+        waits_for: returns what reading has been waiting for, for longer than a few seconds; from any thread.
     """
 
     source: Input
     starts: Sequence[Checkpoint]
     skipped: SkippedFiles = NOTHING_SKIPPED
+    waits_for: Callable[[], list[str]] = list
 
 
-OpenReading = Callable[[SqliteJournal], Awaitable[Reading]]
-"""Opens what a batch reads, once the journal is open. Raises UsageError."""
+OpenReading = Callable[[SqliteJournal, Scope], Awaitable[Reading]]
+"""Opens what a batch reads, once the journal is open for the batch of this scope. Raises UsageError."""
 
 
 class Work(Protocol):

@@ -6,9 +6,9 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TypeGuard
 
+from ingestor.app.messages import complain
 from ingestor.app.options import STDOUT, BatchOptions
 from ingestor.app.ports import OpenReading, Reading
-from ingestor.app.terminal import complain
 from ingestor.journal.journal import SqliteJournal
 from ingestor.model.errors import UsageError
 from ingestor.model.ports import Input
@@ -17,10 +17,21 @@ from ingestor.model.sources import Checkpoint, Source, SourceEnd
 from ingestor.model.text import WHOLE, printable
 from ingestor.policy.identity import Scope
 from ingestor.sources.inputs import Chained, IterableInput, KeptRecords
-from ingestor.sources.locate import Located, ReservedPaths, source_of
+from ingestor.sources.locate import Located, ReservedPaths
 from ingestor.sources.reader import read_sources
 from ingestor.sources.spool import Spool
 from ingestor.sources.streams import STANDARD_INPUT
+
+AnyPath = str | PathLike[str]
+Records = AnyPath | Iterable[object] | AsyncIterable[object]
+"""Records to read.
+
+A path, or a list or tuple of paths: files, globs and directories, as on the command line. A dictionary: one record.
+Any other iterable or async iterable: each item is a record, as a dictionary or as its JSON (str or bytes).
+"""
+
+OBJECTS = "records"
+"""The name of the source of records that are objects of a program."""
 
 
 def reserved_paths(options: BatchOptions) -> ReservedPaths:
@@ -36,11 +47,12 @@ def complain_of_empty(names: Sequence[str]) -> None:
         complain(f"{printable(name, WHOLE)}: {why}")
 
 
-def from_the_start(located: Located, scope: Scope, spool: Spool | None) -> OpenReading:
-    """Read everything that was located, and the standard input in the spool after its checkpoint."""
-    sources = [source_of(name) for name in located.names]
+def from_the_start(located: Located, *, spool_in: Path | None = None) -> OpenReading:
+    """Read everything that was located, and what is kept of standard input in a state directory, if one is given."""
+    sources = located.sources
 
-    async def open_reading(journal: SqliteJournal) -> Reading:
+    async def open_reading(journal: SqliteJournal, scope: Scope) -> Reading:
+        spool = None if spool_in is None else Spool(spool_in, scope)
         known = {it.source: it for it in await journal.checkpoints()}
         starts = {source: Checkpoint(source) for source in sources}
         if spool is not None and (STANDARD_INPUT in starts or not spool.is_empty):
@@ -50,10 +62,11 @@ def from_the_start(located: Located, scope: Scope, spool: Spool | None) -> OpenR
     return open_reading
 
 
-def from_checkpoints(sources: Sequence[Source], scope: Scope, spool: Spool) -> OpenReading:
-    """Read `sources`, and the standard input in the spool, after their checkpoints."""
+def from_checkpoints(sources: Sequence[Source], *, spool_in: Path) -> OpenReading:
+    """Read `sources`, and what is kept of standard input in a state directory, after their checkpoints."""
 
-    async def open_reading(journal: SqliteJournal) -> Reading:
+    async def open_reading(journal: SqliteJournal, scope: Scope) -> Reading:
+        spool = Spool(spool_in, scope)
         known = {it.source: it for it in await journal.checkpoints()}
         starts = {it.source: it for it in known.values() if has_unreported_rejects(it)}
         starts |= {source: known.get(source, Checkpoint(source)) for source in sources}
@@ -64,11 +77,13 @@ def from_checkpoints(sources: Sequence[Source], scope: Scope, spool: Spool) -> O
     return open_reading
 
 
-def objects(source: Input, name: str, scope: Scope) -> OpenReading:
-    """Read the objects of a program, which no other process can read again."""
+def objects(records: Records) -> OpenReading:
+    """Read the objects of a program, which no other process can read again. Raises UsageError, at once."""
+    given = _iterable(records)
 
-    async def open_reading(journal: SqliteJournal) -> Reading:
-        return Reading(_with_kept_records(journal, scope, source), [Checkpoint(Source(name, None))])
+    async def open_reading(journal: SqliteJournal, scope: Scope) -> Reading:
+        source = IterableInput(given, scope, OBJECTS)
+        return Reading(_with_kept_records(journal, scope, source), [Checkpoint(Source(OBJECTS, None))])
 
     return open_reading
 
@@ -82,7 +97,7 @@ def _reading(
 ) -> Reading:
     positions = {source: start.position for source, start in starts.items() if start.position is not None}
     reader = read_sources(sources, scope, spool, positions)
-    return Reading(_with_kept_records(journal, scope, reader), list(starts.values()))
+    return Reading(_with_kept_records(journal, scope, reader), list(starts.values()), waits_for=reader.waits_for)
 
 
 def _with_kept_records(journal: SqliteJournal, scope: Scope, source: Input) -> Input:
@@ -109,18 +124,6 @@ def _reopened(known: Checkpoint | None) -> Checkpoint:
     return Checkpoint(STANDARD_INPUT) if known is None else replace(known, end=None)
 
 
-AnyPath = str | PathLike[str]
-Records = AnyPath | Iterable[object] | AsyncIterable[object]
-"""Records to read.
-
-A path, or a list or tuple of paths: files, globs and directories, as on the command line. A dictionary: one record.
-Any other iterable or async iterable: each item is a record, as a dictionary or as its JSON (str or bytes).
-"""
-
-OBJECTS = "records"
-"""The name of the source of records that are objects of a program."""
-
-
 def paths_of(records: Records) -> list[str] | None:
     """Return the paths that records are read from; None if `records` are the records themselves."""
     given = records if isinstance(records, list | tuple) else [records]
@@ -134,8 +137,12 @@ def _is_path(item: object) -> TypeGuard[AnyPath]:
 
 
 def objects_of(records: Records, scope: Scope) -> IterableInput:
-    """Return the input that reads the objects of a program."""
+    """Return the input that reads the objects of a program. Raises UsageError."""
+    return IterableInput(_iterable(records), scope, OBJECTS)
+
+
+def _iterable(records: Records) -> Iterable[object] | AsyncIterable[object]:
     given = [records] if isinstance(records, Mapping | bytes | str | PathLike) else records
     if not isinstance(given, Iterable | AsyncIterable):
         raise UsageError(f"records: must be a path, a record or an iterable of records, not {type(given).__name__}")
-    return IterableInput(given, scope, OBJECTS)
+    return given

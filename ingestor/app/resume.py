@@ -6,20 +6,28 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ingestor.app.identity import batches_to_reconcile, scope_of
+from ingestor.app.messages import complain, print_result
 from ingestor.app.options import BatchOptions
 from ingestor.app.ports import Wrap, unwrapped
 from ingestor.app.reading import OBJECTS, from_checkpoints, has_unreported_rejects
 from ingestor.app.run import ingest, warn_of_kept_input
+from ingestor.app.scope import batches_to_reconcile, scope_of
 from ingestor.app.session import Session
 from ingestor.app.target import Target
-from ingestor.app.terminal import Terminal, complain
-from ingestor.journal.reader import batches_of_target, has_kept_records, known_sources, sources_of_unresolved
+from ingestor.app.terminal import Terminal
+from ingestor.journal.reader import (
+    batches_of_target,
+    has_journal,
+    has_kept_records,
+    known_sources,
+    sources_of_unresolved,
+)
 from ingestor.model.errors import ExitCode, UsageError
-from ingestor.model.sources import Checkpoint, Source, SourceEnd
+from ingestor.model.sources import STDIN, Checkpoint, Source, SourceEnd
 from ingestor.model.text import printable
 from ingestor.policy.identity import Scope
-from ingestor.sources.locate import STDIN, is_descriptor, require_file
+from ingestor.report.text import spell_source
+from ingestor.sources.locate import is_descriptor, require_file
 from ingestor.sources.spool import Spool
 from ingestor.sources.streams import STANDARD_INPUT
 
@@ -92,14 +100,14 @@ def resume(
     left = Remainder.of(options.state, scope)
     warn_of_kept_input(options.state, scope)
     if not left.is_readable:
-        if is_named and options.journal_path.exists():
+        if is_named and has_journal(options.state):
             batches_to_reconcile(target, options, options.batch)
         return _nothing_to_read(options, scope, left)
     _require(left.files)
     if left.spool.is_cut:
         complain(_CUT)
     names = list(dict.fromkeys([*([] if left.spool.is_empty else [STDIN]), *(it.name for it in left.files)]))
-    reading = from_checkpoints(left.files, scope, left.spool)
+    reading = from_checkpoints(left.files, spool_in=options.state)
     code = ingest(Session(target, options, wrap=wrap), reading, names, terminal, continues=True)
     if code is ExitCode.OK and (unfinished := _unfinished(options, scope, left)):
         code, message = unfinished
@@ -173,7 +181,7 @@ def _who_can_read(batch: str, names: Sequence[str]) -> str:
 
 
 def _listed(sources: Sequence[str]) -> str:
-    return printable(", ".join("standard input" if name == STDIN else name for name in sources))
+    return ", ".join(map(spell_source, sources))
 
 
 def _nothing_to_read(options: BatchOptions, scope: Scope, left: Remainder) -> ExitCode:
@@ -182,11 +190,10 @@ def _nothing_to_read(options: BatchOptions, scope: Scope, left: Remainder) -> Ex
     batch, code = printable(scope.batch), ExitCode.OK
     if unfinished := _unfinished(options, scope, left):
         code, message = unfinished
-        print(message)
     else:
-        print(f"Nothing is left to resume of batch {batch} in {printable(str(state))}.")
-    for name in _others(state, scope):
-        print(f"Batch {printable(name)} has something to resume: --batch {printable(name)}")
+        message = f"Nothing is left to resume of batch {batch} in {printable(str(state))}."
+    others = map(printable, _others(state, scope))
+    print_result("\n".join([message, *(f"Batch {it} has something to resume: --batch {it}" for it in others)]))
     return code
 
 

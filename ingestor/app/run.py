@@ -6,20 +6,24 @@ from collections.abc import Sequence
 from operator import attrgetter
 from pathlib import Path
 
-from ingestor.app.identity import absolute, batches_to_reconcile, other_servers, scope_of
+from ingestor.app.exit_codes import worst
+from ingestor.app.messages import complain, warn
 from ingestor.app.options import BatchOptions
-from ingestor.app.ports import OpenReading, Wrap, unwrapped
+from ingestor.app.ports import OpenReading, Reading, Wrap, unwrapped
 from ingestor.app.reading import complain_of_empty, from_the_start, reserved_paths
-from ingestor.app.session import Session, worst
+from ingestor.app.scope import absolute, batches_to_reconcile, other_servers
+from ingestor.app.session import Session
 from ingestor.app.target import Target
-from ingestor.app.terminal import Terminal, complain
+from ingestor.app.terminal import Terminal
+from ingestor.journal.journal import SqliteJournal
 from ingestor.journal.reader import has_journal
 from ingestor.model.errors import ExitCode
+from ingestor.model.sources import STDIN
 from ingestor.model.text import printable
 from ingestor.policy.identity import Scope
 from ingestor.report.ending import Reconciled
-from ingestor.sources.locate import STDIN, locate
-from ingestor.sources.spool import Spool, kept_elsewhere
+from ingestor.sources.locate import locate
+from ingestor.sources.spool import kept_elsewhere
 
 
 def run(
@@ -41,32 +45,33 @@ def run(
         complain("reading records from the terminal; end them with Ctrl-D")
     located = locate(names, reserved_paths(options))
     complain_of_empty(located.empty)
-    scope = scope_of(target, options)
-    _warn_of_other_servers(target, options, scope)
-    if STDIN in names:
-        warn_of_kept_input(options.state, scope)
-    kept = Spool(options.state, scope) if spool else None
-    return ingest(Session(target, options, wrap=wrap), from_the_start(located, scope, kept), names, terminal)
+    reading = from_the_start(located, spool_in=options.state if spool else None)
+
+    async def open_reading(journal: SqliteJournal, scope: Scope) -> Reading:
+        _warn_of_other_servers(target, options, scope)
+        if STDIN in names:
+            warn_of_kept_input(options.state, scope)
+        return await reading(journal, scope)
+
+    return ingest(Session(target, options, wrap=wrap), open_reading, names, terminal)
 
 
 def warn_of_kept_input(state: Path, scope: Scope) -> None:
     """Print a warning for standard input that is kept in the state directory for another target or batch."""
     for kept in kept_elsewhere(state, scope):
         place = "another target or batch"
-        if (its := kept.scope) is not None:
-            place = (
-                f"batch {printable(its.batch)}, to {printable(' '.join(filter(None, (its.platform, its.workspace))))}"
-            )
-        complain(
-            f"warning: {kept.size:,} bytes of standard input are kept for {place}: `ingestor resume` with that target "
+        if kept.scope is not None:
+            place = kept.scope.display
+        warn(
+            f"{kept.size:,} bytes of standard input are kept for {place}: `ingestor resume` with that target "
             f"and batch finishes them; to give them up, delete {printable(str(kept.folder), 1000)}"
         )
 
 
 def _warn_of_other_servers(target: Target, options: BatchOptions, scope: Scope) -> None:
     for other in other_servers(target, options, scope):
-        complain(
-            f"warning: batch {printable(options.batch)} has runs on {printable(other, 1000)} too, with a memory of its "
+        warn(
+            f"batch {printable(options.batch)} has runs on {printable(other, 1000)} too, with a memory of its "
             "own: if that is the same server under another name, keep to one of the two, else records become two runs"
         )
 
@@ -75,15 +80,25 @@ def ingest(
     session: Session, open_reading: OpenReading, names: Sequence[str], terminal: Terminal, *, continues: bool = False
 ) -> ExitCode:
     """Create the runs of all records that are read, show progress, and print the summary. Raises IngestorError."""
-    if not has_journal(session.options.state):
-        state = absolute(session.options.state)
-        complain(f"{state} is a new state directory: nothing is known yet, so every record counts as new")
-    work = session.ingest(open_reading, names, continues=continues)
+    work = session.ingest(_announcing_new_state(session.options, open_reading), names, continues=continues)
     finished = terminal.attend(session, work, attrgetter("exit_code"))
     if finished is None:
         return ExitCode.STOPPED
     terminal.print_summary(finished, session)
     return ExitCode(finished.exit_code)
+
+
+def _announcing_new_state(options: BatchOptions, open_reading: OpenReading) -> OpenReading:
+    """Return how to open the reading, after a message if there was no journal before it was opened."""
+    if has_journal(options.state):
+        return open_reading
+
+    async def announce(journal: SqliteJournal, scope: Scope) -> Reading:
+        state = absolute(options.state)
+        complain(f"{state} is a new state directory: nothing is known yet, so every record counts as new")
+        return await open_reading(journal, scope)
+
+    return announce
 
 
 def reconcile(

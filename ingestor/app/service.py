@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Protocol
 
-from ingestor.api.options import TargetOptions
 from ingestor.api.senders import SenderPool
 from ingestor.app.options import BatchOptions
 from ingestor.app.target import Target
@@ -20,14 +19,7 @@ class OpenService(Service, AbstractAsyncContextManager[object], Protocol):
 
 def open_service(target: Target, options: BatchOptions, senders: int) -> OpenService:
     """Return the service, not opened yet. Without senders, this process sends. Raises UsageError."""
-    connection = TargetOptions(
-        endpoint=target.endpoint,
-        auth=target.auth,
-        connections=options.concurrency,
-        timeout=options.timeout,
-        user_principal=target.user_principal,
-        rate=options.rate,
-    )
+    connection = target.connection(connections=options.concurrency, timeout=options.timeout, rate=options.rate)
     if senders:
         return SenderPool(connection, senders)
     from ingestor.api.service import HttpService  # noqa: PLC0415 - only a process that sends needs an HTTP client
@@ -56,7 +48,7 @@ def refuse_a_mixed_batch(target: Target, options: BatchOptions) -> None:
     """Raise UsageError if a batch of AIDP that went to this machine would continue elsewhere, or the reverse.
 
     Its records would count as done, and the real service would never get them. A tracking server is identified by its
-    address (see `app.identity`).
+    address (see `app.scope`).
     """
     if target.is_server:
         return

@@ -2,16 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 
 from ingestor.app.batch import Batch
-from ingestor.app.identity import scope_of
+from ingestor.app.exit_codes import exit_code_of
 from ingestor.app.options import BatchOptions
 from ingestor.app.outputs import refuse_outputs_among, refuse_shared_outputs
 from ingestor.app.ports import OpenReading, Ports, Reading, Work, Wrap, unwrapped
+from ingestor.app.scope import require_state, scope_of
 from ingestor.app.service import OpenService, open_service, opened_unless, refuse_a_mixed_batch
 from ingestor.app.target import Target
 from ingestor.journal.lock import StateDirectory
@@ -20,7 +21,7 @@ from ingestor.model.events import BatchFinished, BatchStarted
 from ingestor.model.ports import EventSink, Input, Timekeeper
 from ingestor.model.record import Outcome
 from ingestor.model.sources import NOTHING_SKIPPED, SkippedFiles
-from ingestor.pipeline.options import PipelineOptions, PipelineResult
+from ingestor.pipeline.options import Known, PipelineOptions, PipelineResult
 from ingestor.pipeline.pacer import Pacer
 from ingestor.pipeline.pipeline import Pipeline
 from ingestor.pipeline.reconciliation import Reconciliation
@@ -31,6 +32,7 @@ from ingestor.report.output_file import STALL
 from ingestor.report.progress_log import logging_progress
 from ingestor.report.rejects import RejectsFile
 from ingestor.system.limits import limit_of
+from ingestor.system.tasks import in_background
 
 _OVER_BUDGET = "the time budget is used up"
 """Why a batch ends when its time budget is used up."""
@@ -38,16 +40,6 @@ _OVER_BUDGET = "the time budget is used up"
 _NOTHING_READ = "no record could be read: the input has another format"
 
 _POLL = 0.25  # seconds between two looks at what is waited for
-
-_UNFINISHED = (Outcome.REJECTED, Outcome.FAILED, Outcome.UNRESOLVED, Outcome.PARTIAL)
-
-
-_SEVERITY = (ExitCode.OK, ExitCode.INCOMPLETE, ExitCode.USAGE, ExitCode.STOPPED, ExitCode.HALTED)
-
-
-def worst(ends: Sequence[BatchFinished]) -> ExitCode:
-    """Return the exit code of several batches together."""
-    return ExitCode(max((end.exit_code for end in ends), key=_SEVERITY.index, default=ExitCode.OK))
 
 
 class Session:
@@ -104,25 +96,21 @@ class Session:
         Raises IngestorError if the batch can't begin (a setting, the state directory, its journal), and where its
         journal can't be finished, and what a program's iterable raised. Any other error halts the batch.
         """
-        refuse_shared_outputs(self.options)
+        await asyncio.to_thread(refuse_shared_outputs, self.options)
         service = open_service(self.target, self.options, self.options.senders)
-        with self._time_budget(), self._open_state() as state:
-            refuse_a_mixed_batch(self.target, self.options)
+        async with self._time_budget(), self._open_state() as state:
+            await asyncio.to_thread(refuse_a_mixed_batch, self.target, self.options)
             rejects = RejectsFile(self.options.rejects_path, append=continues)
             async with self._open_batch(state, self.options.batch, rejects) as batch:
-                reading = await open_reading(batch.journal)
+                reading = await open_reading(batch.journal, batch.scope)
+                batch.reading_waits_for = reading.waits_for
                 refuse_outputs_among(self.options, [it.source for it in reading.starts])
                 is_rehearsal = self.target.endpoint.is_on_this_machine
                 await batch.journal.start_execution(rehearsal=is_rehearsal, checkpoints=reading.starts)
                 self._emit_start(batch, names, reading.skipped)
-                options = replace(
-                    self._pipeline_options(),
-                    target_is_proven=await batch.journal.has_created_in_target(),
-                    forgotten_rejects=await batch.journal.forgotten_rejects(),
-                )
-                make = partial(self._pipeline, options, batch.clock, reading)
+                make = partial(self._pipeline, await batch.known(), batch.clock, reading)
                 result = await self._do(batch, service, make, reading.source)
-                finished = await batch.finish(self._summarise(batch, result, _UNFINISHED))
+                finished = await batch.finish(self._summarise(batch, result))
                 if result.error is not None:
                     raise result.error
                 return finished
@@ -132,31 +120,40 @@ class Session:
 
         Raises IngestorError as `ingest` does.
         """
-        refuse_shared_outputs(self.options)
+        await asyncio.to_thread(refuse_shared_outputs, self.options)
         ends: list[BatchFinished] = []
-        with self._time_budget(), self._open_state() as state:
+        async with self._time_budget(), self._open_state() as state:
             for name in batches:
                 async with self._open_batch(state, name, None) as batch:
                     self._emit_start(batch)
                     service = open_service(self.target, self.options, senders=0)
-                    result = await self._do(batch, service, partial(self._reconciliation, batch.clock), None)
-                    ends.append(await batch.finish(self._summarise(batch, result, (Outcome.UNRESOLVED,))))
+                    known = Known(has_runs=await batch.journal.has_created_in_target())
+                    result = await self._do(batch, service, partial(self._reconciliation, known, batch.clock), None)
+                    ends.append(await batch.finish(self._summarise(batch, result, decisive={Outcome.UNRESOLVED})))
                 if ends[-1].exit_code in (ExitCode.HALTED, ExitCode.STOPPED):
                     break
         return ends
 
-    @contextmanager
-    def _open_state(self) -> Iterator[StateDirectory]:
+    @asynccontextmanager
+    async def _open_state(self) -> AsyncIterator[StateDirectory]:
+        """Own the state directory. A stuck one does not block the event loop, and may be cancelled."""
+        options = self.options
+        require_state(options)
+        open_state = partial(StateDirectory.open, options.state, allow_network_fs=options.allow_network_state)
         self._opening_since = time.monotonic()
+        opening = asyncio.create_task(asyncio.to_thread(open_state))
         try:
-            state = StateDirectory.open(self.options.state, allow_network_fs=self.options.allow_network_state)
+            state = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_if_open)
+            raise
         finally:
             self._opening_since = None
         with state:
             yield state
 
-    @contextmanager
-    def _time_budget(self) -> Iterator[None]:
+    @asynccontextmanager
+    async def _time_budget(self) -> AsyncIterator[None]:
         """Stop the work inside the block if its time budget is used up."""
         budget, timer = self.options.time_budget, None
         if budget is not None:
@@ -170,15 +167,15 @@ class Session:
     @asynccontextmanager
     async def _open_batch(self, state: StateDirectory, name: str, rejects: RejectsFile | None) -> AsyncIterator[Batch]:
         """Open journal and log; close them and the rejects in any case. Raises IngestorError."""
-        scope = scope_of(self.target, replace(self.options, batch=name))
+        scope = await asyncio.to_thread(scope_of, self.target, replace(self.options, batch=name))
         async with Batch.open(state, scope, self.options, rejects, self.metrics, self._views) as batch:
             if self.target.is_server and self.target.platform != scope.platform:
                 await batch.journal.keep_address(self.target.platform)
-            self._batch, ending_waits = batch, asyncio.create_task(self._end_waits(batch))
+            self._batch = batch
             try:
-                yield batch
+                async with in_background(self._end_waits(batch)):
+                    yield batch
             finally:
-                ending_waits.cancel()
                 self._batch, self.error = None, batch.error
 
     async def _end_waits(self, batch: Batch) -> None:
@@ -189,11 +186,11 @@ class Session:
         while True:
             await asyncio.sleep(_POLL)
             if batch.waiting_files() and (not self._left or loop.time() > end_of_drain):
-                return batch.reporter.give_up()
+                return batch.give_up_files()
 
     def _emit_start(self, batch: Batch, names: Sequence[str] = (), skipped: SkippedFiles = NOTHING_SKIPPED) -> None:
         target = self.target.endpoint.display
-        batch.reporter.emit(BatchStarted(batch=batch.name, target=target, sources=tuple(names), skipped=skipped))
+        batch.reporter.emit(BatchStarted(batch=batch.scope.batch, target=target, sources=tuple(names), skipped=skipped))
 
     async def _do(
         self, batch: Batch, service: OpenService, make: Callable[[Ports], Work], source: Input | None
@@ -201,8 +198,11 @@ class Session:
         """Do the work. An error that ends it, from the credentials on, becomes a halt."""
         try:
             await batch.relay.catch_up()
-            progress = logging_progress(self.metrics, batch.reporter, batch.counts_before)
-            async with batch.relay.confirming(), opened_unless(self._stopping, service) as is_open, progress:
+            async with (
+                batch.relay.confirming(),
+                opened_unless(self._stopping, service) as is_open,
+                logging_progress(self.metrics, batch.reporter, batch.counts_before),
+            ):
                 if not is_open:
                     return self._stopped_early()
                 self._work = make(self._wrap(Ports(batch.journal, service, batch.reporter, source)))
@@ -213,7 +213,7 @@ class Session:
             known = error if isinstance(error, IngestorError) else limit_of(error)
             if known is None:
                 raise
-            if batch.reporter.has_given_up:
+            if known.exit_code is ExitCode.STOPPED:
                 return self._stopped_early()
             halt = batch.halt(known)
             return PipelineResult(halt=halt, stopped=True, left=self._left, reason=halt.reason)
@@ -227,9 +227,9 @@ class Session:
     def _stopped_early(self) -> PipelineResult:
         return PipelineResult(halt=None, stopped=True, left=self._left, reason=self._stop_reason)
 
-    def _pipeline(self, options: PipelineOptions, clock: Timekeeper, reading: Reading, ports: Ports) -> Work:
+    def _pipeline(self, known: Known, clock: Timekeeper, reading: Reading, ports: Ports) -> Work:
         return Pipeline(
-            options,
+            self._pipeline_options(),
             ports.source or reading.source,
             ports.journal,
             ports.service,
@@ -237,11 +237,13 @@ class Session:
             ports.log,
             clock,
             starts=reading.starts,
+            known=known,
         )
 
-    def _reconciliation(self, clock: Timekeeper, ports: Ports) -> Work:
+    def _reconciliation(self, known: Known, clock: Timekeeper, ports: Ports) -> Work:
         pacer = Pacer(self.options.rate, ports.log)
-        return Reconciliation(self._pipeline_options(), ports.journal, ports.service, pacer, ports.log, clock)
+        options = self._pipeline_options()
+        return Reconciliation(options, ports.journal, ports.service, pacer, ports.log, clock, known=known)
 
     def _pipeline_options(self) -> PipelineOptions:
         options = self.options
@@ -262,26 +264,32 @@ class Session:
             access=self.target.access,
         )
 
-    def _summarise(self, batch: Batch, result: PipelineResult, unfinished: Collection[Outcome]) -> BatchFinished:
+    def _summarise(
+        self, batch: Batch, result: PipelineResult, *, decisive: Collection[Outcome] = tuple(Outcome)
+    ) -> BatchFinished:
+        """Sum up a batch. Its exit code comes from the counts of the `decisive` outcomes."""
         before = batch.counts_before
         counts = {outcome: count - before[outcome] for outcome, count in self.metrics.counts.items()}
-        if result.halt is not None and self.metrics.halt is not None:  # a file that was given up is no halt
-            code = ExitCode.HALTED
-        elif result.stopped:
-            code = ExitCode.STOPPED
-        elif self.metrics.has_read_nothing:
-            code = ExitCode.USAGE
-        else:
-            code = ExitCode.INCOMPLETE if any(counts[outcome] for outcome in unfinished) else ExitCode.OK
+        code = exit_code_of(
+            halted=result.halt is not None,
+            stopped=result.stopped,
+            read_nothing=self.metrics.has_read_nothing,
+            counts={outcome: counts[outcome] for outcome in decisive},
+        )
         return BatchFinished(
-            batch=batch.name,
+            batch=batch.scope.batch,
             counts={str(outcome): count for outcome, count in counts.items()},
             already_done=self.metrics.already_done,
             left=result.left,
             exit_code=code,
             duration=time.monotonic() - batch.began_at,
             reason=_NOTHING_READ if code is ExitCode.USAGE else result.reason,
-            exhausted=result.exhausted,
-            files=self.metrics.sources.listed(),
-            other_files=self.metrics.sources.others,
+            exhausted=result.exhausted or self.metrics.has_read_all,
+            sources=self.metrics.sources.listed(),
+            other_sources=self.metrics.sources.others,
         )
+
+
+def _close_if_open(opening: asyncio.Task[StateDirectory]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()

@@ -66,13 +66,24 @@ class Target:
 
     @property
     def is_server(self) -> bool:
-        """Whether it is a tracking server, which has no identity but its address (see `app.identity`)."""
+        """Whether it is a tracking server, which has no identity but its address (see `app.scope`)."""
         return not self.workspace
 
     @property
     def access(self) -> Access:
         """What advice is about: the kind of target and of credentials."""
         return Access(auth=self.auth.kind.value, is_aidp=not self.is_server)
+
+    def connection(self, *, connections: int, timeout: float, rate: float | None = None) -> TargetOptions:
+        """Return what a connection to it needs (see `TargetOptions`)."""
+        return TargetOptions(
+            endpoint=self.endpoint,
+            auth=self.auth,
+            connections=connections,
+            timeout=timeout,
+            user_principal=self.user_principal,
+            rate=rate,
+        )
 
     def scope(self, batch: str) -> Scope:
         """Return what the keys of a batch are unique in, if a server's address is the first one that it went to."""
@@ -140,23 +151,20 @@ def mlflow(url: str, **credentials: Unpack[Credentials]) -> Target:
     )
 
 
-def verify(target: Target) -> None:
-    """Check everything about a target that needs no request: address, proxy, headers, and files with credentials.
+def check_address(target: Target) -> None:
+    """Check address, proxy and headers. Raises UsageError, as a batch would."""
+    api.check(target.connection(connections=1, timeout=1.0))
+
+
+def check_without_request(target: Target) -> None:
+    """Check everything about a target that needs no request: `check_address`, and files with credentials.
 
     Raises UsageError or CredentialsError, as a batch would.
     """
-    from ingestor.api.credentials import verify as verify_credentials  # noqa: PLC0415 - few commands need it
+    from ingestor.api import credentials  # noqa: PLC0415 - few commands need it
 
-    api.check(
-        TargetOptions(
-            endpoint=target.endpoint,
-            auth=target.auth,
-            connections=1,
-            timeout=1.0,
-            user_principal=target.user_principal,
-        )
-    )
-    verify_credentials(target.auth)
+    check_address(target)
+    credentials.check_without_request(target.auth, is_rehearsal=target.endpoint.is_on_this_machine)
 
 
 def _auth(default: AuthKind, given: Credentials) -> AuthOptions:

@@ -4,20 +4,21 @@ import asyncio
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from ingestor.app.messages import complain, print_result
 from ingestor.app.options import STDOUT, BatchOptions
 from ingestor.app.signals import StopSignals
-from ingestor.app.streams import discard_output, last_messages
+from ingestor.app.standard_streams import last_messages
+from ingestor.journal.database import NAME
 from ingestor.model.errors import ExitCode
 from ingestor.model.events import BatchFinished
 from ingestor.model.text import printable
 from ingestor.model.value import collect_rarely
 from ingestor.report.ending import Files, Reconciled
-from ingestor.report.metrics import Metrics
 from ingestor.report.output_file import STALL
 from ingestor.report.progress import Mode, Progress
 from ingestor.report.summary import as_json, as_text
@@ -72,12 +73,12 @@ class Terminal:
         began = time.monotonic()
         summary = as_json(end, metrics, files) if self.json else as_text(end, metrics, files)
         with naming(lambda: ["standard output waits for its reader"] if time.monotonic() - began > STALL else []):
-            _print_at_last(summary)
+            print_result(summary)
 
     async def _attend(self, session: "Session", work: Awaitable[T], code_of: Callable[[T], int]) -> T | None:
         with _signals_to(session) as signals:
             try:
-                async with self._showing(session.metrics):
+                async with Progress.on(sys.stderr, self.progress, session.metrics, time.monotonic).shown():
                     result = await work
             except asyncio.CancelledError:
                 if not signals.count:
@@ -88,27 +89,11 @@ class Terminal:
             signals.finish(code_of(result))
             return result
 
-    @asynccontextmanager
-    async def _showing(self, metrics: Metrics) -> AsyncIterator[None]:
-        progress = Progress.on(sys.stderr, self.progress, metrics, time.monotonic)
-        showing = asyncio.create_task(progress.run())
-        try:
-            yield
-        finally:
-            showing.cancel()
-            await asyncio.wait({showing})
-            progress.close()
-
 
 def files_of(options: BatchOptions) -> Files:
     """Return where the results of a batch are."""
     log = None if options.log_path == STDOUT else str(options.log_path)
-    return Files(log=log, rejects=str(options.rejects_path), journal=str(options.journal_path))
-
-
-def complain(message: str) -> None:
-    """Print a message on standard error."""
-    print(f"ingestor: {message}", file=sys.stderr)
+    return Files(log=log, rejects=str(options.rejects_path), journal=str(options.state / NAME))
 
 
 @contextmanager
@@ -153,16 +138,3 @@ def _signals_to(session: "Session") -> StopSignals:
         on_reopen=session.reopen_log,
         seconds=session.options.drain_timeout + OVERTIME,
     )
-
-
-def _print_at_last(text: str) -> None:
-    """Print on standard output; on standard error if that fails, unless its reader has closed it."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        discard_output()
-    except OSError as error:
-        discard_output()
-        with last_messages():
-            complain(f"the summary can't be written to standard output: {error.strerror}")
-            print(text, file=sys.stderr)

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ingestor.model.errors import UsageError
+from ingestor.model.record import State
 from ingestor.model.text import printable
 from ingestor.policy.identity import Scope
+from ingestor.policy.run_ids import REPEATED_RUN, repeated_run_of
 
 _HAS_NO_RUN = "state IN ('failed', 'forgotten') AND coalesce(former_state, 'failed') = 'failed'"
 
@@ -80,6 +82,30 @@ def target_has_runs(connection: sqlite3.Connection, batch: int) -> bool:
         (batch,),
     )
     return bool(found.fetchone()[0])
+
+
+def recent_runs(connection: sqlite3.Connection, batch: int, limit: int) -> list[tuple[str, str]]:
+    """Return the runs of the last `limit` jobs of a batch, the oldest first, each with the job's retry token.
+
+    After them, with "" instead of a token: the runs that answers to other records repeated (`policy.run_ids`).
+    """
+    runs = connection.execute(
+        "SELECT run_id, token FROM (SELECT id, run_id, token FROM job WHERE batch = ? ORDER BY id DESC LIMIT ?)"
+        " WHERE run_id IS NOT NULL ORDER BY id",
+        (batch, limit),
+    ).fetchall()
+    repeated = connection.execute(
+        f"""
+        SELECT error_message FROM (
+            SELECT error_code, error_message FROM job
+            WHERE batch = ? AND state = '{State.UNRESOLVED}' AND state <> 'created' ORDER BY id DESC LIMIT ?
+        ) WHERE error_code = '{REPEATED_RUN}'
+        """,  # noqa: S608 - constants
+        (batch, limit),
+    )
+    known = dict(runs)
+    named = {repeated_run_of(message or "") for (message,) in repeated.fetchall()}
+    return runs + [(run_id, "") for run_id in named if run_id and run_id not in known]
 
 
 def unknown_batch(batch: str, known: Sequence[str], state_path: object) -> UsageError:

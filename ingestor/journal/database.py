@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from ingestor.journal import schema
+from ingestor.journal.lock import advice_on, refuse_other_than_files
 from ingestor.model.errors import JournalError, JournalVersionError
 from ingestor.system.durable import sync_directory
 from ingestor.system.limits import limit_of
@@ -33,7 +34,7 @@ _ADVICE = {
     sqlite3.SQLITE_FULL: "Free some space on its disk and run the same command again.",
     sqlite3.SQLITE_IOERR: "Check its disk, also for free space; then run the same command again.",
     sqlite3.SQLITE_READONLY: "Make the file and its directory writable and run the same command again.",
-    sqlite3.SQLITE_CANTOPEN: "Check the permissions of the file and its directory.",
+    sqlite3.SQLITE_CANTOPEN: "Check the permissions of the file and its directory, and its disk (df -i).",
     sqlite3.SQLITE_BUSY: "Another program keeps it locked: close that program and run the same command again.",
     sqlite3.SQLITE_CORRUPT: _DAMAGED,
     sqlite3.SQLITE_NOTADB: _DAMAGED,
@@ -48,6 +49,7 @@ def open_owned(path: Path) -> sqlite3.Connection:
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         raise JournalError(f"SQLite {sqlite3.sqlite_version} is too old for the journal {path}: it needs 3.33.")
     with explained(path), ExitStack() as on_error:
+        refuse_other_than_files(*files_of(path))
         if not path.exists():
             _create(path)
         connection = sqlite3.connect(path, isolation_level=None)
@@ -78,6 +80,11 @@ def check_is_journal(connection: sqlite3.Connection, path: Path) -> None:
     """
     _check(connection, path)
     schema.show_as_current(connection)
+
+
+def files_of(path: Path) -> tuple[Path, Path, Path]:
+    """Return the paths of the journal's database, write-ahead log and shared memory."""
+    return path, wal_of(path), path.with_name(f"{path.name}-shm")
 
 
 def wal_of(path: Path) -> Path:
@@ -129,8 +136,11 @@ def explain(error: Exception, path: Path) -> JournalError:
     if (limit := limit_of(error)) is not None:
         return JournalError(f"The journal {path} can't be used. {limit}")
     if isinstance(error, OSError):
-        return JournalError(f"The journal {path} can't be used: {error.strerror}. Give another directory with --state.")
+        advice = advice_on(error) or "Give another directory with --state."
+        return JournalError(f"The journal {path} can't be used: {error.strerror}. {advice}")
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is the class of the error
+    if code == sqlite3.SQLITE_CONSTRAINT:
+        return JournalError(f"The journal {path} can't be used: another program has changed it meanwhile.")
     return JournalError(f"The journal {path} can't be used: {error}. {_ADVICE.get(code, '')}".rstrip())
 
 

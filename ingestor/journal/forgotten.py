@@ -1,21 +1,44 @@
 """What the user gave up: jobs in the state 'forgotten', and rejected records, which have no row of their own.
 
 A forgotten job keeps its row, its token and its kept text. An undo restores `former_state`. A rejected
-record is known by the digest of its text: with other content it is another record.
+record is known by the digest of its text: with other content it is another record. If its `job_id` has a complete run,
+the user has repaired it: it is done, and not given up.
 """
 
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from itertools import islice
 
-from ingestor.journal.jobs import insert, storable
-from ingestor.model.record import State
+from ingestor.journal.jobs import hash_of, insert, storable
+from ingestor.model.record import Forgettable, State
 
-FORGETTABLE = frozenset({State.FAILED, State.UNRESOLVED, State.PENDING})
+FORGETTABLE = frozenset({State.PENDING, *(State(it) for it in Forgettable if it is not Forgettable.REJECTED)})
 """The states of jobs that can be forgotten: the others have a complete run, or are forgotten."""
 
 _MINE = "batch = :batch AND state <> 'created'"  # in the words of the index of the jobs that are not created
+
+
+_PORTION = 1000  # rejected records that are written at once
+
+
+@dataclass(frozen=True, slots=True)
+class ForgottenReject:
+    """A rejected record that the user gives up.
+
+    Attributes:
+        source: the name of its source.
+        digest: its identity (`policy.identity.reject_digest`).
+        key: its `job_id`, if that can be read.
+        is_whole_source: whether it stands for a source of another format.
+    """
+
+    source: str
+    digest: bytes
+    key: str | None = None
+    is_whole_source: bool = False
 
 
 def find_states(connection: sqlite3.Connection, batch: int, keys: Collection[str]) -> dict[str, State]:
@@ -57,24 +80,49 @@ def find_rejects(connection: sqlite3.Connection, batch: int) -> frozenset[bytes]
     return frozenset(digest for (digest,) in rows.fetchall())
 
 
+def find_repaired(connection: sqlite3.Connection, batch: int) -> frozenset[bytes]:
+    """Return the digests of those whose job has a complete run. The index of keys is open (see jobs.py)."""
+    rows = connection.execute(
+        """
+        WITH wanted AS (SELECT digest, hash FROM forgotten_reject WHERE batch = ?1)
+        SELECT found.digest FROM (
+            SELECT wanted.digest, key_index.job FROM wanted CROSS JOIN key_index ON key_index.hash = wanted.hash
+            UNION ALL
+            SELECT wanted.digest, recent.job FROM wanted CROSS JOIN temp.recent AS recent ON recent.hash = wanted.hash
+        ) AS found CROSS JOIN job ON job.id = found.job
+        WHERE job.batch = ?1 AND job.state IN ('created', 'partial')
+        """,
+        (batch,),
+    )
+    return frozenset(digest for (digest,) in rows.fetchall())
+
+
 def count_rejects(connection: sqlite3.Connection, batch: int) -> int:
     """Return how many rejected records are forgotten. Records with the same text count once."""
     return int(connection.execute("SELECT count(*) FROM forgotten_reject WHERE batch = ?", (batch,)).fetchone()[0])
 
 
-def forget_rejects(connection: sqlite3.Connection, batch: int, rejects: Sequence[tuple[str, bytes]]) -> int:
-    """Forget rejected records, each given by its source's name and its digest; return how many are new.
+def forget_rejects(connection: sqlite3.Connection, batch: int, rejects: Iterable[ForgottenReject]) -> Counter[str]:
+    """Forget rejected records; return how many are `new`, and how many were `known` or have the text of another.
 
-    Their sources have that many unreported rejects less (see `app.resume`).
+    Their sources have that many unreported rejects less (see `app.resume`), and one of another format is done.
     """
-    before = count_rejects(connection, batch)
-    insert(connection, "INSERT OR IGNORE INTO forgotten_reject", [(batch, digest) for _, digest in rejects])
-    per_source = Counter(name for name, _ in rejects)
+    before, given, per_source, whole = count_rejects(connection, batch), 0, Counter[str](), set[str]()
+    waiting = iter(rejects)
+    while portion := list(islice(waiting, _PORTION)):
+        rows = [(batch, it.digest, None if it.key is None else hash_of(batch, it.key)) for it in portion]
+        insert(connection, "INSERT OR IGNORE INTO forgotten_reject", rows)
+        given += len(portion)
+        per_source.update(it.source for it in portion)
+        whole.update(it.source for it in portion if it.is_whole_source)
+    sources = [(count, name in whole, batch, storable(name)) for name, count in per_source.items()]
     connection.executemany(
-        "UPDATE source SET forgotten = min(rejected, ?) WHERE batch = ? AND name = ?",
-        [(count, batch, storable(name)) for name, count in per_source.items()],
+        "UPDATE source SET forgotten = min(rejected, ?), ended = iif(? AND ended = 'damaged', 'complete', ended) "
+        "WHERE batch = ? AND name = ?",
+        sources,
     )
-    return count_rejects(connection, batch) - before
+    new = count_rejects(connection, batch) - before
+    return Counter(new=new, known=given - new)
 
 
 def recall_rejects(connection: sqlite3.Connection, batch: int) -> int:

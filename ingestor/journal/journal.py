@@ -43,6 +43,8 @@ from ingestor.model.ports import Changes, Timekeeper
 from ingestor.model.record import Job, Outcome, Result, State
 from ingestor.model.sources import Checkpoint, KeptRecord
 from ingestor.policy.identity import Scope
+from ingestor.policy.run_ids import WINDOW
+from ingestor.system.tasks import in_background
 
 WATCH_EVERY = 1.0
 """Seconds between two readings of the clock."""
@@ -100,12 +102,8 @@ class SqliteJournal:
         """
         now = self._clock.now()
         await self._do(self._batch.record, now)
-        task = asyncio.create_task(self._watch(now, interval))
-        try:
+        async with in_background(self._watch(now, interval)):
             yield
-        finally:
-            task.cancel()
-            await asyncio.wait({task})
         with suppress(JournalError):  # another caller has already got it
             await self._do(self._batch.record, self._clock.now())
 
@@ -191,9 +189,17 @@ class SqliteJournal:
         """
         return await self._do(batches.target_has_runs, self._batch.id)
 
+    async def recent_runs(self) -> list[tuple[str, str]]:
+        """Return the batch's last runs, the oldest first, each with its token (see batches.py). Raises JournalError."""
+        return await self._do(batches.recent_runs, self._batch.id, WINDOW)
+
     async def forgotten_rejects(self) -> frozenset[bytes]:
         """Return the digests of the rejected records that are not reported again. Raises JournalError."""
         return await self._do(forgotten.find_rejects, self._batch.id)
+
+    async def repaired_rejects(self) -> frozenset[bytes]:
+        """Return the digests of those of them whose `job_id` has a complete run. Raises JournalError."""
+        return await self._do(forgotten.find_repaired, self._batch.id)
 
     async def checkpoints(self) -> list[Checkpoint]:
         """Return how far the sources of the batch are done: all that are known, in the order of reading.

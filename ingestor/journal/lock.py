@@ -1,11 +1,13 @@
 """The state directory: it has one owner at a time, and is on a local file system."""
 
+import errno
 import fcntl
 import os
 import re
 import socket
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -21,9 +23,45 @@ _NETWORK = frozenset({
     "fuse.s3fs", "fuse.sshfs", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "smb2", "smb3", "smbfs",
 })  # fmt: skip
 
+LOCK = "lock"
+"""The lock's file in the state directory."""
 
+_ADVICE = {
+    errno.ENOSPC: "Free some space and inodes (df, df -i) on its disk, or give another directory with --state.",
+    errno.EDQUOT: "The quota of this user is used up: free some of it, or give another directory with --state.",
+}
 _ATTEMPTS = 2
 _PAUSE = 0.05  # seconds
+_SINCE = " since "
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The process that uses a state directory, in its own words.
+
+    `since`: when it took the lock, in seconds since the epoch, by its clock; None if it does not say.
+    """
+
+    words: str
+    since: float | None = None
+
+    @classmethod
+    def read(cls, descriptor: int) -> Self:
+        """Return whom the lock's file names."""
+        words = os.pread(descriptor, 200, 0).decode("ascii", "replace")
+        try:
+            since = datetime.strptime(words.rpartition(_SINCE)[2], _TIME).replace(tzinfo=UTC).timestamp()
+        except ValueError:
+            since = None
+        return cls(words or "another process", since)
+
+    @staticmethod
+    def write(descriptor: int) -> None:
+        """Name this process in the lock's file."""
+        words = f"process {os.getpid()} on {socket.gethostname()}{_SINCE}{datetime.now(UTC).strftime(_TIME)}"
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, words.encode(), 0)
 
 
 class StateDirectory:
@@ -55,9 +93,11 @@ class StateDirectory:
             make_directory(path)
             return cls(path, _lock(path))
         except OSError as error:
+            is_file = error.filename == str(path / LOCK) and os.access(error.filename, os.F_OK)
+            file = f" ({error.filename})" if is_file else ""
             raise JournalError(
-                f"The state directory {path} can't be used: {error.strerror}. "
-                "Make it writable, or give another with --state."
+                f"The state directory {path} can't be used: {error.strerror}{file}. "
+                f"{advice_on(error) or 'Make it writable, or give another with --state.'}"
             ) from error
 
     def close(self) -> None:
@@ -75,17 +115,17 @@ class StateDirectory:
 
 def _lock(path: Path) -> int:
     """Return the descriptor that holds the lock. Raises OSError, StateInUseError."""
-    descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    refuse_other_than_files(path / LOCK)
+    descriptor = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         _take(descriptor)
-        holder = f"process {os.getpid()} on {socket.gethostname()} since {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, holder.encode(), 0)
+        _require_its_name(descriptor, path / LOCK)
+        Holder.write(descriptor)
     except BlockingIOError:
-        holder = os.pread(descriptor, 200, 0).decode("ascii", "replace") or "another process"
+        holder = Holder.read(descriptor)
         os.close(descriptor)
         raise StateInUseError(
-            f"The state directory {path} is in use by {holder}. Wait for it to end, or give another with --state."
+            f"The state directory {path} is in use by {holder.words}. Wait for it to end, or give another with --state."
         ) from None
     except OSError:
         os.close(descriptor)
@@ -102,22 +142,43 @@ def _take(descriptor: int) -> None:
     return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def holder_of(path: Path) -> str | None:
-    """Return which process uses the state directory, in its own words; None: no process does.
+def _require_its_name(descriptor: int, path: Path) -> None:
+    """Raise BlockingIOError if the file was replaced since it was opened: another process may hold the new one."""
+    if not os.path.samestat(os.fstat(descriptor), path.stat()):
+        raise BlockingIOError
+
+
+def holder_of(path: Path) -> Holder | None:
+    """Return which process uses the state directory; None: no process does.
 
     Raises OSError if this user may not know.
     """
     try:
-        descriptor = os.open(path / "lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = os.open(path / LOCK, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return os.pread(descriptor, 200, 0).decode("ascii", "replace") or "another process"
+        return Holder.read(descriptor)
     finally:
         os.close(descriptor)
     return None
+
+
+def advice_on(error: OSError) -> str | None:
+    """Return what to do if a disk has no room for a file; None if the error is another one."""
+    return _ADVICE.get(error.errno or 0)
+
+
+def refuse_other_than_files(*paths: Path) -> None:
+    """Raise JournalError if one of these names is taken by something else than a regular file, OSError if unknown."""
+    for path in paths:
+        if path.exists() and not path.is_file():
+            raise JournalError(
+                f"{path} must be a regular file, and is something else, such as a directory or a named pipe: move "
+                "it away, or give another state directory with --state."
+            )
 
 
 def network_filesystem(path: Path, mounts: Path = MOUNTS) -> str | None:

@@ -14,7 +14,8 @@ OLDEST = 7
 _FORGOTTEN_REJECT = """
     CREATE TABLE forgotten_reject (         -- rejected records that are not reported again, see forgotten.py
         batch INTEGER NOT NULL REFERENCES batch,
-        digest BLOB NOT NULL,               -- of the record's text
+        digest BLOB NOT NULL,               -- see policy/identity.py
+        hash INTEGER,                       -- of its job's key, see jobs.py; NULL: it has no readable job_id
         PRIMARY KEY (batch, digest)
     ) WITHOUT ROWID;
 """

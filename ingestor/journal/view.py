@@ -21,7 +21,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from typing import TypeVar
 
-from ingestor.journal.database import NAME, check_is_journal, explained, wal_of
+from ingestor.journal.database import NAME, check_is_journal, explained, files_of, wal_of
+from ingestor.journal.lock import refuse_other_than_files
 from ingestor.model.errors import JournalError
 
 Found = TypeVar("Found")
@@ -100,6 +101,7 @@ class JournalView:
 
     def _open(self) -> _Opened:
         """Open the journal by the first way that may work."""
+        refuse_other_than_files(*files_of(self._file))
         before = self._state()
         if before.wal_size is None or (self._needs_copy and before.wal_size == 0):
             return _Opened(self._connect("immutable=1"), lambda: self._state() == before)

@@ -10,8 +10,9 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
-from ingestor.journal.database import explain, open_owned, wal_of
-from ingestor.model.errors import JournalError, JournalLostError
+from ingestor.journal.database import explain, open_owned
+from ingestor.journal.owned_files import OwnedFiles
+from ingestor.model.errors import JournalError
 from ingestor.system.limits import LimitError, start_thread
 
 Arguments = ParamSpec("Arguments")
@@ -79,28 +80,38 @@ class Writer:
     def _run(self) -> None:
         try:
             connection = open_owned(self._path)
+            files = OwnedFiles(self._path)
         except Exception as error:  # noqa: BLE001 - the caller waits for an answer, also for an error
             self._answer([self._opened], explain(error, self._path))
         else:
             self._answer([self._opened], [None])
-            with closing(connection):
-                self._serve(connection)
+            with closing(files), closing(connection):
+                self._serve(connection, files)
         finally:
             self._answer([self._ended], [None])
 
-    def _serve(self, connection: sqlite3.Connection) -> None:
-        files, dead = _Files(self._path), None
+    def _serve(self, connection: sqlite3.Connection, files: OwnedFiles) -> None:
+        dead: JournalError | None = None
         for group in self._groups():
             answers: list[object] = []
             self._busy_since = time.monotonic()
             try:
                 if dead is None:
+                    files.check()
                     answers = _commit(connection, group)
                     files.check()
             except Exception as error:  # noqa: BLE001 - the callers wait for an answer, also for an error
-                dead = explain(error, self._path)
+                dead = self._explain(error, files)
             self._busy_since = None
             self._answer([call.answer for call in group], answers if dead is None else dead)
+
+    def _explain(self, error: Exception, files: OwnedFiles) -> JournalError:
+        """Return the message of an error: that the files are lost, if that is why."""
+        try:
+            files.check()
+        except (JournalError, OSError) as loss:
+            return explain(loss, self._path)
+        return explain(error, self._path)
 
     def _groups(self) -> Iterator[list[_Call]]:
         """Yield all waiting calls as a group, when there are some; end after the group with the closing None."""
@@ -118,32 +129,6 @@ class Writer:
     def _answer(self, futures: Sequence[asyncio.Future[Any]], answers: Sequence[object] | JournalError) -> None:
         with suppress(RuntimeError):  # the loop is closed: no caller is left
             self._loop.call_soon_threadsafe(_resolve, futures, answers)
-
-
-class _Files:
-    """The journal's files: writes to one that was renamed or deleted while it is open are lost."""
-
-    def __init__(self, path: Path) -> None:
-        self._paths = (path, wal_of(path))
-        self._known: dict[Path, tuple[int, int]] = {}
-
-    def check(self) -> None:
-        """Raise JournalLostError if a file is gone or is not the one of the first check, OSError if that is unknown."""
-        for path in self._paths:
-            try:
-                status = path.stat()
-            except (FileNotFoundError, NotADirectoryError) as error:
-                raise _lost(path, f"was removed or renamed ({error.strerror})") from None
-            identity = (status.st_dev, status.st_ino)
-            if self._known.setdefault(path, identity) != identity:
-                raise _lost(path, "was replaced")
-
-
-def _lost(path: Path, what: str) -> JournalLostError:
-    return JournalLostError(
-        f"The journal's file {path} {what} while it was open: what this run has done is not recorded any more. Put the "
-        "state directory back if you can: without it, a later run creates the same runs again."
-    )
 
 
 def _commit(connection: sqlite3.Connection, group: Sequence[_Call]) -> list[object]:

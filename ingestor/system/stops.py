@@ -10,6 +10,7 @@ STOPS: Mapping[signal.Signals, str] = MappingProxyType(
         signal.SIGINT: "Ctrl-C",
         signal.SIGTERM: "SIGTERM",
         signal.SIGHUP: "SIGHUP",  # the terminal or the ssh session was closed
+        signal.SIGUSR1: "SIGUSR1, the warning of a scheduler",
         signal.SIGXCPU: "SIGXCPU, the limit of processor time",
     }
 )

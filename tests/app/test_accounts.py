@@ -42,7 +42,7 @@ async def night(target: Target, options: BatchOptions, *names: Path) -> tuple[Ba
     """Read all files, and return the end and the lines that this execution added to the log."""
     sources, log = [str(name) for name in names], options.log_path
     before = len(log.read_bytes()) if log.exists() else 0
-    reading = from_the_start(locate(sources), target.scope(options.batch), spool=None)
+    reading = from_the_start(locate(sources))
     finished = await Session(target, options).ingest(reading, sources)
     return finished, [json.loads(line) for line in log.read_bytes()[before:].splitlines()]
 
@@ -54,7 +54,7 @@ async def test_the_log_has_the_files_that_were_read_with_counts_and_those_that_w
         file.write("{}\nnot json\n")
     _, (start, *_, end) = await night(target, options, folder)
     assert start["skipped"] == {"count": 1, "examples": [str(folder / "notes.txt")]}
-    counts = [(it["source"], it["records"], it["rejected"], it["complete"], it["damaged"]) for it in end["files"]]
+    counts = [(it["source"], it["records"], it["rejected"], it["complete"], it["damaged"]) for it in end["sources"]]
     assert counts == [
         (str(folder / "a.jsonl"), 20, 0, True, False),
         (str(folder / "b.jsonl"), 22, 2, True, False),

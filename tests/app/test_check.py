@@ -34,7 +34,7 @@ def checked(folder: Path, *sources: Path, as_json: bool = False, progress: Mode 
     return check(BatchOptions(state=folder / "state"), [str(it) for it in sources], as_json=as_json, progress=progress)
 
 
-def test_the_text_lists_each_file_with_its_valid_and_invalid_records(
+def test_the_text_lists_each_file_with_its_records_and_those_that_are_rejected(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert checked(folder.parent, folder) is ExitCode.INCOMPLETE
@@ -42,16 +42,16 @@ def test_the_text_lists_each_file_with_its_valid_and_invalid_records(
     assert reject.startswith(f"{folder}/a.jsonl:21: tags: ")
     assert rest[:3] == [
         "Records read",
-        f"           21  {folder}/a.jsonl, 1 invalid",
+        f"           21  {folder}/a.jsonl, 1 rejected",
         f"            5  {folder}/b.jsonl.gz",
     ]
-    assert rest[-1] == "26 records: 25 valid, 1 invalid"
+    assert rest[-1] == "26 records: 25 valid, 1 rejected"
 
 
 def test_the_text_says_which_files_it_skipped(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     checked(folder.parent, folder)
     text = capsys.readouterr().out
-    assert "\n  2 files, such as " in text
+    assert "\n  2 files, for example " in text
     assert f"{folder}/notes.txt" in text
 
 
@@ -60,11 +60,11 @@ def test_the_json_has_every_file_and_what_was_skipped(folder: Path, capsys: pyte
     *_, last = capsys.readouterr().out.splitlines()
     end: dict[str, Any] = json.loads(last)
     ends = {"complete": True, "damaged": False, "other_format": False}
-    assert end["inputs"] == [
-        {"source": f"{folder}/a.jsonl", "valid": 20, "invalid": 1, **ends},
-        {"source": f"{folder}/b.jsonl.gz", "valid": 5, "invalid": 0, **ends},
+    assert end["sources"] == [
+        {"source": f"{folder}/a.jsonl", "records": 21, "rejected": 1, **ends},
+        {"source": f"{folder}/b.jsonl.gz", "records": 5, "rejected": 0, **ends},
     ]
-    assert (end["event"], end["valid"], end["invalid"], end["other_inputs"]) == ("check.finished", 25, 1, 0)
+    assert (end["event"], end["records"], end["rejected"], end["other_sources"]) == ("check.finished", 26, 1, 0)
     assert end["skipped"]["count"] == 2
     assert set(end["skipped"]["examples"]) == {f"{folder}/notes.txt", f"{folder}/table.csv"}
 
@@ -73,7 +73,7 @@ def test_a_damaged_file_is_named_as_such(folder: Path, capsys: pytest.CaptureFix
     whole = (folder / "b.jsonl.gz").read_bytes()
     (folder / "b.jsonl.gz").write_bytes(whole[:-12])
     assert checked(folder.parent, folder / "b.jsonl.gz") is ExitCode.INCOMPLETE
-    assert "b.jsonl.gz, 1 invalid, damaged: not read to its end\n" in capsys.readouterr().out
+    assert "b.jsonl.gz, 1 rejected, damaged: not read to its end\n" in capsys.readouterr().out
 
 
 def test_valid_files_end_with_0_and_say_nothing_on_standard_error(
@@ -96,15 +96,15 @@ def test_file_names_and_reasons_with_control_characters_are_shown_escaped(
 
 def test_progress_shows_how_far_it_is_and_no_429s() -> None:
     source, found = MemoryInput([], open_end=False), Checked()
-    found._total.read(InputRead(0, 0, 1_000))
+    found.metrics.emit(InputRead(0, 0, 1_000))
     source.total_bytes, source.read_bytes = 1_000, 100
     found.take(Chunk(Source("a.jsonl", None), [job(number) for number in range(60)]), source)
-    assert describe(found.snapshot()).startswith("60 of about 600 records, ")
-    assert "429s" not in describe(found.snapshot())
+    assert describe(found.metrics.snapshot()).startswith("60 of about 600 records, ")
+    assert "429s" not in describe(found.metrics.snapshot())
 
 
 def test_the_experiments_of_the_records_are_counted_in_bounded_memory() -> None:
-    found = Checked()
+    source, found = MemoryInput([]), Checked()
     for number in range(MOST_EXPERIMENTS + 10):
-        found._count_experiments(Chunk(None, [job(number, experiment_id=f"e{number}"), job(number)]))
+        found.take(Chunk(None, [job(number, experiment_id=f"e{number}"), job(number)]), source)
     assert len(found.experiments) == MOST_EXPERIMENTS

@@ -36,7 +36,7 @@ def test_every_setting_of_a_batch_reaches_its_option() -> None:
         "allow_network_state": True,
         "new_state": False,
         "same_server": True,
-        "log_max_bytes": 1000,
+        "log_max_bytes": 10_000,
         "log_keep": 2,
         "wait_for_service": True,
         "rate": 1.5,

@@ -2,18 +2,21 @@
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from ingestor.app.machine import SteadyClock
 from ingestor.app.options import BatchOptions
-from ingestor.app.ports import JobStore, Ports, Reading
-from ingestor.app.reading import objects
+from ingestor.app.ports import JobStore, Ports, Reading, Wrap
+from ingestor.app.reading import from_the_start, objects
 from ingestor.app.session import Session
-from ingestor.app.target import Target, aidp
+from ingestor.app.target import Target, aidp, mlflow
 from ingestor.journal.journal import SqliteJournal
+from ingestor.journal.lock import StateDirectory
 from ingestor.journal.reader import known_sources, status
 from ingestor.model.admission import Admission, UnsettledJob
 from ingestor.model.errors import ExitCode, JournalError, SpoolError, UsageError
@@ -21,9 +24,11 @@ from ingestor.model.events import BatchFinished, BatchStarted, Event
 from ingestor.model.ports import Changes, Input
 from ingestor.model.record import Job, Outcome, Result
 from ingestor.model.sources import Checkpoint, Chunk, KeptRecord
+from ingestor.policy.identity import Scope
 from ingestor.report.appender import ReportError
-from ingestor.sources.inputs import IterableInput
+from ingestor.sources.locate import locate
 from ingestor.testing import PLATFORM_ID, WORKSPACE_KEY, Simulator
+from tests.support.records import job
 
 RECORDS = [{"job_id": str(number), "run_name": str(number)} for number in range(20)]
 
@@ -105,8 +110,7 @@ def options(tmp_path: Path) -> BatchOptions:
 
 
 async def ingest(session: Session, records: Sequence[object] = RECORDS) -> BatchFinished:
-    scope = session.target.scope(session.options.batch)
-    return await session.ingest(objects(IterableInput(records, scope), "records", scope), ["records"])
+    return await session.ingest(objects(records), ["records"])
 
 
 def logged(options: BatchOptions) -> list[dict[str, object]]:
@@ -143,6 +147,20 @@ async def test_the_first_reason_of_a_stop_counts(target: Target, options: BatchO
     session.stop("first")
     session.stop("second")
     assert (await ingest(session)).reason == "first"
+
+
+async def test_an_input_of_which_all_bytes_were_read_was_read_to_its_end(target: Target, options: BatchOptions) -> None:
+    def broken(size: int) -> Wrap:
+        def wrap(ports: Ports) -> Ports:
+            assert ports.source is not None
+            source = BrokenInput(ports.source, SpoolError("no room"))
+            source.read_bytes, source.total_bytes = 100, size
+            return replace(ports, source=source)
+
+        return wrap
+
+    assert (await ingest(Session(target, options, wrap=broken(100)))).exhausted
+    assert not (await ingest(Session(target, options, wrap=broken(200)))).exhausted
 
 
 async def test_an_error_of_the_source_halts_the_batch_and_is_kept(
@@ -202,12 +220,64 @@ async def test_the_time_budget_covers_all_batches_of_a_reconciliation(target: Ta
 
 
 async def test_a_batch_that_can_not_begin_is_not_logged_as_started(target: Target, options: BatchOptions) -> None:
-    async def refuse(_journal: SqliteJournal) -> Reading:
+    async def refuse(_journal: SqliteJournal, _scope: Scope) -> Reading:
         raise UsageError("not now")
 
     with pytest.raises(UsageError, match="not now"):
         await Session(target, options).ingest(refuse, ["records"])
     assert logged(options) == []
+
+
+async def test_what_is_read_gets_the_scope_that_the_journal_has_once_the_directory_is_owned(
+    options: BatchOptions,
+) -> None:
+    """The batch went to the server under another address: tokens are derived from that one, and stored under it."""
+    before, now = mlflow("http://127.0.0.1:1"), mlflow("http://127.0.0.2:1")
+    with StateDirectory.open(options.state) as state:
+        async with SqliteJournal.open(state, before.scope(options.batch), SteadyClock()) as journal:
+            await journal.admit([job(1)], stamped=True)
+    scopes: list[Scope] = []
+
+    async def look(_journal: SqliteJournal, scope: Scope) -> Reading:
+        scopes.append(scope)
+        raise UsageError("enough")
+
+    with pytest.raises(UsageError, match="enough"):
+        await Session(now, replace(options, same_server=True)).ingest(look, ["records"])
+    assert scopes == [before.scope(options.batch)]
+
+
+async def test_a_named_pipe_that_no_program_writes_to_is_named_during_a_batch(
+    target: Target, options: BatchOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingestor.sources.reader.STALL", 0.0)
+    fifo = tmp_path / "runs.jsonl"
+    os.mkfifo(fifo)
+    session = Session(target, options)
+    batch = asyncio.create_task(session.ingest(from_the_start(locate([str(fifo)])), [str(fifo)]))
+    async with asyncio.timeout(30):
+        while not (waits := session.waits_for()):  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0.01)
+        os.close(await asyncio.to_thread(os.open, fifo, os.O_WRONLY))
+        assert (await batch).exit_code is ExitCode.OK
+    assert waits == [f"waiting for a program that writes to {fifo}"]
+
+
+async def test_a_log_that_nobody_reads_after_a_stop_ends_the_batch_as_stopped_and_is_no_halt(
+    target: Target, options: BatchOptions, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    session = Session(target, replace(options, log=tmp_path / "fifo", drain_timeout=0.0))
+    ending = asyncio.create_task(ingest(session))
+    async with asyncio.timeout(30):
+        while not session.waits_for():  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0.01)
+    session.stop("stopped by SIGTERM")
+    finished = await ending
+    assert (finished.exit_code, finished.counts["created"]) == (ExitCode.STOPPED, len(RECORDS))
+    assert "nothing took its lines" in str(finished.reason)
+    assert (session.metrics.halt, session.error) == (None, None)
+    os.close(os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK))  # lets the writing thread end
 
 
 async def test_rejects_that_can_not_be_finished_halt_the_batch(target: Target, options: BatchOptions) -> None:

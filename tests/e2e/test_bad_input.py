@@ -154,10 +154,10 @@ async def test_check_finds_the_same_and_sends_nothing(program: Program, simulato
     ended = await program.run("check", source)
 
     assert ended.code == 3
-    assert ended.stdout.splitlines()[-1] == f"{len(lines) + 2} records: 2 valid, {len(lines)} invalid"
+    assert ended.stdout.splitlines()[-1] == f"{len(lines) + 2} records: 2 valid, {len(lines)} rejected"
     reasons = [reason for line, reason in BAD_LINES.values() if line in lines]
     printed = ended.stdout.splitlines()[: len(lines)]
-    assert f"\n  {len(lines) + 2:>11,}  {source}, {len(lines)} invalid\n" in ended.stdout
+    assert f"\n  {len(lines) + 2:>11,}  {source}, {len(lines)} rejected\n" in ended.stdout
     assert [(number, reason in text) for number, (text, reason) in enumerate(zip(printed, reasons, strict=True))] == [
         (number, True) for number in range(len(lines))
     ]

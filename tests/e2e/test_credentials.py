@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 
-from ingestor.api.redaction import MASK
+from ingestor.api.values import MASK
 from ingestor.simulator.sample import records
 from ingestor.simulator.server import Simulator
 from tests.api.conftest import FINGERPRINT, TENANCY, USER, jwt, pem, write_profile
@@ -76,18 +76,19 @@ async def test_config_and_check_find_credentials_that_can_not_be_used(
 
 
 @pytest.mark.parametrize("command", ["config", "check"])
-async def test_config_and_check_find_a_fingerprint_of_another_key(
+async def test_config_and_check_find_a_fingerprint_of_another_key_unless_the_target_is_on_this_machine_as_a_run_does(
     program: Program, simulator: Simulator, key: RSAPrivateKey, command: str
 ) -> None:
     program.write("key.pem", pem(key))
     write_profile(program.folder, tenancy=TENANCY, user=USER, fingerprint=FINGERPRINT, key_file="key.pem")
-    source = program.write("runs.jsonl", WANTED)
+    source = [program.write("runs.jsonl", WANTED)] if command == "check" else []
 
-    ended = await program.run(
-        command, *at(simulator), "--oci-config", "config", *([source] if command == "check" else [])
-    )
-
+    elsewhere = ("--endpoint", "https://h.example", "--platform-id", "p", "--workspace", "w", "--oci-config", "config")
+    ended = await program.run(command, *elsewhere, *source)
     assert "fingerprint is not that of the key in key_file" in ended.stderr
+
+    ended = await program.run(command, *at(simulator), "--oci-config", "config", *source)
+    assert ended.stderr == ""
 
 
 @pytest.mark.parametrize("command", ["run", "config", "check"])

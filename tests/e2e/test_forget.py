@@ -1,6 +1,8 @@
 """`ingestor forget`: records that will never work keep no later run from its success, and can be brought back."""
 
+import gzip
 import json
+import os
 from collections.abc import AsyncIterator
 
 import pytest
@@ -50,6 +52,62 @@ async def test_a_night_succeeds_once_what_will_never_work_is_forgotten(
     assert program.counts()["failed"] == 0
     assert "rejected records that are forgotten: 2" in (await program.run("status")).stdout
     assert not (program.folder / ".ingestor" / "rejects.jsonl").exists()
+
+
+async def test_every_rejected_record_that_is_still_in_a_file_is_forgotten_also_after_repairs_were_sent(
+    program: Program, simulator: Simulator, source: str
+) -> None:
+    """The repairs are a run of their own: its rejects are in a new file, and those of the night in another one."""
+    repairs = b'{"job_id": "bad", "run_name": "good"}\n{"nobody": 1}\n'
+    assert (await program.ingest(*aim(simulator), "-", stdin=repairs)).code == 3
+    done = await program.run("forget", "--outcome", "rejected", "--output", "json")
+    files = [path.rpartition("/")[2] for path in done.summary["files"]]
+    assert (done.summary["counts"], files[1:], files[0][:9]) == ({"rejected": 3}, ["rejects.jsonl"], "rejects-2")
+    assert (await program.run("forget", "--outcome", "failed")).code == 0
+
+    night = await program.ingest(*aim(simulator), source)
+    assert (night.code, night.summary["counts"]) == (0, counted(already_done=9, forgotten=3))
+
+
+async def test_a_file_of_another_format_is_forgotten_and_a_damaged_one_is_not(
+    program: Program, simulator: Simulator
+) -> None:
+    program.write("runs.jsonl", records(3))
+    program.write("old.csv", b"job_id,run_name\na,b\n")
+    program.write("cut.jsonl.gz", gzip.compress(b'{"job_id": "x", "run_name": "x"}\n' * 5000)[:-20])
+    words = (*aim(simulator), "runs.jsonl", "old.csv")
+    assert (await program.ingest(*words, "cut.jsonl.gz")).code == 3
+    done = await program.run("forget", "--outcome", "rejected")
+    assert "1 rejected" in done.stdout
+    assert "Not forgotten: 1 damaged source" in done.stdout
+    assert f"read .ingestor{os.sep}rejects.jsonl" in done.stdout
+
+    night = await program.ingest(*words)
+    assert (night.code, night.summary["counts"]) == (0, counted(already_done=3, forgotten=1))
+    assert [it["damaged"] or it["other_format"] for it in night.summary["sources"]] == [False, False]
+    assert (await program.ingest(*words, "cut.jsonl.gz")).code == 3
+    program.write("new.csv", b"job_id,run_name\nc,d\n")
+    assert (await program.ingest(*words, "new.csv")).code == 3, "another file with the same columns is not forgotten"
+
+
+async def test_resume_has_nothing_left_of_a_file_of_another_format_that_is_forgotten(
+    program: Program, simulator: Simulator
+) -> None:
+    program.write("runs.jsonl", records(1))
+    program.write("old.csv", b"job_id,run_name\na,b\n")
+    assert (await program.ingest(*aim(simulator), "runs.jsonl", "old.csv")).code == 3
+    assert (await program.run("resume", *aim(simulator))).code == 3
+    assert (await program.run("forget", "--outcome", "rejected")).code == 0
+    assert (await program.run("resume", *aim(simulator))).code == 0
+
+
+async def test_without_any_file_of_rejected_records_nothing_is_forgotten(
+    program: Program, simulator: Simulator
+) -> None:
+    program.write("runs.jsonl", records(1))
+    assert (await program.ingest(*aim(simulator), "runs.jsonl")).code == 0
+    done = await program.run("forget", "--outcome", "rejected")
+    assert (done.code, "rejects.jsonl does not exist" in done.stdout) == (0, True)
 
 
 async def test_what_is_forgotten_can_be_brought_back(program: Program, simulator: Simulator, source: str) -> None:
@@ -154,3 +212,16 @@ async def test_nothing_is_forgotten_while_a_run_uses_the_state_directory(
     refused = await program.run("forget", "--outcome", "failed")
     assert (refused.code, "is in use by process" in refused.stderr) == (75, True)
     await running.die()
+
+
+async def test_what_was_forgotten_is_said_on_standard_error_if_standard_output_is_full(
+    program: Program, simulator: Simulator
+) -> None:
+    await program.ingest(*aim(simulator), program.write("runs.jsonl", records(1)))
+    full = os.open("/dev/full", os.O_WRONLY)
+    running = await program.start("forget", "--outcome", "failed", stdout=full)
+    os.close(full)
+    ended = await running.end()
+    assert ended.code == 0
+    assert "standard output: No space left on device" in ended.stderr
+    assert "Forgotten in batch" in ended.stderr

@@ -162,11 +162,14 @@ CLOSED = ("sh", "-c", 'exec "$0" -m ingestor "$@" >&- 2>&-', sys.executable)
 
 
 @pytest.mark.parametrize("workspace", ["another", WORKSPACE_KEY], ids=["halted", "finished"])
-async def test_closed_outputs_change_no_exit_code(program: Program, simulator: Simulator, workspace: str) -> None:
+async def test_closed_outputs_change_no_exit_code_of_work_and_fail_what_only_prints(
+    program: Program, simulator: Simulator, workspace: str
+) -> None:
     source = program.write("runs.jsonl", WANTED)
     expected = 0 if workspace == WORKSPACE_KEY else 4
     place = aim(simulator, workspace=workspace)
     assert (await program.spawn("run", *place, source, command=CLOSED)).code == expected
     assert (await program.spawn("reconcile", *place, command=CLOSED)).code == 0
-    assert (await program.spawn("status", command=CLOSED)).code == 0
+    assert (await program.spawn("resume", *place, command=CLOSED)).code == expected
+    assert (await program.spawn("status", command=CLOSED)).code == 4
     assert (await program.spawn("run", *place, source, command=CLOSED)).code == expected  # the journal is intact

@@ -40,7 +40,7 @@ async def test_a_directory_is_read_with_all_its_spellings_and_what_is_skipped_is
     ended = await program.run("run", *aim(simulator), "runs")
 
     assert ended.code == 0
-    assert "2 files, such as runs/notes.txt, runs/pipe.jsonl (pipe)" in ended.stdout
+    assert "2 files, for example runs/notes.txt, runs/pipe.jsonl (pipe)" in ended.stdout
     assert_each_is_one_run(simulator, wanted, program.rows())
 
 

@@ -18,6 +18,17 @@ async def test_a_new_state_directory_is_named_once_with_its_absolute_path(
     assert (second.code, "new state directory" in second.stderr) == (0, False)
 
 
+async def test_a_state_directory_that_can_not_be_made_is_not_said_to_be_new(
+    program: Program, simulator: Simulator
+) -> None:
+    (program.folder / "state").mkdir()
+    (program.folder / "state" / "lock").mkdir()
+    ended = await program.run("run", *aim(simulator), "--state", "state", program.write("runs.jsonl", records(1)))
+    assert ended.code == 4
+    assert "state/lock must be a regular file" in ended.stderr
+    assert "new state directory" not in ended.stderr
+
+
 @pytest.mark.parametrize("command", ["run", "resume", "reconcile"])
 @pytest.mark.parametrize("exists", [False, True], ids=["no directory", "an empty mount point"])
 async def test_without_new_state_a_missing_journal_is_an_error_and_nothing_is_created(

@@ -15,7 +15,10 @@ from tests.e2e.proof import assert_each_is_one_run
 
 RECORDS: list[Document] = [{"job_id": f"job {number}", "run_name": f"run {number}"} for number in range(5)]
 ARRAY = json.dumps(RECORDS, indent=2).encode()
-ADVICE = "this is a JSON array: nothing of it was read; convert it with `jq -c '.[]' runs.json | ingestor run -`"
+ADVICE = (
+    "this is a JSON array: nothing of it was read; convert it with `cat runs.json | jq -c '.[]' | ingestor run -` "
+    "and the same settings (if jq finds an error, the data is damaged)"
+)
 
 
 def converted(path: Path) -> bytes:

@@ -47,6 +47,10 @@ async def test_answers_with_the_same_run_are_unresolved_and_halt_until_nothing_c
         assert counts["unresolved"] >= 5
         assert {row["run_id"] for row in program.rows("unresolved")} == {None}
 
+        for _ in range(3):  # the comparison covers earlier executions
+            assert (await program.ingest(*aim(simulator), source)).code == 4
+            assert program.counts()["created"] == 1
+
         simulator.clear_faults()
         assert (await program.ingest(*aim(simulator), source)).code == 0
         assert_each_is_one_run(simulator, WANTED, program.rows())
@@ -105,3 +109,28 @@ async def test_a_missing_right_to_create_halts_and_fails_no_record(program: Prog
         assert ended.code == 4
         assert "create runs" in ended.summary["halted"]["advice"]
         assert program.counts()["failed"] == 0
+
+
+async def test_a_right_to_create_that_is_lost_between_two_nights_halts_and_fails_no_record(program: Program) -> None:
+    wanted: list[Document] = [record | {"experiment_id": "1"} for record in WANTED]
+    new: list[Document] = [{"job_id": f"new {number}", "experiment_id": "1"} for number in range(50)]
+    lost = SimulatorOptions(experiments=frozenset({"1"}), forbidden=frozenset({"runs/create"}), vague_refusals=True)
+    async with Simulator(SimulatorOptions(experiments=frozenset({"1"}))) as simulator:
+        assert (await program.ingest(*aim(simulator), stdin=to_lines(wanted))).code == 0
+    async with Simulator(lost) as simulator:
+        ended = await program.ingest(*aim(simulator), stdin=to_lines(new))
+        assert ended.code == 4
+        assert "still lets this principal create runs" in ended.summary["halted"]["advice"]
+        assert program.counts()["failed"] == 0
+
+
+async def test_several_bad_records_end_each_night_with_3_where_no_search_is_allowed(program: Program) -> None:
+    good: list[Document] = [record | {"experiment_id": "1"} for record in WANTED]
+    source = program.write("runs.jsonl", [*good, *({"job_id": f"bad {it}", "experiment_id": "9"} for it in range(6))])
+    options = SimulatorOptions(
+        missing_experiments=frozenset({"9"}), forbidden=frozenset({"experiments/search"}), vague_refusals=True
+    )
+    async with Simulator(options) as simulator:
+        for _ in range(2):
+            assert (await program.ingest(*aim(simulator), source)).code == 3
+            assert program.counts() == states(created=30, failed=6)

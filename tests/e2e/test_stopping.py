@@ -100,7 +100,8 @@ async def test_two_signals_end_a_batch_at_once(program: Program, state: State) -
     log = program.folder / ".ingestor" / "log.jsonl"
     async with Simulator(state.service) as simulator:
         source = "-" if state.open_end else program.write("runs.jsonl", WANTED)
-        command = ("run", *aim(simulator), source, *state.options, "--drain-timeout", "600")
+        own = state.options[: state.options.index("--drain-timeout")] if "--drain-timeout" in state.options else ()
+        command = ("run", *aim(simulator), source, *(own or state.options), "--drain-timeout", "600")
         running = await program.start(*command)
         if state.open_end:
             await running.write(to_lines(WANTED[: len(WANTED) // 2]))

@@ -12,8 +12,9 @@ from ingestor.journal.journal import SqliteJournal
 from ingestor.journal.lock import StateDirectory
 from ingestor.journal.reader import known_batches, status
 from ingestor.model.ports import Changes
-from ingestor.model.record import Result
+from ingestor.model.record import Job, Result
 from ingestor.policy.identity import Scope
+from ingestor.policy.run_ids import REPEATED_RUN, WINDOW, repeated_run_message
 from tests.journal.support import ManualClock, created, failed, opened, partial, unresolved
 from tests.support.records import SCOPE, job
 
@@ -50,6 +51,32 @@ async def test_a_target_is_not_proven_by_another_workspace_nor_by_a_rehearsal(tm
     await execute(tmp_path, replace(SCOPE, batch="rehearsal"), [created(job(1))], rehearsal=True)
     assert not await execute(tmp_path, SCOPE, [])
     assert await execute(tmp_path, replace(SCOPE, batch="second rehearsal"), [], rehearsal=True)
+
+
+def repeated(subject: Job, run_id: str) -> Result:
+    result = replace(unresolved(subject), error_code=REPEATED_RUN, error_message=repeated_run_message(run_id))
+    return replace(result, http_status=200)
+
+
+async def test_the_last_runs_of_the_batch_are_known_oldest_first_each_with_its_token(tmp_path: Path) -> None:
+    async with opened(tmp_path) as journal:
+        subjects = [job(number) for number in range(1, WINDOW + 10)]
+        await journal.admit(subjects, stamped=True)
+        ends = [failed(it) if it.key == f"job-{WINDOW}" else created(it) for it in subjects]
+        await journal.commit(Changes(ends))
+        runs = await journal.recent_runs()
+        wanted = [it for it in subjects[-WINDOW:] if it.key != f"job-{WINDOW}"]
+        assert runs == [(f"run of {it.key}", it.token) for it in wanted]
+
+
+async def test_the_runs_that_answers_to_other_records_named_are_known_without_a_token(tmp_path: Path) -> None:
+    async with opened(tmp_path) as journal:
+        subjects = [job(number) for number in range(1, 6)]
+        await journal.admit(subjects, stamped=True)
+        first, *others, last = subjects
+        ends = [created(first), *(repeated(it, f"run of {first.key}") for it in others), repeated(last, "long ago")]
+        await journal.commit(Changes(ends))
+        assert await journal.recent_runs() == [(f"run of {first.key}", first.token), ("long ago", "")]
 
 
 @pytest.mark.parametrize(

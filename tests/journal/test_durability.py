@@ -96,6 +96,54 @@ async def test_a_journal_that_is_replaced_is_noticed(tmp_path: Path) -> None:
             await journal.admit([job(1)], stamped=True)
 
 
+def truncated(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.truncate(5000)
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def overwritten(path: Path) -> None:
+    path.write_bytes(b"nonsense" * 100_000)
+
+
+@pytest.mark.parametrize("spoil", [truncated, emptied, overwritten])
+@pytest.mark.parametrize("name", ["journal.db", "journal.db-wal"])
+async def test_a_file_that_another_program_overwrites_is_noticed(
+    tmp_path: Path, spoil: Callable[[Path], None], name: str
+) -> None:
+    async with opened(tmp_path) as journal:
+        await journal.admit([job(1)], stamped=True)
+        await journal.commit(Changes([created(job(1))]))
+        spoil(tmp_path / name)
+        with pytest.raises(JournalLostError, match=rf"{name} was truncated or overwritten while it was open"):
+            await journal.admit([job(2)], stamped=True)
+
+
+async def test_a_checkpoint_of_another_program_is_no_loss(tmp_path: Path) -> None:
+    async with opened(tmp_path) as journal:
+        await journal.admit([job(1)], stamped=True)
+        with closing(sqlite3.connect(tmp_path / "journal.db")) as other:
+            assert other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+        assert (tmp_path / "journal.db-wal").stat().st_size == 0
+        await journal.admit([job(2)], stamped=True)
+    assert list(rows(tmp_path)) == ["job-1", "job-2"]
+
+
+async def test_a_row_that_another_program_wrote_is_no_error_of_sqlite(tmp_path: Path) -> None:
+    async with opened(tmp_path) as journal:
+        await journal.admit([job(1)], stamped=True)
+        with closing(sqlite3.connect(tmp_path / "journal.db", isolation_level=None)) as other:
+            names = [row[1] for row in other.execute("PRAGMA table_info(job)") if row[1] != "id"]
+            columns = ", ".join(names)
+            other.execute(f"INSERT INTO job (id, {columns}) SELECT id + 1, {columns} FROM job")  # noqa: S608
+        with pytest.raises(JournalError, match="another program has changed it meanwhile") as raised:
+            await journal.admit([job(2)], stamped=True)
+    assert "constraint" not in str(raised.value)
+
+
 def text(path: Path) -> None:
     path.write_text("these are some notes, and they are long enough for a header of SQLite\n" * 20)
 
@@ -136,7 +184,8 @@ unusable = pytest.mark.parametrize(
         (text, "not a database. It is damaged. Restore a backup of it"),
         (another_database, "is not a journal of ingestor"),
         (empty, "is empty. It is damaged"),
-        (directory, "unable to open database file. Check the permissions"),
+        (directory, "must be a regular file, and is something else, such as a directory or a named pipe"),
+        (os.mkfifo, "must be a regular file, and is something else"),
         (newer, "has version 10, but this ingestor reads versions up to 9. Use the newer ingestor"),
         (
             older,

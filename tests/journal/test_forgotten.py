@@ -1,6 +1,7 @@
 """What the user gives up stays in the journal, so that it can be taken back to the last bit."""
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from ingestor.journal.database import transaction
-from ingestor.journal.forgotten import find_states, forget_jobs, forget_rejects, recall_jobs, recall_rejects
+from ingestor.journal.forgotten import (
+    ForgottenReject,
+    find_states,
+    forget_jobs,
+    forget_rejects,
+    recall_jobs,
+    recall_rejects,
+)
 from ingestor.journal.journal import SqliteJournal
 from ingestor.journal.lock import StateDirectory
 from ingestor.journal.reader import (
@@ -44,6 +52,10 @@ async def path(tmp_path: Path) -> Path:
             await journal.admit(jobs(5), stamped=True)
             await journal.commit(Changes([failed(it) for it in jobs(5)]))
     return tmp_path / "journal.db"
+
+
+def rejected(digest: bytes, source: str = "runs.jsonl", *, key: str | None = None) -> ForgottenReject:
+    return ForgottenReject(source, digest, key)
 
 
 def dump(path: Path) -> list[str]:
@@ -111,11 +123,11 @@ async def test_rejected_records_are_known_by_their_text_and_no_longer_unreported
     before = dump(path)
     first, second = (reject_digest(text) for text in ("one", "two"))
     with transaction(path) as connection:
-        assert forget_rejects(connection, 1, [("runs.jsonl", first), ("runs.jsonl", first), ("-", second)]) == 2
-        assert forget_rejects(connection, 1, [("runs.jsonl", second)]) == 0
+        assert forget_rejects(connection, 1, [rejected(first), rejected(first), rejected(second, "-")])["new"] == 2
+        assert forget_rejects(connection, 1, [rejected(second)]) == {"new": 0, "known": 1}
     assert [it.rejected for it in known_sources(path.parent, SCOPE)] == [1, 1]
     with transaction(path) as connection:
-        assert forget_rejects(connection, 1, [("runs.jsonl", first)] * 3 + [("more.jsonl", second)]) == 0
+        assert forget_rejects(connection, 1, [rejected(first)] * 3 + [rejected(second, "more.jsonl")])["new"] == 0
     assert [it.rejected for it in known_sources(path.parent, SCOPE)] == [0, 0]
     assert [it.forgotten_rejects for it in status(path.parent, now=0).batches] == [2, 0]
     async with opened(path.parent) as journal:
@@ -131,11 +143,50 @@ async def test_rejected_records_are_known_by_their_text_and_no_longer_unreported
 
 async def test_a_source_that_is_read_again_counts_its_rejects_anew(path: Path) -> None:
     with transaction(path) as connection:
-        forget_rejects(connection, 1, [("runs.jsonl", reject_digest("one"))] * 2)
+        forget_rejects(connection, 1, [rejected(reject_digest("one"))] * 2)
     async with opened(path.parent) as journal:
         await journal.start_execution(checkpoints=[Checkpoint(FILE)])
         await journal.commit(Changes(checkpoints=[Checkpoint(FILE, "[9]", 1)]))
     assert [it.rejected for it in known_sources(path.parent, SCOPE)] == [1, 1]
+
+
+async def test_a_rejected_record_counts_as_repaired_once_its_job_has_a_complete_run(path: Path) -> None:
+    """The first job is pending, the second one is a run; the others have no row, and no key."""
+    first, second, third, fourth = (reject_digest(text) for text in "1234")
+    with transaction(path) as connection:
+        known = [rejected(first, key="job-1"), rejected(second, key="job-2"), rejected(third, key="job-9")]
+        forget_rejects(connection, 1, [*known, rejected(fourth)])
+    async with opened(path.parent) as journal:
+        assert await journal.repaired_rejects() == {second}
+        await journal.commit(Changes([created(it.job) for it in await journal.admit([job(1)], stamped=True)]))
+        assert await journal.repaired_rejects() == {first, second}
+        assert await journal.forgotten_rejects() == {first, second, third, fourth}
+
+
+def test_a_source_of_another_format_that_is_forgotten_is_no_longer_damaged(path: Path) -> None:
+    with transaction(path) as connection:
+        connection.execute("UPDATE source SET ended = 'damaged', rejected = 1")
+        whole = ForgottenReject("more.jsonl", reject_digest("a,b", "more.jsonl"), is_whole_source=True)
+        forget_rejects(connection, 1, [whole, rejected(reject_digest("{"))])
+    ends = {it.source.name: (it.end, it.rejected) for it in known_sources(path.parent, SCOPE)}
+    assert ends == {"runs.jsonl": (SourceEnd.DAMAGED, 0), "more.jsonl": (SourceEnd.COMPLETE, 0)}
+
+
+def test_millions_of_rejected_records_are_forgotten_in_portions(path: Path) -> None:
+    given: list[int] = []
+
+    def many() -> Iterator[ForgottenReject]:
+        for number in range(3000):
+            given.append(number)
+            yield rejected(reject_digest(str(number)))
+            assert number < 2500 or has_written()
+
+    with transaction(path) as connection:
+
+        def has_written() -> bool:
+            return bool(connection.execute("SELECT count(*) FROM forgotten_reject").fetchone()[0] >= 2000)
+
+        assert forget_rejects(connection, 1, many()) == {"new": 3000, "known": 0}
 
 
 def test_texts_with_other_content_or_half_a_surrogate_pair_are_other_records() -> None:

@@ -2,11 +2,13 @@ import fcntl
 import os
 import stat
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from ingestor.journal.lock import StateDirectory, holder_of, network_filesystem
+from ingestor.journal.reader import results
 from ingestor.model.errors import ExitCode, JournalError, StateInUseError
 from tests.journal.support import child, opened
 from tests.support.records import job
@@ -51,9 +53,11 @@ def test_the_holder_is_known_without_the_lock_and_nobody_after_its_death(tmp_pat
     with child("hold", tmp_path / "state") as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
-        name = holder_of(tmp_path / "state")
-        assert name is not None
-        assert name.startswith(f"process {holder.pid} on ")
+        found = holder_of(tmp_path / "state")
+        assert found is not None
+        assert found.words.startswith(f"process {holder.pid} on ")
+        assert found.since is not None
+        assert abs(found.since - (tmp_path / "state" / "lock").stat().st_mtime) < 10
         holder.kill()
     assert holder_of(tmp_path / "state") is None
     assert holder_of(tmp_path / "nothing") is None
@@ -92,10 +96,35 @@ def test_a_directory_that_cannot_be_made_is_named_with_the_reason(tmp_path: Path
         StateDirectory.open(tmp_path / "file" / "state")
 
 
-def test_a_lock_that_cannot_be_opened_is_an_error_of_the_directory(tmp_path: Path) -> None:
-    (tmp_path / "lock").mkdir()
-    with pytest.raises(JournalError, match=f"{tmp_path} can't be used: Is a directory"):
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_a_lock_that_is_no_file_is_named(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "lock")
+    with pytest.raises(JournalError, match=f"{tmp_path}/lock must be a regular file, and is something else"):
         StateDirectory.open(tmp_path)
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def replace(path: Path) -> None:
+    path.unlink()
+    path.touch()
+
+
+@pytest.mark.parametrize("take_away", [remove, replace])
+async def test_a_run_whose_lock_was_taken_away_stops_before_it_sends_more(
+    tmp_path: Path, take_away: Callable[[Path], None]
+) -> None:
+    async with opened(tmp_path) as journal:
+        await journal.admit([job(1)], stamped=True)
+        take_away(tmp_path / "lock")
+        async with opened(tmp_path) as other:
+            await other.admit([job(2)], stamped=True)
+            with pytest.raises(JournalError, match=r"lock was removed or replaced .* another run may use"):
+                await journal.admit([job(3)], stamped=True)
+            await other.admit([job(4)], stamped=True)
+    assert [row.job_id for row in results(tmp_path)] == ["job-1", "job-2", "job-4"]
 
 
 def test_a_network_file_system_is_refused_unless_allowed(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from ingestor.journal import schema
 from ingestor.journal.database import open_owned, transaction
-from ingestor.journal.forgotten import forget_jobs, forget_rejects, recall_jobs
+from ingestor.journal.forgotten import ForgottenReject, forget_jobs, forget_rejects, recall_jobs
 from ingestor.journal.reader import (
     has_kept_records,
     is_rehearsal,
@@ -99,9 +99,10 @@ async def test_its_jobs_are_admitted_as_what_they_were(state: Path) -> None:
 
 
 async def test_its_records_can_be_forgotten(state: Path) -> None:
+    digest = reject_digest('{"wrong": 1}')
     with transaction(state / "journal.db") as connection:
         assert forget_jobs(connection, 2, state=State.FAILED) == {State.FAILED: 1}
-        assert forget_rejects(connection, 3, [("stopped.jsonl", reject_digest('{"wrong": 1}'))]) == 1
+        assert forget_rejects(connection, 3, [ForgottenReject("stopped.jsonl", digest)])["new"] == 1
         assert forget_jobs(connection, 1, state=State.UNRESOLVED) == {State.UNRESOLVED: 2}
     async with opened(state, ManualClock(KILLED_AT + HOUR)) as journal:
         (found,) = await journal.admit([job(17, name="poisoned")], stamped=True)

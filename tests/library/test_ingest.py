@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -414,3 +415,42 @@ def test_the_import_is_cheap() -> None:
     script = "import sys, ingestor; print(len([m for m in sys.modules if m.startswith('ingestor.')]))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert int(done.stdout) == 0
+
+
+_WAITING = frozenset({"os.mkdir", "os.scandir", "os.listdir", "fcntl.flock", "sqlite3.connect", "time.sleep"})
+_blocked: list[tuple[str, int]] = []
+
+
+def _note(event: str, _arguments: tuple[object, ...]) -> None:
+    if event in _WAITING:
+        _blocked.append((event, threading.get_ident()))
+
+
+async def test_the_event_loop_does_not_wait_for_directories_and_the_journal(
+    target: ingestor.Target, state: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "records"
+    folder.mkdir()
+    (folder / "runs.jsonl").write_text("\n".join(LINES))
+    sys.addaudithook(_note)
+    server = ingestor.mlflow("http://127.0.0.1:9")
+    _blocked.clear()
+    report = await ingestor.ingest(folder, target, state=state, senders=0)
+    await ingestor.ingest([], server, state=state, senders=0)
+    with pytest.raises(ingestor.UsageError, match="no such batch"):
+        await ingestor.reconcile(server, state=state, batch="other")
+    assert report.counts == counted(created=30)
+    assert {event for event, _ in _blocked} >= {"os.mkdir", "fcntl.flock", "sqlite3.connect"}
+    assert [event for event, thread in _blocked if thread == threading.get_ident()] == []
+
+
+async def test_the_limit_of_open_files_is_raised_for_the_connections_that_are_wanted(
+    target: ingestor.Target, state: Path
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, before[1]))
+    try:
+        await ingestor.ingest([], target, state=state, senders=0, concurrency=600)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 600
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

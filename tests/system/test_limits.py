@@ -1,8 +1,10 @@
 """A limit of the system is named, wherever it is met."""
 
 import errno
+import io
 import os
 import resource
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -10,6 +12,8 @@ import pytest
 
 from ingestor.app.limits import NEEDED, within_limits
 from ingestor.app.options import BatchOptions
+from ingestor.cli import simulate as _imported_before_the_limit  # noqa: F401
+from ingestor.cli.main import main
 from ingestor.system.limits import LimitError, limit_of, start_thread
 
 THREADS = "No further thread or process can be started"
@@ -88,6 +92,20 @@ def test_the_limit_of_open_files_is_raised_as_far_as_it_may_be() -> None:
 
 def test_requests_in_flight_are_only_as_many_as_there_may_be_open_files() -> None:
     assert holds_in_a_child(lambda: options_at(64, 64, concurrency=200).concurrency == 64 - 1 - NEEDED)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [["simulate", "--port", "0"], ["check", "x"], ["check", "--online", "--tracking-uri", "http://127.0.0.1:1", "x"]],
+    ids=lambda it: " ".join(it[:2]),
+)
+def test_a_command_that_can_open_too_few_files_names_the_limit(argv: list[str]) -> None:
+    def is_named() -> bool:
+        messages = sys.stderr = io.StringIO()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20))
+        return main(argv) == 4 and "The limit of open files (ulimit -n) is 20, and at least 24" in messages.getvalue()
+
+    assert holds_in_a_child(is_named)
 
 
 def test_a_limit_that_leaves_no_connection_is_refused() -> None:

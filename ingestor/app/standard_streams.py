@@ -1,5 +1,6 @@
 """The standard streams of a command: what a closed, full or stuck one does."""
 
+import errno
 import io
 import os
 import select
@@ -18,8 +19,9 @@ LONGEST_WAIT = 1.0
 def open_closed_streams() -> None:
     """Open standard output and standard error on the null device where they were closed (`>&-`).
 
-    Then printing raises nothing, and no file that is opened later gets their descriptors. A closed standard input gets
-    its descriptor for the same reason; `sys.stdin` stays None, so that reading from it is an error.
+    Then no file that is opened later gets their descriptors. Standard output can't be written (EBADF), because output
+    that is lost is an error; messages are dropped. A closed standard input gets its descriptor for the same reason;
+    `sys.stdin` stays None, so that reading from it is an error.
     """
     if sys.stdin is None:
         null = os.open(os.devnull, os.O_RDONLY)
@@ -27,9 +29,9 @@ def open_closed_streams() -> None:
             os.set_inheritable(null, True)
         else:
             os.close(null)
-    for number, name in ((1, "stdout"), (2, "stderr")):
+    for number, name, access in ((1, "stdout", os.O_RDONLY), (2, "stderr", os.O_WRONLY)):
         if getattr(sys, name) is None:
-            null = os.open(os.devnull, os.O_WRONLY)
+            null = os.open(os.devnull, access)
             if null != number:
                 os.dup2(null, number)
                 os.close(null)
@@ -40,6 +42,11 @@ def discard_output() -> None:
     """Send the rest of standard output to the null device, so that exiting does not fail on it again."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def spell_output_error(error: OSError) -> str:
+    """Return why standard output can't be written."""
+    return "standard output is closed" if error.errno == errno.EBADF else f"standard output: {error.strerror}"
 
 
 class _Messages(io.FileIO):
