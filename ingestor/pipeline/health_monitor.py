@@ -91,9 +91,9 @@ class HealthMonitor:
         self.health.idle()
         self._report_pause()
 
-    def look_up_answered(self, reply: Reply, *, closes_breaker: bool) -> None:
+    def look_up_answered(self, *, closes_breaker: bool) -> None:
         """Record the answer to a look-up; `closes_breaker`: it also shows that the service is up again."""
-        self.health.look_up_answered(reply)
+        self.health.look_up_answered()
         if closes_breaker:
             self.health.succeeded(self._now())
         self._report_pause()

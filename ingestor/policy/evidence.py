@@ -97,10 +97,10 @@ class SettingEvidence:
             self._credentials.refusals = self._refusals.count = 0
             self._denials.granted()
 
-    def weigh_look_up(self, reply: Reply) -> None:
+    def weigh_look_up(self) -> None:
         """Record the answer to a look-up: it proves what a granted probe proves."""
         self.has_answered = True
-        self._spoiled.probed(reply)
+        self._spoiled.look_up_answered()
         self._proof.give()
         self._credentials.refusals = self._refusals.count = 0
         self._denials.look_up_answered()

@@ -220,10 +220,10 @@ class ServiceHealth:
                 self._breaker.failed(job.key, reply, now)
         return weight
 
-    def look_up_answered(self, reply: Reply) -> None:
+    def look_up_answered(self) -> None:
         """Record the answer to a look-up: it is a success, and proof of address and credentials."""
         self._watchdog.stop()
-        self._evidence.weigh_look_up(reply)
+        self._evidence.weigh_look_up()
 
     def experiments_listed(self, experiments: Collection[str] | None) -> None:
         """Record the list of the service's experiments; None: it can't be read."""

@@ -34,6 +34,12 @@ class SpoiledAnswers:
         """Record the reply to a probe."""
         self.spoils_probes = reply.fault is Fault.MALFORMED
 
+    def look_up_answered(self) -> None:
+        """Record the answer to a look-up: not all answers are spoiled."""
+        self.spoils_probes = False
+        self._malformed.clear()
+        self._pages.clear()
+
     def succeeded(self, job: Job, reply: Reply) -> Distrust | None:
         """Record an answer that names its run, or that of a step; Distrust: the run is that of another record."""
         if reply.run_id is not None and self._run_ids.is_repeated(reply.run_id, job.token):

@@ -169,7 +169,7 @@ def test_a_created_run_is_proof() -> None:
 
 def test_the_answer_to_a_look_up_is_proof() -> None:
     story = Story()
-    story.health.look_up_answered(GRANTED)
+    story.health.look_up_answered()
     assert story.state == UP
 
 
@@ -1090,6 +1090,14 @@ def test_malformed_answers_to_five_records_halt_with_any_probe(begin: Callable[[
     for number in range(2, MAX_REFUSALS):
         assert story.reply(MALFORMED, number) == GOES_ON
     assert isinstance(story.reply(MALFORMED, MAX_REFUSALS), Halt)
+
+
+def test_malformed_answers_halt_no_batch_whose_look_ups_are_answered() -> None:
+    story = Story()
+    story.reply(CREATED)
+    for number in range(4 * MAX_REFUSALS):
+        assert not isinstance(story.reply(MALFORMED, number), Halt)
+        story.health.look_up_answered()
 
 
 def test_malformed_answers_to_one_record_concern_it_where_the_probe_gets_a_good_one() -> None:
