@@ -40,7 +40,7 @@ _PROBE = _search(Operation.SEARCH_EXPERIMENTS, {"max_results": 1})  # harmless a
 async def probe(exchange: Exchange) -> Reply:
     """Search for one experiment. An answer that is no page of experiments is the fault GARBLED: it proves nothing."""
     reply, body = await exchange(_PROBE)
-    if reply.status is None or reply.status // 100 != 2:
+    if not reply.is_success:
         return reply
     try:
         read_page(ExperimentPage, body)
@@ -120,7 +120,7 @@ class Search:
         reply, body = await self._exchange(request)
         if reply.status == 404 and reply.code is not None:
             return Existence.MISSING
-        if reply.status is None or reply.status // 100 != 2:
+        if not reply.is_success:
             return reply
         try:
             answer = read_page(ExperimentAnswer, body)
@@ -171,7 +171,7 @@ class Search:
         while self._reply.fault is Fault.HELD:
             await self._pace()
             self._reply, body = await self._exchange(_search(operation, members))
-        if self._reply.status is None or self._reply.status // 100 != 2:
+        if not self._reply.is_success:
             raise _UndecidedError(self._reply)
         try:
             return read_page(kind, body)

@@ -81,7 +81,7 @@ def _problem(reply: Reply, access: Access) -> Halt | None:
         return unreached_halt(reply, access)
     if reply.status == 401:
         return credentials_halt(reply, access)
-    return None if reply.status // 100 == 2 else unusable_halt(reply, access)
+    return None if reply.is_success else unusable_halt(reply, access)
 
 
 class Service(Protocol):

@@ -1,5 +1,6 @@
 """What a batch reads, and in which order: kept records whose tokens still protect, its sources, failed records."""
 
+import asyncio
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike, fspath
@@ -57,7 +58,8 @@ def from_the_start(located: Located, *, spool_in: Path | None = None) -> OpenRea
         starts = {source: Checkpoint(source) for source in sources}
         if spool is not None and (STANDARD_INPUT in starts or not spool.is_empty):
             starts[STANDARD_INPUT] = _reopened(known.get(STANDARD_INPUT))
-        return replace(_reading(journal, scope, sources, spool, starts), skipped=located.skipped)
+        reading = await asyncio.to_thread(_reading, journal, scope, sources, spool, starts)
+        return replace(reading, skipped=located.skipped)
 
     return open_reading
 
@@ -72,7 +74,7 @@ def from_checkpoints(sources: Sequence[Source], *, spool_in: Path) -> OpenReadin
         starts |= {source: known.get(source, Checkpoint(source)) for source in sources}
         if not spool.is_empty:
             starts[STANDARD_INPUT] = _reopened(known.get(STANDARD_INPUT))
-        return _reading(journal, scope, sources, spool, starts)
+        return await asyncio.to_thread(_reading, journal, scope, sources, spool, starts)
 
     return open_reading
 
@@ -95,6 +97,7 @@ def _reading(
     spool: Spool | None,
     starts: Mapping[Source, Checkpoint],
 ) -> Reading:
+    """Look at every source, which takes seconds for very many files: not on the event loop."""
     positions = {source: start.position for source, start in starts.items() if start.position is not None}
     reader = read_sources(sources, scope, spool, positions)
     return Reading(_with_kept_records(journal, scope, reader), list(starts.values()), waits_for=reader.waits_for)

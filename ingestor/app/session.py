@@ -104,7 +104,7 @@ class Session:
             async with self._open_batch(state, self.options.batch, rejects) as batch:
                 reading = await open_reading(batch.journal, batch.scope)
                 batch.reading_waits_for = reading.waits_for
-                refuse_outputs_among(self.options, [it.source for it in reading.starts])
+                await asyncio.to_thread(refuse_outputs_among, self.options, [it.source for it in reading.starts])
                 is_rehearsal = self.target.endpoint.is_on_this_machine
                 await batch.journal.start_execution(rehearsal=is_rehearsal, checkpoints=reading.starts)
                 self._emit_start(batch, names, reading.skipped)

@@ -75,6 +75,11 @@ class Reply:
     opc_client_request_id: str = ""
     latency_ms: float = 0.0
 
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is a 2xx."""
+        return self.status is not None and self.status // 100 == 2
+
 
 class Presence(StrEnum):
     """Whether a run carries the token that was searched for."""

@@ -179,7 +179,7 @@ class SettingEvidence:
             return self._weigh_malformed(job, reply)
         if reply.fault is not None:
             return self._weigh_fault(reply.fault, reply, seconds)
-        return self._denials.weigh_page(job, reply) if _is_success(reply) else CONTINUE
+        return self._denials.weigh_page(job, reply) if reply.is_success else CONTINUE
 
     def _weigh_malformed(self, job: Job, reply: Reply) -> HealthDecision:
         """Weigh an answer that violates HTTP; a probe shows whether all do."""
@@ -213,10 +213,6 @@ def is_failure(reply: Reply) -> bool:
 def is_local(reply: Reply) -> bool:
     """Whether the missing answer has a local cause, which says nothing about the service."""
     return reply.fault in {Fault.UNSIGNED, Fault.LOST}
-
-
-def _is_success(reply: Reply) -> bool:
-    return reply.status is not None and reply.status // 100 == 2
 
 
 def _names_the_experiment(reply: Reply) -> bool:

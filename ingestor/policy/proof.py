@@ -27,7 +27,7 @@ class ProbeState(Enum):
         """Return what the reply to a probe shows."""
         if reply.status is None or reply.status in (401, 429) or (reply.status >= 500 and reply.status != 501):
             return cls.UNCLEAR
-        if reply.status // 100 == 2:
+        if reply.is_success:
             return cls.GRANTED
         return cls.PAGE if reply.code is None or reply.status == 501 else cls.DENIED
 

@@ -84,7 +84,7 @@ def classify(reply: Reply, request: Request | None = None) -> Classification:
     """
     if request is None or not request.is_repeatable:
         return _classify(reply)
-    if reply.status is not None and reply.status // 100 == 2:
+    if reply.is_success:
         return _SUCCEEDED
     return replace(_classify(reply), side_effect=SideEffect.NONE)
 
@@ -94,7 +94,7 @@ def _classify(reply: Reply) -> Classification:
         return _UNAUTHENTICATED
     if reply.fault is not None or reply.status is None:
         return _NOT_DONE if reply.fault is not None and reply.fault.sent_nothing else _MAY_BE_DONE
-    if reply.status // 100 == 2:
+    if reply.is_success:
         return _SUCCEEDED if reply.run_id is not None else _MAY_BE_DONE
     if reply.status == 400 and _NO_CONNECTION_LEFT in reply.message:
         return _MAY_BE_DONE
