@@ -5,7 +5,8 @@
 # make soak        the long proofs: 1,000 kills, 100,000 simulated lives, a million records; one to two hours
 # make bench       the cost of a record here, beside other clients, written into docs/performance.md; 15 minutes
 #                  BENCH="--quick contest" measures less; python -m tests.bench.speed --help lists the words
-# make bench-rate  how near to a hidden limit it stays: a table and a picture; seven minutes
+# make bench-rate  what the rate control reaches on every kind of limiter, simulated and real: tables and a picture; 35
+#                  minutes; BENCH="--quick" takes four, BENCH="--only nginx" runs one part, and --help lists the parts
 # make clean       remove what the other targets made
 
 PYTHON ?= python3
@@ -21,7 +22,7 @@ UNIT_TESTS := tests $(IN_PROCESS:%=--ignore=tests/%) $(SYSTEM:%=--ignore=tests/%
 COVERED_TESTS := tests $(SYSTEM:%=--ignore=tests/%)
 SYSTEM_TESTS := $(wildcard $(SYSTEM:%=tests/%))
 # Unit tests that simulate hours of sending: coverage would triple their time, so they run without it.
-LONG_UNIT_TESTS := $(wildcard tests/policy/test_rate*.py tests/pipeline/test_pacer.py)
+LONG_UNIT_TESTS := $(wildcard tests/laboratory/test_*.py tests/pipeline/test_pacer.py)
 
 .PHONY: run test check coverage soak bench bench-rate lint types clean
 

@@ -1,6 +1,7 @@
 """Services for the tests of programs that use `ingestor`: a simulated AI Data Platform, and a service in memory.
 
-`Simulator` is a server on loopback, which can limit its rate and inject faults. It counts what it gets:
+`Simulator` is a server on loopback, which can limit its rate, also with any limiter that `parse_limiter` knows, and
+inject faults. It counts what it gets:
 
     import ingestor
     from ingestor.testing import PLATFORM_ID, WORKSPACE_KEY, Simulator
@@ -16,6 +17,7 @@
 `MemoryService` implements the port `Service` without a network, for tests of parts of a pipeline.
 """
 
+from ingestor.simulator.limiter_spec import parse_limiter
 from ingestor.simulator.memory_service import MemoryService
 from ingestor.simulator.options import PLATFORM_ID, WORKSPACE_KEY, InjectedFault, RetryAfter, SimulatorOptions
 from ingestor.simulator.sample import records
@@ -31,5 +33,6 @@ __all__ = [
     "Simulator",
     "SimulatorOptions",
     "Statistics",
+    "parse_limiter",
     "records",
 ]

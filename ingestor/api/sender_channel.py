@@ -20,7 +20,8 @@ Message = tuple[int, object]
 """An order and its number, or the answer to an order and the number of that order.
 
 The orders are: TargetOptions, the first (its answer: True, or why the sender can't be ready), Attempt (Replied),
-Order.RENEW (whether there are newer credentials) and Order.PING (True).
+Order.RENEW (whether there are newer credentials), Order.PING (True), and Order.CANCEL, which has the number of the
+order that it cancels, and gets no answer.
 """
 
 
@@ -29,6 +30,7 @@ class Order(Enum):
 
     RENEW = "renew the credentials"
     PING = "show that the process still works"
+    CANCEL = "stop an attempt and close its connection"
 
 
 class Attempt(NamedTuple):

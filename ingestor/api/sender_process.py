@@ -31,6 +31,7 @@ class SenderProcess:
     def __init__(self, group: asyncio.TaskGroup, ceiling: int | None = None) -> None:
         self._group = group
         self._ceiling = ceiling
+        self._attempts: dict[int, asyncio.Task[None]] = {}
         self._channel: Channel
         self._service: HttpService
 
@@ -40,7 +41,14 @@ class SenderProcess:
         await asyncio.Event().wait()
 
     def _receive(self, message: Message) -> None:
-        self._group.create_task(self._carry_out(*message))
+        number, order = message
+        if order is Order.CANCEL:
+            if (attempt := self._attempts.pop(number, None)) is not None:
+                attempt.cancel()
+            return
+        task = self._group.create_task(self._carry_out(number, order))
+        if isinstance(order, Attempt):
+            self._attempts[number] = task
 
     async def _carry_out(self, number: int, order: object) -> None:
         match order:
@@ -52,6 +60,7 @@ class SenderProcess:
                 answer = await self._open(order)
             case _:
                 answer = True
+        self._attempts.pop(number, None)
         self._channel.send((number, answer))
 
     async def _attempt(self, attempt: Attempt) -> Replied:

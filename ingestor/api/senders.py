@@ -21,6 +21,7 @@ from ingestor.model.errors import IngestorError
 from ingestor.model.ports import Pace
 from ingestor.model.reply import Fault, Finding, Reply
 from ingestor.model.request import Request
+from ingestor.system.tasks import in_background
 
 PING_TIMEOUT = 30.0
 """Seconds after which a sender that does not answer a ping is replaced."""
@@ -63,7 +64,7 @@ class SenderPool:
             if self._ceiling is not None:
                 opening.enter_context(self._ceiling)
             for _ in range(self._count):
-                opening.push_async_callback(_cancel, asyncio.create_task(self._keep()))
+                await opening.enter_async_context(in_background(self._keep()))
             await self._wait_for_senders(self._count)
             self._opened = opening.pop_all()
         return self
@@ -255,6 +256,8 @@ class Sender:
             return await answer
         finally:
             del self._pending[number]
+            if answer.cancelled():
+                self._channel.send((number, Order.CANCEL))
 
     def _receive(self, message: Message) -> None:
         number, answer = message
@@ -293,8 +296,3 @@ async def _spawn(end: socket.socket, ceiling: Ceiling | None) -> Process:
         start_new_session=True,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
-
-
-async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait({task})

@@ -70,7 +70,6 @@ async def ask(
         return Halt(str(error), advice="")
     finally:
         notice.cancel()
-        pacer.close()
 
 
 def _problem(reply: Reply, access: Access) -> Halt | None:

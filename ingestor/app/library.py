@@ -11,8 +11,7 @@ from functools import partial
 from typing import TypedDict, Unpack
 
 from ingestor.app.exit_codes import worst
-from ingestor.app.limits import within_limits
-from ingestor.app.options import BatchOptions, checked, options_of, to_path
+from ingestor.app.options import BatchOptions, Concurrency, checked, options_of, to_path
 from ingestor.app.reading import (
     OBJECTS,
     AnyPath,
@@ -58,7 +57,7 @@ class Options(TypedDict, total=False):
     log_max_bytes: int | None
     log_keep: int
     rate: float | None
-    concurrency: int
+    concurrency: Concurrency
     senders: int
     timeout: float
     max_attempts: int
@@ -231,7 +230,7 @@ class _Call:
             raise UsageError(f"target: must be made by aidp or mlflow, not {type(target).__name__}")
         if on_event is not None and not callable(on_event):
             raise UsageError(f"on_event: must be callable, not {type(on_event).__name__}")
-        self._session = Session(target, within_limits(options), views=() if on_event is None else (self,))
+        self._session = Session(target, options, views=() if on_event is None else (self,))
 
     def emit(self, event: Event) -> None:
         """Call the callback. Its first error ends the batch."""

@@ -1,7 +1,7 @@
 """The limit of open files, seen before it is met: SQLite and the connections would only fail without a reason."""
 
 import resource
-from dataclasses import replace
+from dataclasses import dataclass
 
 from ingestor.app.options import BatchOptions
 from ingestor.system.limits import LimitError
@@ -10,20 +10,59 @@ NEEDED = 24
 """Files that a process has open besides its connections: journal, log, rejects, sources, spool, sockets to senders."""
 
 
-def within_limits(options: BatchOptions) -> BatchOptions:
-    """Return options with which each process opens no more files than it may; raise that limit as far as allowed.
+MOST_IN_FLIGHT = 1024
+"""Requests that `auto` allows in flight: what a sender's memory allows."""
 
-    Raises LimitError if it leaves no connection.
+FIRST_IN_FLIGHT = 64
+"""Requests that `auto` allows in flight at first."""
+
+MOST_OUTSIDE = 1024
+"""Requests that may wait outside the slots, where no retry token protects."""
+
+
+@dataclass(frozen=True, slots=True)
+class InFlightBounds:
+    """How many requests may be in flight.
+
+    Attributes:
+        slots: the most that have a slot, at least 1.
+        first: how many have one at first; None for `slots`.
+        outside: the most that wait outside the slots, in addition.
     """
-    wanted = NEEDED + options.senders + options.concurrency
-    limit = _raised_to(wanted)
-    left = limit - NEEDED - options.senders
+
+    slots: int
+    first: int | None
+    outside: int
+
+    @property
+    def all(self) -> int:
+        """The most connections that are in use at once."""
+        return self.slots + self.outside
+
+
+def most_in_flight(options: BatchOptions) -> int:
+    """Return how many requests the options allow in flight."""
+    return MOST_IN_FLIGHT if options.concurrency == "auto" else options.concurrency
+
+
+def in_flight_bounds(options: BatchOptions, *, honours_tokens: bool) -> InFlightBounds:
+    """Return bounds with which each process opens no more files than it may; raise that limit as far as allowed.
+
+    `honours_tokens`: no request waits outside the slots. Raises LimitError if the limit leaves no connection.
+    """
+    is_auto, slots = options.concurrency == "auto", most_in_flight(options)
+    outside = 0 if honours_tokens else MOST_OUTSIDE
+    others = NEEDED + options.senders
+    limit = _raised_to(others + slots + outside)
+    left = limit - others
     if left < 1:
         raise LimitError(
-            f"The limit of open files (ulimit -n) is {limit:,}, and at least {wanted - options.concurrency + 1:,} are "
-            f"needed; {wanted:,} for --concurrency {options.concurrency}. Raise it and run the same command again."
+            f"The limit of open files (ulimit -n) is {limit:,}, and at least {others + 1:,} are needed; "
+            f"{others + slots + outside:,} for --concurrency {options.concurrency}. Raise it and run the same command "
+            "again."
         )
-    return replace(options, concurrency=min(options.concurrency, left))
+    slots = min(slots, max(1, left // 2) if is_auto and outside else left)
+    return InFlightBounds(slots, min(FIRST_IN_FLIGHT, slots) if is_auto else None, min(outside, left - slots))
 
 
 def require_files(count: int) -> None:

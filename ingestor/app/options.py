@@ -9,7 +9,7 @@ from math import isfinite
 from os import PathLike, fspath
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from ingestor.app.machine import cores
 from ingestor.model.errors import UsageError
@@ -20,6 +20,12 @@ STDOUT = Path("-")
 
 T = TypeVar("T")
 U = TypeVar("U")
+
+Concurrency = int | Literal["auto"]
+"""The most requests in flight, or `auto`."""
+
+MOST_CONCURRENCY = 10_000
+"""The highest number of requests in flight."""
 
 LONGEST_BATCH_NAME = 100
 """Characters."""
@@ -71,7 +77,7 @@ class BatchOptions:
         log_max_bytes: the size at which the log is renamed and begun anew; None is no limit.
         log_keep: how many renamed logs are kept.
         rate: the most requests a second; None is no ceiling.
-        concurrency: the most requests in flight, 1 to 10,000.
+        concurrency: the most requests in flight, 1 to 10,000; auto: as many as the service can use.
         senders: the processes that sign and send, 0 to 256; 0: this process signs and sends.
         timeout: how long one request may take.
         max_attempts: the requests that one record may use; a 429 does not count.
@@ -95,7 +101,7 @@ class BatchOptions:
     log_max_bytes: int | None = None
     log_keep: int = 5
     rate: float | None = None
-    concurrency: int = 64
+    concurrency: Concurrency = "auto"
     senders: int = field(default_factory=default_senders)
     timeout: float = 60.0
     max_attempts: int = 8
@@ -187,6 +193,11 @@ def _between(least: int, most: int) -> Callable[[object], None]:
     return check
 
 
+def _concurrency(value: object) -> None:
+    if value != "auto":
+        _between(1, MOST_CONCURRENCY)(value)
+
+
 _CHECKS: Mapping[str, Callable[[object], None]] = MappingProxyType(
     {
         "batch": _text,
@@ -201,7 +212,7 @@ _CHECKS: Mapping[str, Callable[[object], None]] = MappingProxyType(
         "log_max_bytes": _between(1, 2**63),
         "log_keep": _between(0, 10_000),
         "rate": _positive,
-        "concurrency": _between(1, 10_000),
+        "concurrency": _concurrency,
         "senders": _between(0, 256),
         "timeout": _positive,
         "max_attempts": _between(1, 2**63),

@@ -17,9 +17,9 @@ class OpenService(Service, AbstractAsyncContextManager[object], Protocol):
     """A service that can be used inside its context."""
 
 
-def open_service(target: Target, options: BatchOptions, senders: int) -> OpenService:
+def open_service(target: Target, options: BatchOptions, *, connections: int, senders: int) -> OpenService:
     """Return the service, not opened yet. Without senders, this process sends. Raises UsageError."""
-    connection = target.connection(connections=options.concurrency, timeout=options.timeout, rate=options.rate)
+    connection = target.connection(connections=connections, timeout=options.timeout, rate=options.rate)
     if senders:
         return SenderPool(connection, senders)
     from ingestor.api.service import HttpService  # noqa: PLC0415 - only a process that sends needs an HTTP client

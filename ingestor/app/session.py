@@ -13,7 +13,8 @@ from ingestor.app.options import BatchOptions
 from ingestor.app.outputs import refuse_outputs_among, refuse_shared_outputs
 from ingestor.app.ports import OpenReading, Ports, Reading, Work, Wrap, unwrapped
 from ingestor.app.scope import require_state, scope_of
-from ingestor.app.service import OpenService, open_service, opened_unless, refuse_a_mixed_batch
+from ingestor.app.sending import Sending
+from ingestor.app.service import OpenService, opened_unless, refuse_a_mixed_batch
 from ingestor.app.target import Target
 from ingestor.journal.lock import StateDirectory
 from ingestor.model.errors import ExitCode, IngestorError
@@ -21,12 +22,9 @@ from ingestor.model.events import BatchFinished, BatchStarted
 from ingestor.model.ports import EventSink, Input, Timekeeper
 from ingestor.model.record import Outcome
 from ingestor.model.sources import NOTHING_SKIPPED, SkippedFiles
-from ingestor.pipeline.options import Known, PipelineOptions, PipelineResult
-from ingestor.pipeline.pacer import Pacer
+from ingestor.pipeline.options import Known, PipelineResult
 from ingestor.pipeline.pipeline import Pipeline
 from ingestor.pipeline.reconciliation import Reconciliation
-from ingestor.policy.lookup import crash_quiescence
-from ingestor.policy.retry import RetryBudget
 from ingestor.report.metrics import Metrics
 from ingestor.report.output_file import STALL
 from ingestor.report.progress_log import logging_progress
@@ -55,10 +53,11 @@ class Session:
     def __init__(
         self, target: Target, options: BatchOptions, *, views: Sequence[EventSink] = (), wrap: Wrap = unwrapped
     ) -> None:
-        """`target` and `options` say where and how to send. `views` receive every event."""
+        """`target` and `options` say where and how to send. `views` receive every event. Raises LimitError."""
         self.target = target
         self.options = options
         self.metrics = Metrics(time.monotonic)
+        self._sending = Sending(target, options)
         self._views = views
         self._wrap = wrap
         self._work: Work | None = None
@@ -97,7 +96,7 @@ class Session:
         journal can't be finished, and what a program's iterable raised. Any other error halts the batch.
         """
         await asyncio.to_thread(refuse_shared_outputs, self.options)
-        service = open_service(self.target, self.options, self.options.senders)
+        service = self._sending.open_service(self.options.senders)
         async with self._time_budget(), self._open_state() as state:
             await asyncio.to_thread(refuse_a_mixed_batch, self.target, self.options)
             rejects = RejectsFile(self.options.rejects_path, append=continues)
@@ -126,7 +125,7 @@ class Session:
             for name in batches:
                 async with self._open_batch(state, name, None) as batch:
                     self._emit_start(batch)
-                    service = open_service(self.target, self.options, senders=0)
+                    service = self._sending.open_service(senders=0)
                     known = Known(has_runs=await batch.journal.has_created_in_target())
                     result = await self._do(batch, service, partial(self._reconciliation, known, batch.clock), None)
                     ends.append(await batch.finish(self._summarise(batch, result, decisive={Outcome.UNRESOLVED})))
@@ -229,11 +228,11 @@ class Session:
 
     def _pipeline(self, known: Known, clock: Timekeeper, reading: Reading, ports: Ports) -> Work:
         return Pipeline(
-            self._pipeline_options(),
+            self._sending.pipeline_options(),
             ports.source or reading.source,
             ports.journal,
             ports.service,
-            Pacer(self.options.rate, ports.log),
+            self._sending.pacer(ports.log),
             ports.log,
             clock,
             starts=reading.starts,
@@ -241,28 +240,8 @@ class Session:
         )
 
     def _reconciliation(self, known: Known, clock: Timekeeper, ports: Ports) -> Work:
-        pacer = Pacer(self.options.rate, ports.log)
-        options = self._pipeline_options()
+        options, pacer = self._sending.pipeline_options(), self._sending.pacer(ports.log)
         return Reconciliation(options, ports.journal, ports.service, pacer, ports.log, clock, known=known)
-
-    def _pipeline_options(self) -> PipelineOptions:
-        options = self.options
-        honours_tokens = options.retry_tokens
-        return PipelineOptions(
-            concurrency=options.concurrency,
-            stamped=options.stamp,
-            drain_timeout=options.drain_timeout,
-            give_up_after=options.give_up_after,
-            wait_for_service=options.wait_for_service,
-            budget=RetryBudget(
-                max_attempts=options.max_attempts,
-                max_seconds=options.max_retry_time,
-                longest_wait=options.max_pause,
-            ),
-            idempotent=self.target.honours_tokens if honours_tokens is None else honours_tokens,
-            crash_quiescence=crash_quiescence(options.timeout),
-            access=self.target.access,
-        )
 
     def _summarise(
         self, batch: Batch, result: PipelineResult, *, decisive: Collection[Outcome] = tuple(Outcome)

@@ -113,14 +113,15 @@ def _reconcile(call: Call) -> int:
 
 def _batch(settings: Settings) -> "tuple[Target, BatchOptions, Terminal]":
     """Return what a command that sends needs. Raises UsageError and LimitError."""
-    from ingestor.app.limits import within_limits
+    from ingestor.app.limits import most_in_flight
+    from ingestor.app.sending import Sending
     from ingestor.app.target import check_address
 
-    target, wanted = target_of(settings), options_of(settings)
+    target, options = target_of(settings), options_of(settings)
     check_address(target)
-    options = within_limits(wanted)
-    if options.concurrency < wanted.concurrency:
-        warn(f"the limit of open files (ulimit -n) allows only {options.concurrency:,} requests in flight")
+    allowed = Sending(target, options).bounds.slots
+    if allowed < most_in_flight(options):
+        warn(f"the limit of open files (ulimit -n) allows only {allowed:,} requests in flight")
     return target, options, terminal_of(settings)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from ingestor.simulator.limiter_spec import KINDS
 from ingestor.simulator.options import PLATFORM_ID, WORKSPACE_KEY
 
 
@@ -18,6 +19,7 @@ class Command:
         arguments: how usage shows its arguments; empty if it has none.
         settings: names of the settings that it uses; None is all. It accepts the others too.
         defaults: defaults in words, where they are not those of `run`.
+        values: under a title, the forms of a value that needs a list, each with its meaning.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Command:
     arguments: str = ""
     settings: Collection[str] | None = None
     defaults: Mapping[str, str] = field(default_factory=dict)
+    values: tuple[str, Mapping[str, str]] | None = None
 
 
 _TARGET = (
@@ -70,6 +73,7 @@ _SENDING = (
 """The settings that every command uses which sends requests."""
 
 _WRONG = {2: "the command or a setting is wrong"}
+_LIMITERS = {f"{name}:{kind.form}": kind.purpose for name, kind in KINDS.items()}
 _INTERRUPTED = {75: "interrupted, by Ctrl-C or another signal"}
 _RUN_CODES = {
     0: "every record is a complete run",
@@ -222,9 +226,14 @@ COMMANDS = {
             examples=(
                 ("ingestor simulate --limit 200", "a service that accepts 200 requests a second"),
                 ("ingestor simulate --faults error_500=0.05,reset_after=0.02", "a service that fails sometimes"),
+                (
+                    "ingestor simulate --limiter shed:0.5%+fixed:30000/min,window=60",
+                    "two limiters, one after the other",
+                ),
                 (_TO_THE_SIMULATOR, "the command for another terminal"),
             ),
             exit_codes=_PLAIN_CODES,
+            values=("Limiters (a RATE is 500/s, 30000/min or 100000/h; a SHARE is 0.5%):", _LIMITERS),
         ),
         Command(
             name="config",
@@ -270,8 +279,12 @@ override the file. Secrets can't be given as flags.
 
 def epilog(command: Command) -> str:
     """Return the text below the options of a command."""
-    examples = "\n".join(f"  {line}\n      {purpose}" for line, purpose in command.examples)
-    return f"Examples:\n{examples}\n\n{_listed(command.exit_codes)}"
+    values = f"{command.values[0]}\n{_explained(command.values[1])}\n\n" if command.values else ""
+    return f"{values}Examples:\n{_explained(dict(command.examples))}\n\n{_listed(command.exit_codes)}"
+
+
+def _explained(lines: Mapping[str, str]) -> str:
+    return "\n".join(f"  {line}\n      {purpose}" for line, purpose in lines.items())
 
 
 def _listed(exit_codes: Mapping[int, str]) -> str:

@@ -136,9 +136,10 @@ class RateChanged:
 
 @dataclass(frozen=True, slots=True)
 class BatchPaused:
-    """Nothing is sent for `seconds` from now on. A pause for the same reason that lasts longer is reported again.
+    """Nothing is sent for `seconds` from now on. A longer pause for the same reason is reported again.
 
-    If every request is refused, sending continues slowly, and the batch ends in `seconds` unless one succeeds.
+    While every request is refused, single requests are sent. After a while it is reported that the batch ends in
+    `seconds` unless one succeeds.
     """
 
     reason: str

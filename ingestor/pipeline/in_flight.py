@@ -34,6 +34,7 @@ class Delivery:
         has_unknown_steps: whether its plan has steps that are not known here: the journal does not store them.
         is_queued_again: whether its next request is one that was scheduled after another one.
         misses_experiment: whether its experiment does not exist, as the service says.
+        waited: how long its last attempt lasted that was given up, seconds.
         followers: records with the same key and body that were read meanwhile, each with its chunk. They end as
             duplicates when this one ends.
     """
@@ -47,6 +48,7 @@ class Delivery:
     has_unknown_steps: bool = False
     is_queued_again: bool = False
     misses_experiment: bool = False
+    waited: float = 0.0
     followers: list[tuple[Job, OpenChunk | None]] = field(default_factory=list)
 
     @property
@@ -94,11 +96,16 @@ def end(delivery: Delivery, outcome: Outcome, reply: Reply) -> Result:
 
 
 class InFlight:
-    """At most `capacity` jobs and about MAX_BYTES, followers counted, found by key."""
+    """Jobs by key: at most `look_ahead` that wait for their first attempt, `most` in all, and about MAX_BYTES.
 
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._portion = max(1, capacity // _PORTIONS)
+    Jobs that wait for an answer or for another attempt thus leave room for new ones. `most` is `look_ahead` where it is
+    not given. Followers count, too.
+    """
+
+    def __init__(self, look_ahead: int, most: int | None = None) -> None:
+        self._look_ahead = look_ahead
+        self._most = look_ahead if most is None else most
+        self._portion = max(1, look_ahead // _PORTIONS)
         self._deliveries: dict[str, Delivery] = {}
         self._size = 0
         self._bytes = 0
@@ -109,6 +116,8 @@ class InFlight:
         """Records that were read after it was closed, and so were not admitted."""
         self.on_empty: Callable[[], None] = _do_nothing
         """Called when the last job is removed."""
+        self.unsent: Callable[[], int] = self.__len__
+        """Returns how many of them wait for their first attempt."""
 
     def __len__(self) -> int:
         return self._size
@@ -119,7 +128,9 @@ class InFlight:
     @property
     def room(self) -> int:
         """How many more jobs fit by number; 0 if it is full."""
-        return self._capacity - self._size if self._bytes < MAX_BYTES else 0
+        if self._bytes >= MAX_BYTES:
+            return 0
+        return max(0, min(self._look_ahead - self.unsent(), self._most - self._size))
 
     @property
     def is_open(self) -> bool:
@@ -197,6 +208,10 @@ class Backlog:
         self._order = count()
         self._changed = asyncio.Event()
         self._now = asyncio.get_running_loop().time
+
+    def unsent(self) -> int:
+        """Return how many jobs wait for their first attempt."""
+        return len(self._new)
 
     def add(self, delivery: Delivery) -> None:
         """Add a job whose first attempt is due; if its run exists, it goes before the jobs without one."""

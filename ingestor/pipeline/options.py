@@ -8,13 +8,19 @@ from ingestor.policy.advice import UNKNOWN, Access, Halt
 from ingestor.policy.lookup import LOOKUP_DELAY
 from ingestor.policy.retry import Recovery, RetryBudget
 
+_LOOK_AHEAD = 16  # jobs for each slot
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineOptions:
     """How a batch is processed.
 
     Attributes:
-        concurrency: the most attempts in flight, at least 1.
+        concurrency: the most attempts that have a slot, at least 1.
+        first_concurrency: how many have one at first; None for `concurrency`.
+        most_outside: the most attempts that wait outside the slots, in addition.
+        most_jobs: the most jobs in flight, if that is more than the look-ahead.
+        timeout: seconds that one attempt may take.
         stamped: whether new runs carry the tag `ingestor.token`.
         drain_timeout: seconds that attempts in flight have to end after a stop.
         give_up_after: seconds without a success after which the batch ends, if the service is down or refuses every
@@ -29,6 +35,10 @@ class PipelineOptions:
     """
 
     concurrency: int
+    first_concurrency: int | None = None
+    most_outside: int = 0
+    most_jobs: int = 0
+    timeout: float = 60.0
     stamped: bool
     drain_timeout: float
     give_up_after: float
@@ -38,6 +48,11 @@ class PipelineOptions:
     crash_quiescence: float = LOOKUP_DELAY
     access: Access = UNKNOWN
     uniform: Callable[[float, float], float] = random.SystemRandom().uniform
+
+    @property
+    def look_ahead(self) -> int:
+        """The most jobs that wait for their first attempt: slots stay busy while a large group is committed."""
+        return _LOOK_AHEAD * (self.first_concurrency or self.concurrency)
 
     def recovery(self, *, stamped: bool) -> Recovery:
         """Return what is possible after a create that may have been carried out, with or without a stamp."""

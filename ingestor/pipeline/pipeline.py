@@ -1,12 +1,12 @@
 """A batch from its input to its end: records are admitted, attempts are made, results are committed.
 
-The steps of a record, each step in the module of its name: intake -> backlog -> slot -> health -> pacer (`Dispatch`) ->
-send -> classify -> decide (`worker`) -> commit -> log -> acknowledge (`committer`).
+The steps of a record, each step in the module of its name: intake -> backlog -> slot -> health -> pacer (`dispatch`) ->
+send (`attempts`) -> classify -> decide (`worker`) -> commit -> log -> acknowledge (`committer`).
 """
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 
 from ingestor.model.errors import ExitCode, IngestorError, JournalError
@@ -15,7 +15,9 @@ from ingestor.model.ports import EventLog, Input, Journal, Service, Timekeeper
 from ingestor.model.sources import Checkpoint
 from ingestor.model.text import one_line
 from ingestor.pipeline.acknowledgements import Acknowledgements
+from ingestor.pipeline.attempts import Attempts
 from ingestor.pipeline.committer import Acknowledge, Commit, Committer
+from ingestor.pipeline.dispatch import Dispatch
 from ingestor.pipeline.health_monitor import HealthMonitor
 from ingestor.pipeline.in_flight import Backlog, Delivery, InFlight
 from ingestor.pipeline.intake import Intake
@@ -26,67 +28,6 @@ from ingestor.policy.advice import Halt
 from ingestor.policy.decisions import GiveUp
 
 _RELEASE_TIMEOUT = 5.0  # seconds to take back intents after an error or a cancellation
-_LOOKAHEAD = 16  # jobs in flight for each attempt in flight: slots stay busy while a large group is committed
-
-
-class Dispatch:
-    """Starts attempts one after the other, each in a task of its own: at most `slots` at once, at least 1."""
-
-    def __init__(
-        self,
-        backlog: Backlog,
-        monitor: HealthMonitor,
-        pacer: Pacer,
-        attempt: Callable[[Delivery], Coroutine[None, None, None]],
-        slots: int,
-    ) -> None:
-        self._backlog = backlog
-        self._monitor = monitor
-        self._pacer = pacer
-        self._attempt = attempt
-        self._slots = slots
-        self._running: set[asyncio.Task[None]] = set()
-        self._changed = asyncio.Event()
-        monitor.on_change = pacer.on_change = self._changed.set
-
-    async def run(self, group: asyncio.TaskGroup) -> None:
-        """Start attempts until cancelled. Every attempt passes these four gates in this order."""
-        while True:
-            await self._free_slot()
-            await self._backlog.ready()
-            await self._monitor.may_send()
-            await self._pacer.acquire()
-            self._start(group, self._backlog.take())
-
-    async def drain(self, timeout: float) -> None:  # noqa: ASYNC109 - the drain cancels what does not end in time
-        """Give the attempts in flight `timeout` seconds to end, then cancel them."""
-        if self._running:
-            await asyncio.wait(self._running, timeout=timeout)
-        for attempt in self._running:
-            attempt.cancel()
-
-    async def _free_slot(self) -> None:
-        while len(self._running) >= self._most():
-            self._changed.clear()
-            await self._changed.wait()
-
-    def _most(self) -> int:
-        """Return how many attempts may be in flight now."""
-        most, by_health, by_pace = self._slots, self._monitor.health.max_in_flight, self._pacer.window
-        if by_health is not None and by_health < most:
-            most = by_health
-        return most if by_pace is None or by_pace > most else by_pace
-
-    def _start(self, group: asyncio.TaskGroup, delivery: Delivery) -> None:
-        attempt = group.create_task(self._attempt(delivery))
-        self._running.add(attempt)
-        self._pacer.in_flight = len(self._running)
-        attempt.add_done_callback(self._end)
-
-    def _end(self, attempt: asyncio.Task[None]) -> None:
-        self._running.discard(attempt)
-        self._pacer.in_flight = len(self._running)
-        self._changed.set()
 
 
 class Supervisor(ABC):
@@ -116,13 +57,17 @@ class Supervisor(ABC):
         self._reason: str | None = None
         self._exhausted = False
         self._error: Exception | None = None
-        self._in_flight = InFlight(_LOOKAHEAD * options.concurrency)
         self._backlog = Backlog()
+        self._in_flight = InFlight(options.look_ahead, max(options.look_ahead, options.most_jobs))
+        self._in_flight.unsent = self._backlog.unsent
         self._acknowledgements = Acknowledgements(starts)
         self._committer = Committer(commit, acknowledge, log, self._in_flight, self._acknowledgements)
         self._monitor = HealthMonitor(options, service, pacer, log, known)
         self._in_flight.on_empty = self._monitor.idle
-        self._worker = Worker(options, service, pacer, log, clock, self._monitor, self._backlog, self._committer)
+        self._dispatch = Dispatch(options, self._backlog, self._monitor, pacer, self._attempt)
+        attempts = Attempts(options, service, self._dispatch, self._monitor, clock)
+        parts = (self._monitor, self._backlog, self._committer)
+        self._worker = Worker(options, service, attempts, pacer, log, clock, *parts)
 
     @abstractmethod
     async def _admit_all(self) -> None:
@@ -149,8 +94,6 @@ class Supervisor(ABC):
             await self._work()
         except BaseExceptionGroup as group:
             raise _first(group) from None
-        finally:
-            self._pacer.close()
         return PipelineResult(
             halt=self._halt,
             stopped=self._stop.is_set() and (self.left > 0 or not self._exhausted),
@@ -161,7 +104,7 @@ class Supervisor(ABC):
         )
 
     async def _work(self) -> None:
-        dispatch = Dispatch(self._backlog, self._monitor, self._pacer, self._attempt, self._options.concurrency)
+        dispatch = self._dispatch
         async with asyncio.TaskGroup() as group:
             committing = group.create_task(self._committer.run())
             dispatching = group.create_task(dispatch.run(group))

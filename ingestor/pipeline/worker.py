@@ -9,6 +9,7 @@ from ingestor.model.ports import EventSink, Service, Timekeeper
 from ingestor.model.record import Outcome
 from ingestor.model.reply import Fault, Finding, Presence, Reply
 from ingestor.model.request import Request
+from ingestor.pipeline.attempts import Attempts, GivenUp
 from ingestor.pipeline.committer import Committer
 from ingestor.pipeline.health_monitor import HealthMonitor
 from ingestor.pipeline.in_flight import Backlog, Delivery
@@ -30,6 +31,7 @@ from ingestor.policy.retry import (
     classify,
     decide,
     decide_step,
+    delay_or_longer,
     is_exhausted,
 )
 from ingestor.policy.run_ids import REPEATED_RUN, repeated_run_message
@@ -41,7 +43,8 @@ _NOT_STAMPED = "the run may exist, and would carry no stamp to find it by: the r
 _MAY_EXIST = "an earlier attempt was not answered, so the run may exist: `ingestor reconcile` looks for it"
 _REFUSALS = (ReplyKind.DENIED, ReplyKind.REFUSED)
 _NOT_FOUND_YET = "no run was found yet: requests in flight may still create it"
-_GIVEN_UP = "no attempt was answered, and no run carries its token: no run was created"
+_NOT_ANSWERED = "no attempt was answered, and no run carries its token: no run was created"
+_TOO_SLOW = "most requests are answered much sooner"
 
 
 @dataclass(slots=True, eq=False)
@@ -50,6 +53,7 @@ class Worker:
 
     options: PipelineOptions
     service: Service
+    attempts: Attempts
     pacer: Pacer
     log: EventSink
     clock: Timekeeper
@@ -69,7 +73,10 @@ class Worker:
         request, sent_at = self._next_request(delivery), self._now()
         history.sending(request, self.monitor.uptime)
         self.monitor.sending(sent_at)
-        reply = await self.service.send(request)
+        reply = await self.attempts.send(request, delivery)
+        if isinstance(reply, GivenUp):
+            self._repeat(delivery, request, reply.seconds)
+            return
         if reply.fault is Fault.HELD:
             history.held()
             self.backlog.add_retry(delivery, 0.0)
@@ -82,6 +89,13 @@ class Worker:
             self._succeeded(delivery, reply)
         else:
             self._decide(delivery, classification, reply)
+
+    def _repeat(self, delivery: Delivery, request: Request, seconds: float) -> None:
+        """Queue a job again whose attempt was given up. That says nothing about the service, and costs no budget."""
+        reply = Reply(fault=Fault.TIMEOUT, message=_TOO_SLOW, latency_ms=1000 * seconds)
+        delivery.history.learn(classify(reply, request), quiescent_at=self._now() + quiescence_time(reply))
+        self._report(delivery, reply, self._now() - seconds, throttled=False)
+        self._retry(delivery, reply, 0.0, f"given up after {seconds:.1f} s")
 
     async def _is_safe_to_repeat(self, delivery: Delivery) -> bool:
         """Return whether a create that may have been carried out may be sent now; if not, look up the run or end."""
@@ -118,6 +132,7 @@ class Worker:
                 delivery.misses_experiment = misses_experiment
                 return True
             case Requeue(delay, renew_credentials):
+                delay = delay_or_longer(reply, self.options.budget, delay)
                 self._retry(delivery, reply, delay, classification.kind)
                 if renew_credentials:
                     await self.monitor.renew_credentials()
@@ -133,10 +148,7 @@ class Worker:
         self.log.emit(AttemptEnded(reply=reply, throttled=throttled, repeated=delivery.is_queued_again))
         delivery.is_queued_again = False
         if reply.status is not None:
-            wait = None
-            if reply.retry_after is not None and reply.status in (429, 503):
-                wait = min(reply.retry_after, self.options.budget.longest_wait)
-            self.pacer.observe(throttled=throttled, sent_at=sent_at, retry_after=wait)
+            self.pacer.observe(throttled=throttled, sent_at=sent_at, retry_after=reply.retry_after)
 
     def _succeeded(self, delivery: Delivery, reply: Reply) -> None:
         """Queue the next request of the job's plan, or end the job if there is none."""
@@ -184,7 +196,7 @@ class Worker:
             case Reply() as found:
                 self._succeeded(delivery, found)
             case Absent() if is_exhausted(delivery.history, self.options.budget, self.monitor.uptime):
-                self.committer.end(delivery, Outcome.FAILED, Reply(code=NOT_CREATED, message=_GIVEN_UP))
+                self.committer.end(delivery, Outcome.FAILED, Reply(code=NOT_CREATED, message=_NOT_ANSWERED))
             case Absent():
                 self.backlog.add_retry(delivery, 0.0)
 

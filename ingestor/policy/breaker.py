@@ -13,7 +13,9 @@ BREADTH = 10
 """Different jobs that fail in a row before the service counts as down, even if it answers probes."""
 
 FIRST_INTERVAL = 1.0
-"""Seconds from the beginning of an outage to the first probe. Each further interval is twice as long."""
+"""Seconds from the beginning of an outage to the first probe. Each further interval is twice as long.
+
+A Retry-After that is longer, up to `LONGEST_INTERVAL`, counts instead."""
 
 LONGEST_INTERVAL = 60.0
 """The longest interval between probes that fail, seconds."""
@@ -110,7 +112,8 @@ class CircuitBreaker:
         self._down_since = min(self._down_since, now)
         self._watchdog.failed(reply, now)
         left = self._watchdog.left(now)
-        self.probe_at = now + min(self._interval, left) if left > 0 else None
+        interval = max(self._interval, min(reply.retry_after or 0.0, LONGEST_INTERVAL))
+        self.probe_at = now + min(interval, left) if left > 0 else None
 
     def _leave_down(self, now: float) -> None:
         if self.state is Outage.DOWN:

@@ -23,6 +23,7 @@ from ingestor.settings.values import (
     Positive,
     Share,
 )
+from ingestor.simulator.limiter_spec import LimiterSpec, parse_limiter
 from ingestor.simulator.options import (
     FAULT_MESSAGE,
     PLATFORM_ID,
@@ -115,6 +116,21 @@ def _pairs(value: object) -> object:
     return {name: share for name, _, share in (pair.partition("=") for pair in value.split(","))}
 
 
+def _limiter(value: object) -> object:
+    return parse_limiter(value) if isinstance(value, str) else value
+
+
+def _retry_after(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if value.isdecimal():
+        return int(value)
+    try:
+        return RetryAfter(value)
+    except ValueError:
+        raise ValueError("must be none, seconds, date or a whole number of seconds") from None
+
+
 Names = Annotated[frozenset[OneLine], BeforeValidator(_split)]
 Shares = Annotated[Mapping[InjectedFault, Share], BeforeValidator(_pairs)]
 
@@ -155,8 +171,14 @@ class SimulateOptions(BaseModel):
     """How many unused requests may be sent at once, in seconds of the limit."""
     concurrency: Annotated[Count | None, Option(Group.LIMITS, "N", default="no limit")] = None
     """Requests that may be in flight at once. The others get a 429."""
-    retry_after: Annotated[RetryAfter, Option(Group.LIMITS, "FORM")] = RetryAfter.NONE
-    """The form in which a 429 says how long to wait."""
+    limiter: Annotated[LimiterSpec | None, BeforeValidator(_limiter), Option(Group.LIMITS, "SPEC", default="none")] = (
+        None
+    )
+    """Another limiter, after --limit and --concurrency. Its kinds are listed below. + joins several."""
+    retry_after: Annotated[RetryAfter | int, BeforeValidator(_retry_after), Option(Group.LIMITS, "FORM")] = (
+        RetryAfter.NONE
+    )
+    """The form in which a 429 says how long to wait. A number is what each 429 says, in seconds."""
 
     latency: Annotated[NotNegative, Option(Group.FAULTS, "SECONDS")] = 0.0
     """How long every request takes."""
@@ -164,6 +186,8 @@ class SimulateOptions(BaseModel):
     """The most that is added to the latency, at random."""
     slow: Annotated[NotNegative, Option(Group.FAULTS, "SECONDS")] = 1.0
     """What the fault slow adds to the latency."""
+    slow_jitter: Annotated[NotNegative, Option(Group.FAULTS, "SECONDS")] = 0.0
+    """The most that is added to --slow, at random."""
     faults: Annotated[Shares, Option(Group.FAULTS, "NAME=SHARE,...", default="none")] = Field(
         default_factory=dict[InjectedFault, float]
     )
@@ -179,7 +203,7 @@ class SimulateOptions(BaseModel):
     poison: Annotated[Names, Option(Group.FAULTS, "NAME,...", default="none")] = frozenset()
     """Experiment ids and run names whose requests always get a 500."""
     seed: Annotated[int, Option(Group.FAULTS, "N")] = 0
-    """The same seed and the same order of requests give the same faults."""
+    """The same seed and the same order of requests give the same faults, and the same refusals by a random limiter."""
 
     def service(self) -> SimulatorOptions:
         """Return the options of the simulator. Raises UsageError if they do not fit together."""
@@ -202,10 +226,12 @@ class SimulateOptions(BaseModel):
             rate=self.limit,
             burst=self.burst,
             concurrency=self.concurrency,
+            limiter=self.limiter,
             retry_after=self.retry_after,
             latency=self.latency,
             jitter=self.jitter,
             slow=self.slow,
+            slow_jitter=self.slow_jitter,
             faults=self.faults,
             faults_after=self.faults_after,
             fault_message=self.fault_message,

@@ -22,6 +22,7 @@ from ingestor.report.progress import Mode
 from ingestor.settings.values import (
     Address,
     BatchName,
+    Concurrency,
     Count,
     HeaderText,
     LocalPath,
@@ -181,8 +182,8 @@ class Settings(BaseSettings):
 
     rate: Annotated[Positive | None, Option(Group.SPEED, "N", default="as fast as the service allows")] = _DEFAULT.rate
     """Never send more than N requests a second."""
-    concurrency: Annotated[Count, Field(le=10_000), Option(Group.SPEED, "N")] = _DEFAULT.concurrency
-    """How many requests may be in flight at once."""
+    concurrency: Annotated[Concurrency, Option(Group.SPEED, "N")] = _DEFAULT.concurrency
+    """How many requests may be in flight at once; auto is as many as the service can use, at most 1,024."""
     senders: Annotated[Senders, Option(Group.SPEED, "N", default="1, or 0 on a single core")] = Field(
         default_factory=default_senders
     )

@@ -2,12 +2,12 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, SecretStr, Tag
 
 from ingestor.api import values
-from ingestor.app.options import batch_name, one_for_each_core, to_path
+from ingestor.app.options import MOST_CONCURRENCY, batch_name, one_for_each_core, to_path
 
 
 class Output(StrEnum):
@@ -70,6 +70,10 @@ Port = Annotated[_Whole, Field(ge=0, le=65535)]
 Count = Annotated[_Whole, Field(ge=1)]
 LogSize = Annotated[_Whole, Field(ge=10_000)]
 Natural = Annotated[_Whole, Field(ge=0, le=10_000)]
+Concurrency = Annotated[
+    Annotated[Literal["auto"], Tag("auto")] | Annotated[Count, Field(le=MOST_CONCURRENCY), Tag("number")],
+    Discriminator(lambda value: "auto" if value == "auto" else "number"),
+]
 Senders = Annotated[_Whole, Field(ge=0, le=256), BeforeValidator(_counted)]
 Positive = Annotated[_Number, Field(gt=0)]
 NotNegative = Annotated[_Number, Field(ge=0)]

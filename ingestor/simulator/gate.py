@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from email.utils import formatdate, parsedate_to_datetime
 from pathlib import Path
+from random import Random
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -19,75 +20,55 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from ingestor.model.errors import UsageError
+from ingestor.simulator.limiters import AtOnce, InSeries, TokenBucket
 from ingestor.simulator.options import RetryAfter, SimulatorOptions
 from ingestor.simulator.wire import ApiError, HttpRequest
 
-_ROUNDING = 1e-6
-"""How much of a token may be missing: seconds since the epoch are not more precise."""
-
-
-class TokenBucket:
-    """Admits `rate` requests a second, and `burst` seconds' worth at once after idle time. Starts full."""
-
-    def __init__(self, rate: float | None, burst: float, now: Callable[[], float]) -> None:
-        self._rate = rate
-        self._burst = burst
-        self._now = now
-        self._level = math.inf
-        self._filled_at = now()
-        self._fill()
-
-    def set_rate(self, rate: float | None) -> None:
-        """Change the rate. Unused tokens stay, up to the new burst."""
-        self._fill()
-        self._rate = rate
-        self._fill()
-
-    def take(self) -> float:
-        """Take one token and return 0, or return the seconds until there will be one."""
-        if self._rate is None:
-            return 0.0
-        self._fill()
-        if self._level < 1 - _ROUNDING:
-            return (1 - self._level) / self._rate
-        self._level -= 1
-        return 0.0
-
-    def _fill(self) -> None:
-        now = self._now()
-        if self._rate is None:
-            self._level = math.inf
-        else:
-            gained = (now - self._filled_at) * self._rate
-            self._level = min(self._level + gained, max(1.0, self._rate * self._burst))
-        self._filled_at = now
-
 
 class Throttle:
-    """Refuses what exceeds the rate or the concurrency with 429 TooManyRequests."""
+    """Refuses what a limit does not admit with 429 TooManyRequests: concurrency, then the rate, then the limiter."""
 
-    def __init__(
-        self, bucket: TokenBucket, concurrency: int | None, form: RetryAfter, now: Callable[[], float]
-    ) -> None:
-        self._bucket = bucket
-        self._concurrency = concurrency
-        self._form = form
+    def __init__(self, options: SimulatorOptions, now: Callable[[], float]) -> None:
+        self._options = options
         self._now = now
+        self._bucket = None if options.rate is None else TokenBucket(options.rate, options.burst)
+        self._at_once = None if options.concurrency is None else AtOnce(options.concurrency)
+        self._limiter = options.limiter and options.limiter.make(Random(options.seed))  # noqa: S311 - repeatable
+        self._series = self._in_series()
 
-    def check(self, in_flight: int) -> None:
-        """Admit a request, itself counted in `in_flight`, or raise ApiError (429)."""
-        if self._concurrency is not None and in_flight > self._concurrency:
-            raise self._refusal(1.0)
-        wait = self._bucket.take()
-        if wait:
-            raise self._refusal(wait)
+    def set_rate(self, rate: float | None) -> None:
+        """Change the rate; None removes it. Unused tokens stay, up to the new burst."""
+        if rate is None:
+            self._bucket = None
+        elif self._bucket is None:
+            self._bucket = TokenBucket(rate, self._options.burst)
+        else:
+            self._bucket.set_rate(rate, self._now())
+        self._series = self._in_series()
 
-    def _refusal(self, wait: float) -> ApiError:
-        headers = {}
-        if self._form is RetryAfter.SECONDS:
+    def check(self, in_flight: int) -> float:
+        """Admit a request, itself counted in `in_flight`, or raise ApiError (429).
+
+        Returns the seconds that the request waits in a queue of the limiter.
+        """
+        now = self._now()
+        wait = self._series.admit(now, in_flight)
+        if wait is None:
+            raise self._refusal(now)
+        return wait
+
+    def _in_series(self) -> InSeries:
+        return InSeries([limiter for limiter in (self._at_once, self._bucket, self._limiter) if limiter])
+
+    def _refusal(self, now: float) -> ApiError:
+        form, headers = self._options.retry_after, {}
+        wait = max(0.0, self._series.retry_after(now))
+        if isinstance(form, int):
+            headers["Retry-After"] = str(form)
+        elif form is RetryAfter.SECONDS:
             headers["Retry-After"] = str(math.ceil(wait))
-        elif self._form is RetryAfter.DATE:
-            headers["Retry-After"] = formatdate(math.ceil(self._now() + wait), usegmt=True)
+        elif form is RetryAfter.DATE:
+            headers["Retry-After"] = formatdate(math.ceil(now + wait), usegmt=True)
         return ApiError(429, "TooManyRequests", "Too many requests in a short period.", headers)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 
 from ingestor.model.errors import UsageError
+from ingestor.simulator.limiter_spec import LimiterSpec
 
 PLATFORM_ID = "ocid1.aidataplatform.oc1.simulated.example"
 WORKSPACE_KEY = "simulated"
@@ -106,14 +107,16 @@ class SimulatorOptions:
         rate: requests a second; None is no limit. No response names it.
         burst: how many seconds' worth of unused rate may be spent at once.
         concurrency: how many requests may be in flight at once; None is no limit.
-        retry_after: whether and in which form a 429 says how long to wait.
+        limiter: another limiter of the service, after rate and concurrency; None is no other.
+        retry_after: whether and in which form a 429 says how long to wait; a number is what every 429 says, in seconds.
         latency: seconds that every admitted request takes.
         jitter: the most seconds added to the latency, uniformly at random.
         slow: seconds added by the fault `slow`.
+        slow_jitter: the most seconds that it adds to them, uniformly at random.
         faults: the probability of each fault, 0 to 1 and at most 1 in total.
         faults_after: how many requests have no fault at first.
         fault_message: what the answers of faults say.
-        seed: of the random faults and jitter; the same seed and order of requests repeat them.
+        seed: of random faults, jitter and limiters; the same seed and order of requests repeat them.
         unavailable: whether the service answers every request with 503 at first.
     """
 
@@ -132,10 +135,12 @@ class SimulatorOptions:
     rate: float | None = None
     burst: float = 1.0
     concurrency: int | None = None
-    retry_after: RetryAfter = RetryAfter.NONE
+    limiter: LimiterSpec | None = None
+    retry_after: RetryAfter | int = RetryAfter.NONE
     latency: float = 0.0
     jitter: float = 0.0
     slow: float = 1.0
+    slow_jitter: float = 0.0
     faults: Mapping[InjectedFault, float] = field(default_factory=dict)
     faults_after: int = 0
     fault_message: str = FAULT_MESSAGE
@@ -149,9 +154,11 @@ class SimulatorOptions:
             raise UsageError(f"rate is {self.rate}: give a number above 0, or leave it out for no limit.")
         if self.concurrency is not None and self.concurrency < 1:
             raise UsageError(f"concurrency is {self.concurrency}: give 1 or more, or leave it out for no limit.")
+        if isinstance(self.retry_after, int) and self.retry_after < 0:
+            raise UsageError(f"retry_after is {self.retry_after}: give 0 seconds or more.")
         if self.faults_after < 0:
             raise UsageError(f"faults_after is {self.faults_after}: give 0 or more requests.")
-        for name in ("token_life", "burst", "latency", "jitter", "slow"):
+        for name in ("token_life", "burst", "latency", "jitter", "slow", "slow_jitter"):
             if not getattr(self, name) >= 0:
                 raise UsageError(f"{name} is {getattr(self, name)}: give 0 seconds or more.")
         if any(not 0 <= chance <= 1 for chance in self.faults.values()) or sum(self.faults.values()) > 1:

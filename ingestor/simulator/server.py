@@ -15,7 +15,7 @@ from aiohttp import web
 
 from ingestor.model.errors import UsageError
 from ingestor.simulator.api import Api
-from ingestor.simulator.gate import SignatureVerifier, Throttle, TokenBucket
+from ingestor.simulator.gate import SignatureVerifier, Throttle
 from ingestor.simulator.options import FaultSchedule, InjectedFault, SimulatorOptions
 from ingestor.simulator.runs import RunStore
 from ingestor.simulator.statistics import Statistics
@@ -85,13 +85,13 @@ class Simulator:
         self.statistics = Statistics(store)
         self._api = Api(options, store, self.statistics)
         self._verifier = SignatureVerifier(options, now)
-        self._bucket = TokenBucket(options.rate, options.burst, now)
-        self._throttle = Throttle(self._bucket, options.concurrency, options.retry_after, now)
+        self._throttle = Throttle(options, now)
         self._faults = FaultSchedule(options.faults, options.seed, options.faults_after)
         self._nothing_done = _nothing_done(options.fault_message)
         self._cached: HttpResponse | None = None
         self._jitter = Random(options.seed)  # noqa: S311 - a repeatable schedule is the point
         self._request_ids = RequestIds()
+        self._latency = options.latency
         self._available = not options.unavailable
 
     async def __aenter__(self) -> Self:
@@ -115,7 +115,11 @@ class Simulator:
 
     def set_rate(self, rate: float | None) -> None:
         """Change the hidden limit, in requests a second; None removes it."""
-        self._bucket.set_rate(rate)
+        self._throttle.set_rate(rate)
+
+    def set_latency(self, seconds: float) -> None:
+        """Change how long every later request takes."""
+        self._latency = seconds
 
     def set_available(self, available: bool) -> None:
         """Answer requests normally, or every request with 503."""
@@ -145,21 +149,22 @@ class Simulator:
         """
         sent_id = request.headers.get("opc-request-id")
         try:
-            self._admit(request)
+            wait = self._admit(request)
         except ApiError as refusal:
             return self._respond(refusal.response(), sent_id)
         fault = self._faults.draw()
         response = self._carry_out(request, fault)
-        await self._delay(fault)
+        await self._delay(wait, fault)
         if fault is None or response.status != HTTPStatus.OK:
             return self._respond(response, sent_id)
         return await self._spoil(connection, response, sent_id, fault)
 
-    def _admit(self, request: HttpRequest) -> None:
+    def _admit(self, request: HttpRequest) -> float:
+        """Return the seconds that the request waits in a queue."""
         if not self._available:
             raise ApiError(503, "ServiceUnavailable", "The service is unavailable.")
         self._verifier.check(request)
-        self._throttle.check(self.statistics.in_flight)
+        return self._throttle.check(self.statistics.in_flight)
 
     def _carry_out(self, request: HttpRequest, fault: InjectedFault | None) -> HttpResponse:
         if fault is not None:
@@ -172,12 +177,12 @@ class Simulator:
             self.statistics.refused(refusal)
             return refusal.response()
 
-    async def _delay(self, fault: InjectedFault | None) -> None:
-        seconds = self._options.latency
+    async def _delay(self, wait: float, fault: InjectedFault | None) -> None:
+        seconds = wait + self._latency
         if self._options.jitter:
             seconds += self._jitter.uniform(0, self._options.jitter)
         if fault is InjectedFault.SLOW:
-            seconds += self._options.slow
+            seconds += self._options.slow + self._jitter.uniform(0, self._options.slow_jitter)
         if seconds:
             await asyncio.sleep(seconds)
 

@@ -133,6 +133,20 @@ async def test_a_cancelled_attempt_does_not_disturb_its_sender(server: Server, c
         assert (await pool.send(create)).run_id == "r-1"
 
 
+async def test_a_cancelled_attempt_frees_the_connection_of_its_sender(server: Server, create: Request) -> None:
+    """The sender has two connections. Were one still in use after a cancellation, the last attempts would wait."""
+    async with SenderPool(options_of(server), 1) as pool:
+        server.open.clear()
+        for number in range(1, 6):
+            attempt = asyncio.ensure_future(pool.send(create))
+            await server.until_waiting(number)
+            attempt.cancel()
+            await asyncio.wait({attempt})
+        server.open.set()
+        async with asyncio.timeout(20):
+            assert (await pool.send(create)).run_id == "r-1"
+
+
 async def test_senders_end_with_their_pool(server: Server) -> None:
     async with SenderPool(options_of(server), 2) as pool:
         pids = pids_of(pool)

@@ -6,13 +6,14 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
-from ingestor.simulator.options import PLATFORM_ID, WORKSPACE_KEY, SimulatorOptions
+from ingestor.simulator.options import PLATFORM_ID, WORKSPACE_KEY
 from ingestor.simulator.server import Simulator
 from tests.bench.rate_scenarios import Scenario
 
@@ -29,21 +30,30 @@ _NGINX_PORT = 18_429
 class Measured:
     """What the service counted, a slice at a time from the first request on, and what it cost.
 
-    `sender_cpu` and `service_cpu` are shares of a core. `late` is by how many seconds the service's timers were late.
+    `unlimited` is what was accepted a second in the scenario without a limit; None if that was not run. `attempts` is
+    the number of requests for each created run. `sender_cpu` and `service_cpu` are shares of a core. `late` is by how
+    many seconds the service's timers were late.
     """
 
     scenario: Scenario
     accepted: Sequence[int]
     refused: Sequence[int]
     shares: Sequence[int]
+    unlimited: float | None
+    attempts: float
+    most_in_flight: int
     sender_cpu: float
     service_cpu: float
     late: float
 
     def goodput(self, start: float, end: float) -> float | None:
-        """Return the used share of the limit between two seconds."""
-        allowed = self.scenario.allowed(start, end)
+        """Return the used share of the limit between two seconds; None if there is none to compare with."""
+        allowed = self.scenario.allowed(start, end, self.unlimited)
         return None if allowed is None else _sum(self.accepted, start, end) / allowed
+
+    def accepted_rate(self, start: float, end: float) -> float:
+        """Return what was accepted a second between two seconds."""
+        return _sum(self.accepted, start, end) / (end - start)
 
     def refused_share(self, start: float, end: float) -> float:
         """Return the share of requests that got a 429 between two seconds."""
@@ -69,16 +79,10 @@ def nginx_is_there() -> bool:
     return shutil.which("nginx") is not None
 
 
-async def measure(scenario: Scenario, records: Path, scratch: Path) -> Measured:
+async def measure(scenario: Scenario, records: Path, scratch: Path, unlimited: float | None) -> Measured:
     """Run a scenario to its end."""
-    options = SimulatorOptions(
-        rate=None if scenario.nginx or scenario.in_flight else scenario.limits[0][0],
-        burst=scenario.burst,
-        latency=scenario.latency,
-        concurrency=scenario.in_flight,
-    )
     async with AsyncExitStack() as stack:
-        simulator = await stack.enter_async_context(Simulator(options))
+        simulator = await stack.enter_async_context(Simulator(scenario.service))
         url = await stack.enter_async_context(_nginx(scenario, simulator.url, scratch)) if scenario.nginx else None
         senders = [await _start(scenario, url or simulator.url, records, scratch, n) for n in range(scenario.processes)]
         before, begun = _cpu(), time.monotonic()
@@ -89,8 +93,19 @@ async def measure(scenario: Scenario, records: Path, scratch: Path) -> Measured:
         for sender in senders:
             await asyncio.wait_for(sender.wait(), _TIMEOUT)
         sender_cpu = (_cpu()[1] - before[1]) / scenario.seconds / scenario.processes
-    shares = [_created(scratch / f"{n}.json") for n in range(scenario.processes)]
-    return Measured(scenario, accepted, refused, shares, sender_cpu, service_cpu, late)
+    counts = simulator.statistics
+    return Measured(
+        scenario,
+        accepted,
+        refused,
+        [_created(scratch / f"{n}.json") for n in range(scenario.processes)],
+        unlimited,
+        counts.requests / max(1, counts.run_count),
+        counts.max_in_flight,
+        sender_cpu,
+        service_cpu,
+        late,
+    )
 
 
 async def _start(scenario: Scenario, url: str, records: Path, scratch: Path, number: int) -> asyncio.subprocess.Process:
@@ -98,35 +113,45 @@ async def _start(scenario: Scenario, url: str, records: Path, scratch: Path, num
         *(sys.executable, "-m", "ingestor", "run", str(records)),
         *("--endpoint", url, "--auth", "none", "--platform-id", PLATFORM_ID, "--workspace", WORKSPACE_KEY),
         *("--state", str(scratch / f"state-{number}"), "--batch", f"sender-{number}"),
-        *("--concurrency", str(scenario.concurrency), "--time-budget", str(scenario.seconds + 2)),
-        *("--drain-timeout", "5", "--progress", "off", "--output", "json"),
+        *("--time-budget", str(scenario.seconds + 2), "--drain-timeout", "5", "--progress", "off", "--output", "json"),
+        *(("--concurrency", str(scenario.concurrency)) if scenario.concurrency else ()),
         *(("--rate", str(scenario.rate)) if scenario.rate else ()),
+        *(() if scenario.service.retry_tokens else ("--no-retry-tokens",)),
     ]
-    with (scratch / f"{number}.json").open("wb") as summary:
-        return await asyncio.create_subprocess_exec(*command, stdout=summary)
+    with (scratch / f"{number}.json").open("wb") as summary, (scratch / f"{number}.log").open("wb") as messages:
+        return await asyncio.create_subprocess_exec(*command, stdout=summary, stderr=messages)
 
 
 async def _watch(
     scenario: Scenario, simulator: Simulator, refusals: "_Tail | None"
 ) -> tuple[list[int], list[int], float]:
-    """Count responses from the first on, change the limit when it is due, and return how late timers were."""
+    """Count responses from the first on, change the service when it is due, and return how late timers were."""
     statuses = simulator.statistics.statuses
     deadline = time.monotonic() + _TIMEOUT
     while not statuses[200] and time.monotonic() < deadline:  # noqa: ASYNC110 - the simulator has no event for it
         await asyncio.sleep(_POLL_SECONDS / 5)
     begun, accepted, refused = time.monotonic(), [0], [0]
-    late, polls = 0.0, 0
-    changes = [change for change in scenario.limits if change[1] > 0]
+    late, polls, changes = 0.0, 0, _changes(scenario, simulator)
     for number in range(1, round(scenario.seconds / SLICE) + 1):
         while (left := begun + number * SLICE - time.monotonic()) > 0:
             due = time.monotonic() + min(left, _POLL_SECONDS)
             await asyncio.sleep(min(left, _POLL_SECONDS))
             late, polls = late + time.monotonic() - due, polls + 1
-            if changes and time.monotonic() - begun >= changes[0][1]:
-                simulator.set_rate(changes.pop(0)[0])
+            while changes and time.monotonic() - begun >= changes[0][0]:
+                changes.pop(0)[1]()
         accepted.append(statuses[200])
         refused.append(statuses[429] if refusals is None else refusals.count())
     return _differences(accepted), _differences(refused), late / max(1, polls)
+
+
+def _changes(scenario: Scenario, simulator: Simulator) -> list[tuple[float, Callable[[], None]]]:
+    """Return when the service changes, and what then happens."""
+    limits = scenario.limits if scenario.service.rate else ()
+    changes: list[tuple[float, Callable[[], None]]] = [
+        *((at, partial(simulator.set_rate, limit)) for limit, at in limits if at),
+        *((at, partial(simulator.set_latency, latency)) for latency, at in scenario.latencies if at),
+    ]
+    return sorted(changes, key=lambda change: change[0])
 
 
 def _differences(totals: Sequence[int]) -> list[int]:
@@ -164,9 +189,12 @@ def _refusals_of_nginx(scratch: Path) -> _Tail:
 
 @asynccontextmanager
 async def _nginx(scenario: Scenario, upstream: str, scratch: Path) -> AsyncIterator[str]:
-    """Run nginx before the service, with a `limit_req` zone of its own; yield its address."""
-    limit = scenario.limits[0][0] or 1.0
-    burst = max(1, round(limit * scenario.burst))
+    """Run nginx before the service, with the `limit_req` zones of the scenario; yield its address."""
+    zones = "\n  ".join(
+        f"limit_req_zone $server_port zone=zone{number}:1m rate={rate};"
+        for number, (rate, _) in enumerate(scenario.nginx)
+    )
+    limits = "\n      ".join(f"limit_req zone=zone{number} {how};" for number, (_, how) in enumerate(scenario.nginx))
     (scratch / "nginx.conf").write_text(
         f"""
 daemon off; worker_processes 1; pid {scratch}/nginx.pid; error_log {scratch}/error.log;
@@ -175,12 +203,13 @@ http {{
   log_format status "$status"; access_log {scratch}/access.log status;
   client_body_temp_path {scratch}/body; proxy_temp_path {scratch}/proxy; fastcgi_temp_path {scratch}/fastcgi;
   uwsgi_temp_path {scratch}/uwsgi; scgi_temp_path {scratch}/scgi;
-  limit_req_zone $server_port zone=api:1m rate={limit:.0f}r/s; limit_req_status 429;
+  {zones}
+  limit_req_status 429;
   upstream service {{ server {upstream.removeprefix("http://")}; keepalive 128; }}
   server {{
     listen 127.0.0.1:{_NGINX_PORT}; keepalive_requests 1000000;
     location / {{
-      limit_req zone=api burst={burst} nodelay;
+      {limits}
       proxy_http_version 1.1; proxy_set_header Connection ""; proxy_pass http://service;
     }}
   }}

@@ -11,6 +11,7 @@ from ingestor.cli.pages import COMMANDS
 from ingestor.model.errors import ExitCode
 from ingestor.settings.commands import ResultsOptions, SimulateOptions
 from ingestor.settings.options import Settings, flag_of, option_of, variable_of
+from ingestor.simulator.limiter_spec import KINDS
 
 HEAVY = {"aiohttp", "aiolimiter", "cryptography", "oci", "rich", "sqlite3", "structlog", "backports"}
 
@@ -103,6 +104,12 @@ def test_simulate_and_results_have_their_own_options(capsys: pytest.CaptureFixtu
     assert flags_on(page) >= {flag_of(option) for option in ResultsOptions.model_fields}
 
 
+def test_the_page_of_simulate_shows_how_every_limiter_is_written(capsys: pytest.CaptureFixture[str]) -> None:
+    page = printed(capsys, "simulate", "--help")
+    for name, kind in KINDS.items():
+        assert f"\n  {name}:{kind.form}\n      {kind.purpose}\n" in page
+
+
 @pytest.mark.parametrize("model", [Settings, ResultsOptions, SimulateOptions])
 def test_every_option_is_described(model: type[Settings | ResultsOptions | SimulateOptions]) -> None:
     for name, field in model.model_fields.items():
@@ -112,7 +119,7 @@ def test_every_option_is_described(model: type[Settings | ResultsOptions | Simul
 def test_help_shows_choices_and_defaults(capsys: pytest.CaptureFixture[str]) -> None:
     page = " ".join(printed(capsys, "run", "-h").split())
     assert "One of auto, on, off." in page
-    assert "[env: INGESTOR_CONCURRENCY] [default: 64]" in page
+    assert "[env: INGESTOR_CONCURRENCY] [default: auto]" in page
     assert "[default: STATE/log.jsonl]" in page
 
 

@@ -21,7 +21,7 @@ def test_the_table_has_every_setting_with_its_value_and_its_origin_and_begins_wi
     assert sorted(rows) == sorted([*Settings.model_fields, "proxy"])
     assert rows["rate"] == ["5.0", "--rate"]
     assert rows["batch"] == ["b", "INGESTOR_BATCH"]
-    assert rows["concurrency"] == ["64", "default"]
+    assert rows["concurrency"] == ["auto", "default"]
     assert rows["region"] == ["(not", "set)", "default"]
 
 

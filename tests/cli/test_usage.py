@@ -104,6 +104,18 @@ def test_every_setting_is_taken_by_every_command_that_has_settings() -> None:
         (["status", "--", "--help"], "unexpected argument --help (see ingestor status --help)"),
         (["simulate", "--config", "x"], "--config: no such option (see ingestor simulate --help)"),
         (["simulate", "--port", "high"], "--port: must be a whole number, got high"),
+        (
+            ["simulate", "--limiter", "fixed:500"],
+            "--limiter: must give 'rate' as a rate above 0, such as 500/s, 3000/min or 10000/h; got '500'",
+        ),
+        (
+            ["simulate", "--limiter", "shed:1%+nodes:500/s"],
+            "--limiter: must have the form nodes:RATE,nodes=N[,burst=SECONDS][,uneven]; got 'nodes:500/s'",
+        ),
+        (
+            ["simulate", "--retry-after", "soon"],
+            "--retry-after: must be none, seconds, date or a whole number of seconds",
+        ),
         (["results", "--format", "xml"], "--format: must be 'jsonl' or 'csv', got xml"),
         (["run", "--tracking-uri", "http://h", "--rate", "-1"], "--rate: must be greater than 0, got -1"),
         (

@@ -26,8 +26,10 @@ async def test_a_service_that_refuses_every_request_ends_the_batch_resumable_in_
 
         assert (ended.code, ended.summary["counts"]["created"]) == (75, after)
         assert ended.summary["reason"].endswith(f"429 TooManyRequests: {QUOTA}")
-        [paused] = program.events("batch.paused")
-        assert paused["reason"] == f"every request is refused (still trying): 429 TooManyRequests: {QUOTA}"
+        assert [paused["reason"] for paused in program.events("batch.paused")] == [
+            "the service refuses all requests for now (429)",
+            f"every request is refused (still trying): 429 TooManyRequests: {QUOTA}",
+        ]
         assert program.counts()["failed"] == program.counts()["unresolved"] == 0
 
         simulator.clear_faults()

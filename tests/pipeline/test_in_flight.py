@@ -27,6 +27,22 @@ def test_as_many_jobs_fit_as_its_capacity() -> None:
     run_virtual(check())
 
 
+def test_jobs_that_wait_for_an_answer_leave_room_for_new_ones_up_to_the_most_in_all() -> None:
+    async def check() -> None:
+        in_flight, waiting = InFlight(3, most=5), 3
+        in_flight.unsent = lambda: waiting
+        for number in range(3):
+            in_flight.add(start(Admission(job(number), AdmissionStatus.NEW, True, 0.0)))
+        rooms = [in_flight.room]
+        waiting = 1
+        rooms.append(in_flight.room)
+        in_flight.add(start(Admission(job(4), AdmissionStatus.NEW, True, 0.0)))
+        rooms.append(in_flight.room)
+        assert rooms == [0, 2, 1]
+
+    run_virtual(check())
+
+
 def test_large_records_fill_it_sooner() -> None:
     async def check() -> None:
         in_flight = InFlight(100)

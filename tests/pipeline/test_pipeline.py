@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from itertools import pairwise
 
 import pytest
 
@@ -22,6 +23,7 @@ from ingestor.model.reply import Fault, Reply
 from ingestor.model.request import Request
 from ingestor.model.sources import Chunk, SourceEnd
 from ingestor.pipeline.options import PipelineResult
+from ingestor.pipeline.pacer import PAUSE_REASON
 from ingestor.pipeline.pipeline import Pipeline
 from ingestor.policy.retry import RetryBudget
 from ingestor.policy.tallies import MAX_REFUSALS
@@ -166,17 +168,38 @@ def test_what_keeps_failing_before_it_is_sent_ends_failed() -> None:
     assert world.outcomes == {"created": 9, "failed": 1}
 
 
-def test_a_429_with_retry_after_pauses_every_attempt_and_costs_no_budget() -> None:
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_retry_after_delays_its_record_and_no_other(status: int) -> None:
+    busy = Reply(status=status, code="Busy", retry_after=60.0)
+    world = World(lambda job, number: busy if job.key.endswith("0") and number == 1 else None)
+    run_virtual(world.ingest(jobs(100)))
+    assert world.outcomes == {"created": 100}
+    sent_at = {key: [at for at, job in world.attempts if job.key == key] for key in world.jobs}
+    assert max(sent[0] for sent in sent_at.values()) < 10.0
+    for key, sent in sent_at.items():
+        assert len(sent) == (2 if key.endswith("0") else 1)
+        assert sent[-1] - sent[0] == 0 or 60.0 <= sent[-1] - sent[0] < 63.0
+    assert world.sink.of(BatchPaused) == []
+
+
+def test_a_429_with_retry_after_costs_no_budget() -> None:
     busy = Reply(status=429, code="TooManyRequests", retry_after=60.0)
     world = World(lambda job, number: busy if job.key == "job-40" and number < 20 else None)
     run_virtual(world.ingest(jobs(100)))
     assert world.outcomes == {"created": 100}
-    refused_at = [at for at, job in world.attempts if job.key == "job-40"]
-    assert len(refused_at) == 20
-    for at in refused_at[:-1]:
-        landed = at + world.latency
-        assert not [t for t, _ in world.attempts if landed < t < landed + 60.0]
-    assert len(world.sink.of(BatchPaused)) == len(world.sink.of(BatchResumed)) == 19
+    sent_at = [at for at, job in world.attempts if job.key == "job-40"]
+    assert len(sent_at) == 20
+    assert min(later - sooner for sooner, later in pairwise(sent_at)) >= 60.0
+
+
+def test_a_retry_after_delays_every_record_once_the_service_refuses_everything() -> None:
+    busy = Reply(status=429, code="TooManyRequests", retry_after=60.0)
+    world = World(lambda job, number: busy if loop_time() < 200.0 else None)
+    run_virtual(world.ingest(jobs(1000)))
+    assert world.outcomes == {"created": 1000}
+    assert len([at for at, _ in world.attempts if at < 200.0]) <= 12
+    assert PAUSE_REASON in [event.reason for event in world.sink.of(BatchPaused)]
+    assert [event.reason for event in world.sink.of(BatchResumed)].count(PAUSE_REASON) == 1
 
 
 def test_a_retry_after_is_honoured_only_up_to_its_ceiling() -> None:

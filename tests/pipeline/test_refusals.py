@@ -9,7 +9,7 @@ from ingestor.model.events import BatchPaused, BatchResumed
 from ingestor.model.record import Job
 from ingestor.model.reply import Fault, Reply
 from ingestor.pipeline.options import PipelineResult
-from ingestor.pipeline.pacer import PAUSE_REASON as ASKED_TO_WAIT
+from ingestor.pipeline.pacer import PAUSE_REASON as CLOSED
 from ingestor.pipeline.pacer import Pacer
 from ingestor.pipeline.pipeline import Pipeline
 from ingestor.pipeline.reconciliation import Reconciliation
@@ -42,7 +42,7 @@ def accepts_first(count: int) -> Script:
 
 
 def pauses(world: World) -> list[BatchPaused]:
-    return [it for it in world.sink.of(BatchPaused) if it.reason != ASKED_TO_WAIT]
+    return [it for it in world.sink.of(BatchPaused) if it.reason != CLOSED]
 
 
 @pytest.mark.parametrize("wait_for_service", [False, True])
@@ -80,7 +80,7 @@ def test_a_success_ends_the_report_and_the_batch_goes_on() -> None:
     result, _ = timed(world, jobs(200))
     assert (result.stopped, world.outcomes) == (False, {"created": 200})
     assert [it.reason for it in pauses(world)] == [REFUSED]
-    assert [it.reason for it in world.sink.of(BatchResumed)] == [REFUSED]
+    assert [it.reason for it in world.sink.of(BatchResumed)] == [CLOSED, REFUSED]
 
 
 def test_a_retry_after_that_is_longer_does_not_hold_the_end_back() -> None:
@@ -88,7 +88,16 @@ def test_a_retry_after_that_is_longer_does_not_hold_the_end_back() -> None:
     result, seconds = timed(world, jobs(200))
     assert result.stopped
     assert 60.0 <= seconds < 62.0
-    assert len(world.attempts) <= 4
+    assert len(world.attempts) <= world.concurrency
+
+
+def test_a_record_that_waits_for_proof_waits_for_its_retry_after_too() -> None:
+    denied = Reply(status=403, code="NotAuthorized", retry_after=50.0)
+    world = World(lambda job, number: denied if job.key == "job-1" and number == 1 else None)
+    timed(world, jobs(20))
+    first, second = (at for at, job in world.attempts if job.key == "job-1")
+    assert world.outcomes == {"created": 20}
+    assert 50.0 <= second - first < 52.0
 
 
 @pytest.mark.parametrize("give_up_after", [0.0, 1.0])

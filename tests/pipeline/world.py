@@ -45,6 +45,8 @@ class World:
     search: SearchScript = always_find
     latency: float = 0.01
     concurrency: int = 8
+    most_outside: int = 0
+    timeout: float = 60.0
     rate: float | None = None
     idempotent: bool = True
     stamped: bool = True
@@ -100,6 +102,9 @@ class World:
     def options(self, drain_timeout: float = 25.0, crash_quiescence: float = 5.0) -> PipelineOptions:
         return PipelineOptions(
             concurrency=self.concurrency,
+            most_outside=self.most_outside,
+            most_jobs=4096,
+            timeout=self.timeout,
             stamped=self.stamped,
             drain_timeout=drain_timeout,
             give_up_after=self.give_up_after,
@@ -132,7 +137,8 @@ class World:
     ) -> PipelineResult:
         """Work on the records of an input, whose jobs must be known."""
         self.sink.events.clear()
-        options, pacer = self.options(drain_timeout), Pacer(self.rate, self.sink)
+        options = self.options(drain_timeout)
+        pacer = Pacer(self.rate, self.sink, max_pause=self.budget.longest_wait)
         known = Known(
             has_runs=self.target_is_proven,
             recent_runs=[(row.run_id, row.token) for row in self.journal.rows.values() if row.run_id],

@@ -1,5 +1,6 @@
 """The health of the service: each state, what enters it, what may be sent, and what leaves it."""
 
+from dataclasses import replace
 from math import inf
 
 import pytest
@@ -276,6 +277,17 @@ def test_a_service_that_is_down_is_probed_at_intervals_that_double_to_a_minute()
 
 def test_where_probes_are_answered_and_jobs_fail_the_intervals_double_to_eight_seconds() -> None:
     assert outage_intervals(down(), GRANTED, 6) == [1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
+
+
+@pytest.mark.parametrize(("asked", "waits"), [(0.5, 1.0), (20.0, 20.0), (3600.0, 60.0)])
+def test_a_service_that_is_down_is_probed_no_earlier_than_it_asks_but_once_a_minute(asked: float, waits: float) -> None:
+    story = suspect()
+    story.probe(replace(BUSY, retry_after=asked))
+    assert story.health.next_probe(story.now) == waits
+    story.now += waits
+    story.probe(GRANTED)
+    story.reply(replace(BUSY, retry_after=30.0))
+    assert story.health.next_probe(story.now) == 30.0
 
 
 def test_failures_of_attempts_in_flight_change_nothing_while_it_is_down() -> None:

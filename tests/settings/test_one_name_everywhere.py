@@ -44,7 +44,7 @@ VALUES: dict[str, st.SearchStrategy[object]] = {
     "retry_tokens": st.booleans(),
     "allow_network_state": st.booleans(),
     "rate": POSITIVE,
-    "concurrency": st.integers(1, 10_000),
+    "concurrency": st.integers(1, 10_000) | st.just("auto"),
     "senders": st.integers(0, 256) | st.just("auto"),
     "timeout": POSITIVE,
     "max_attempts": st.integers(1, 10**9),

@@ -5,7 +5,8 @@ import pytest
 from ingestor.model.errors import UsageError
 from ingestor.settings.commands import SimulateOptions
 from ingestor.settings.load import from_flags
-from ingestor.simulator.options import InjectedFault, SimulatorOptions
+from ingestor.simulator.limiter_spec import parse_limiter
+from ingestor.simulator.options import InjectedFault, RetryAfter, SimulatorOptions
 
 
 def test_without_flags_the_simulator_is_as_it_comes() -> None:
@@ -30,10 +31,12 @@ def test_every_flag_reaches_the_simulator() -> None:
         "limit": "200",
         "burst": "0.5",
         "concurrency": "9",
+        "limiter": "shed:1%+fixed:30000/min,window=60",
         "retry_after": "date",
         "latency": "0.01",
         "jitter": "0.02",
         "slow": "3",
+        "slow_jitter": "2",
         "faults": "error_500=0.05,reset_after=0.02",
         "faults_after": "100",
         "fault_message": "daily quota used up",
@@ -55,15 +58,21 @@ def test_every_flag_reaches_the_simulator() -> None:
         rate=200,
         burst=0.5,
         concurrency=9,
-        retry_after=SimulatorOptions().retry_after.DATE,
+        limiter=parse_limiter("shed:1%+fixed:30000/min,window=60"),
+        retry_after=RetryAfter.DATE,
         latency=0.01,
         jitter=0.02,
         slow=3,
+        slow_jitter=2,
         faults={InjectedFault.ERROR_500: 0.05, InjectedFault.RESET_AFTER: 0.02},
         faults_after=100,
         fault_message="daily quota used up",
         seed=42,
     )
+
+
+def test_each_429_may_ask_for_the_same_number_of_seconds() -> None:
+    assert from_flags(SimulateOptions, {"retry_after": "7"}).service().retry_after == 7
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "10.0.0.1", "::", "example.com", ""])
@@ -85,6 +94,9 @@ def test_every_loopback_address_will_do(host: str) -> None:
         ({"faults": "error_500=2"}, "--faults: must be at most 1, got 2"),
         ({"faults": "error_500"}, "--faults: must be a number, got ''"),
         ({"limit": "0"}, "--limit: must be greater than 0, got 0"),
+        ({"limiter": "shed:5"}, "--limiter: must give 'share' as a share from 0% to 100%, such as 0.5%; got '5'"),
+        ({"retry_after": "1.5"}, "--retry-after: must be none, seconds, date or a whole number of seconds"),
+        ({"retry_after": "-1"}, "--retry-after: must be none, seconds, date or a whole number of seconds"),
     ],
 )
 def test_a_flag_that_is_not_usable_is_refused(flags: dict[str, object], complaint: str) -> None:

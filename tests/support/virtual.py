@@ -39,6 +39,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._jumping.now
 
+    def jump(self, seconds: float) -> None:
+        """Let time pass in which the process does nothing, as while it is stopped."""
+        self._jumping.now += seconds
+
 
 class VirtualClock(SteadyClock):
     """The clocks of a virtual loop: its time, 0 before it runs, and a wall clock that is `start` plus that."""

@@ -10,8 +10,8 @@ from contextlib import suppress
 
 import pytest
 
-from ingestor.app.limits import NEEDED, within_limits
-from ingestor.app.options import BatchOptions
+from ingestor.app.limits import NEEDED, InFlightBounds, in_flight_bounds
+from ingestor.app.options import BatchOptions, Concurrency
 from ingestor.cli import simulate as _imported_before_the_limit  # noqa: F401
 from ingestor.cli.main import main
 from ingestor.system.limits import LimitError, limit_of, start_thread
@@ -77,21 +77,51 @@ def test_a_thread_that_can_not_be_started_is_a_limit() -> None:
     assert holds_in_a_child(a_thread_is_refused)
 
 
-def options_at(soft: int, hard: int, concurrency: int) -> BatchOptions:
+def bounds_at(
+    soft: int, hard: int, concurrency: Concurrency = "auto", *, honours_tokens: bool = True
+) -> InFlightBounds:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return within_limits(BatchOptions(concurrency=concurrency, senders=1))
+    return in_flight_bounds(BatchOptions(concurrency=concurrency, senders=1), honours_tokens=honours_tokens)
+
+
+OTHERS = NEEDED + 1
 
 
 def test_the_limit_of_open_files_is_raised_as_far_as_it_may_be() -> None:
     def is_raised() -> bool:
-        options = options_at(64, 256, concurrency=200)
-        return (options.concurrency, resource.getrlimit(resource.RLIMIT_NOFILE)[0]) == (200, 200 + 1 + NEEDED)
+        bounds = bounds_at(64, 256, concurrency=200)
+        return (bounds.all, resource.getrlimit(resource.RLIMIT_NOFILE)[0]) == (200, 200 + OTHERS)
 
     assert holds_in_a_child(is_raised)
 
 
 def test_requests_in_flight_are_only_as_many_as_there_may_be_open_files() -> None:
-    assert holds_in_a_child(lambda: options_at(64, 64, concurrency=200).concurrency == 64 - 1 - NEEDED)
+    assert holds_in_a_child(lambda: bounds_at(64, 64, concurrency=200).all == 64 - OTHERS)
+
+
+def test_auto_begins_with_64_requests_in_flight_and_allows_1024() -> None:
+    assert holds_in_a_child(lambda: bounds_at(4096, 4096) == InFlightBounds(1024, 64, 0))
+
+
+@pytest.mark.parametrize("hard", [26, 64, 128, 512])
+def test_auto_never_opens_more_files_than_it_may(hard: int) -> None:
+    left = hard - OTHERS
+    assert holds_in_a_child(lambda: bounds_at(26, hard) == InFlightBounds(left, min(64, left), 0))
+
+
+def test_where_no_token_protects_as_many_requests_may_wait_outside_the_slots() -> None:
+    assert holds_in_a_child(lambda: bounds_at(4096, 4096, honours_tokens=False) == InFlightBounds(1024, 64, 1024))
+
+
+def test_where_no_token_protects_auto_shares_few_open_files_and_a_number_keeps_its_slots() -> None:
+    def are_shared() -> bool:
+        auto = bounds_at(64, OTHERS + 101, honours_tokens=False)
+        return (auto, bounds_at(64, OTHERS + 101, 80, honours_tokens=False)) == (
+            InFlightBounds(50, 50, 51),
+            InFlightBounds(80, None, 21),
+        )
+
+    assert holds_in_a_child(are_shared)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +141,7 @@ def test_a_command_that_can_open_too_few_files_names_the_limit(argv: list[str]) 
 def test_a_limit_that_leaves_no_connection_is_refused() -> None:
     def is_refused() -> bool:
         try:
-            options_at(12, 12, concurrency=64)
+            bounds_at(12, 12, concurrency=64)
         except LimitError as error:
             return "The limit of open files (ulimit -n) is 12, and at least 26 are needed" in str(error)
         return False

@@ -1,0 +1,1 @@
+"""The rate that a service accepts, whatever kind of limiter refuses: a controller without I/O or clock."""

@@ -1,0 +1,30 @@
+"""Limits that change, and several clients on one limit. Where a requirement is not reached, `shortfalls` says so."""
+
+import pytest
+
+from tests.laboratory.changes import Change, try_change
+from tests.laboratory.held import CHANGES, SHARINGS, reach
+from tests.laboratory.outcome import missed
+from tests.laboratory.shortfalls import SHORT
+
+
+@pytest.mark.parametrize("label", CHANGES)
+def test_a_limit_that_falls_to_a_sixth_is_followed_within_five_seconds_and_one_that_triples_within_ten(
+    label: str,
+) -> None:
+    reached, required = reach(label)
+    assert missed(reached, {**required, **SHORT.get(label, {})}) == {}
+
+
+@pytest.mark.parametrize("label", SHARINGS)
+def test_several_clients_use_a_limit_together_and_share_it_within_a_minute(label: str) -> None:
+    reached, required = reach(label)
+    assert missed(reached, {**required, **SHORT.get(label, {})}) == {}
+
+
+@pytest.mark.parametrize("latency", [0.03, 0.2, 1.0])
+def test_a_burst_of_refusals_never_stops_sending(latency: float) -> None:
+    """All that is in flight when the limit falls is refused together, and counts once."""
+    followed = try_change(Change(300.0, 150.0, latency=latency), 1)
+    later = range(round(30 + 3 * latency + 1), 60, 3)
+    assert min(followed.client.accepted_rate(begin, begin + 3) for begin in later) >= 0.4 * 150
