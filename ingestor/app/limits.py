@@ -1,4 +1,4 @@
-"""The limit of open files, seen before it is met: SQLite and the connections would only fail without a reason."""
+"""How many requests may be in flight, also by the limit of open files: a later failure would not name that limit."""
 
 import resource
 from dataclasses import dataclass

@@ -21,7 +21,7 @@ _SHORTEST_REPORT = 1.0  # seconds between two reports of the rate, if the second
 _REPORT = 10.0  # seconds between two other reports of the rate
 _LARGE_CHANGE = 0.5  # share of the rate
 _SMALL_CHANGE = 0.05  # share of the rate: a smaller change is not reported
-_REPORTED_CLOSURE = 1.0  # seconds: a shorter closure is not reported
+_REPORTED_CLOSURE = 1.0  # seconds from its beginning to its next attempt: a shorter closure is not reported
 _REPORTED_WAIT = 10.0  # seconds: a wait within a closure that is reported again
 
 
@@ -40,7 +40,7 @@ class Pacer:
         max_pause: the longest wait that a Retry-After may cause, seconds.
 
     Attributes:
-        in_flight: how many attempts are in flight; `Dispatch` keeps it up to date.
+        in_flight: how many attempts have a slot; `Dispatch` keeps it up to date.
         on_change: called when `size` has changed.
     """
 
@@ -75,7 +75,7 @@ class Pacer:
 
     @property
     def size(self) -> int:
-        """The most attempts that should be in flight now, at least 1."""
+        """The most attempts that may have a slot now, at least 1."""
         return self._control.size
 
     async def acquire(self) -> None:
@@ -99,7 +99,7 @@ class Pacer:
             self._size = self._control.size
             self.on_change()
         if now >= self._logged_at + _SHORTEST_REPORT:
-            self._log_rate(now, "429: the service refused requests" if throttled else "requests were accepted")
+            self._log_rate(now)
 
     async def _take_from_bucket(self) -> None:
         seconds = 1.0 / self._control.rate
@@ -118,7 +118,7 @@ class Pacer:
         await self._bucket.acquire(most)
 
     def _follow_closure(self, now: float) -> None:
-        """Let who waits see another `resume_at`, and report when a closure has lasted, and when it ends."""
+        """Wake the task that waits for `resume_at`, which may have moved. Report a long closure, and its end."""
         self._moved.set()
         if self._control.is_closed:
             if self._closed_at is None:
@@ -139,12 +139,13 @@ class Pacer:
             self._reported_until = until
             self._sink.emit(BatchPaused(PAUSE_REASON, max(0.0, until - now)))
 
-    def _log_rate(self, now: float, reason: str) -> None:
+    def _log_rate(self, now: float) -> None:
         """Report the rate if it differs from the reported one by more than a small step."""
         rate, logged = self._control.rate, self._logged_rate
         change, seconds = abs(rate - logged), now - self._logged_at
         if change > (_LARGE_CHANGE if seconds < _REPORT else _SMALL_CHANGE) * logged:
             self._logged_at, self._logged_rate = now, rate
+            reason = "requests were accepted" if rate > logged else "429: the service refused requests"
             self._sink.emit(RateChanged(rate, reason))
 
 

@@ -64,7 +64,7 @@ class AttemptTimeout:
         self._add(latency)
 
     def abandon(self, now: float, sent_at: float) -> bool:
-        """Pay for an attempt that is overdue. False: it is not, or there are too few tokens, so it continues."""
+        """Pay for an attempt, and return True. False: it is not overdue, or there are too few tokens: it continues."""
         price = 1.0 if sent_at + self._usual < self._answered_from else UNCERTAIN
         if now - sent_at < self.seconds or self._tokens < price:
             return False

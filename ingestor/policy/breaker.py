@@ -3,7 +3,7 @@
 from enum import StrEnum
 from math import inf
 
-from ingestor.model.reply import Reply
+from ingestor.model.reply import Fault, Reply
 from ingestor.policy.watchdog import Watchdog
 
 SUSPICION = 3
@@ -48,6 +48,7 @@ class CircuitBreaker:
         self._watchdog = watchdog
         self._failures = 0
         self._failing: set[str] = set()
+        self._answered_until = -inf  # when the last attempt was sent of those that were answered
         self._down_since = inf
         self._past_downtime = 0.0
         self._interval = FIRST_INTERVAL
@@ -73,13 +74,19 @@ class CircuitBreaker:
         self._failing.clear()
         self._interval = FIRST_INTERVAL
 
-    def answered(self, now: float, *, throttled: bool) -> None:
+    def answered(self, now: float, sent_at: float, *, throttled: bool) -> None:
         """Record an answer that is no failure. A 429 ends an outage, and says nothing about failures before it."""
+        self._answered_until = max(self._answered_until, sent_at)
         if not throttled or self.state in (Outage.DOWN, Outage.HALF_OPEN):
             self.succeeded(now)
 
-    def failed(self, key: str, reply: Reply, now: float) -> None:
-        """Record an attempt for the job `key` that shows that the service is down."""
+    def failed(self, key: str, reply: Reply, now: float, sent_at: float = inf) -> None:
+        """Record an attempt for the job `key` that shows that the service is down.
+
+        A timeout shows nothing if an attempt was answered that was sent later, at `sent_at` or after it.
+        """
+        if reply.fault is Fault.TIMEOUT and sent_at <= self._answered_until:
+            return
         self._failures += 1
         if len(self._failing) < BREADTH:
             self._failing.add(key)

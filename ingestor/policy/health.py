@@ -196,10 +196,10 @@ class ServiceHealth:
         if self._evidence.is_outage(reply) and not is_local(reply):
             is_busy = classification.kind is ReplyKind.TRANSIENT and (reply.status or 0) // 100 == 4
             if is_failure(reply) or is_busy:
-                self._breaker.failed(job.key, reply, now)
+                self._breaker.failed(job.key, reply, now, sent_at)
                 is_overload = reply.status in _OVERLOAD and now >= self._watchdog.announced_at
                 return REQUEUE if is_overload else CONTINUE
-            self._breaker.answered(now, throttled=classification.kind is ReplyKind.THROTTLED)
+            self._breaker.answered(now, sent_at, throttled=classification.kind is ReplyKind.THROTTLED)
         return weight
 
     def _watch(self, kind: ReplyKind, weight: HealthDecision, reply: Reply, sent_at: float, now: float) -> None:

@@ -35,7 +35,7 @@ class SendControl:
 
     @property
     def resume_at(self) -> float:
-        """The time before which nothing may be sent."""
+        """The time before which nothing may be sent; it may be in the past."""
         return self._rate.resume_at
 
     @property

@@ -48,6 +48,12 @@ def _no_switch(value: object) -> object:
     return value
 
 
+def _auto_or_number(value: object) -> object:
+    if isinstance(value, str) and value != "auto" and not value.strip().lstrip("+-").isdigit():
+        raise ValueError(f"must be auto or a whole number, got {' '.join(value.split())}")
+    return value
+
+
 def _counted(value: object) -> object:
     return one_for_each_core() if value == "auto" else value
 
@@ -57,6 +63,8 @@ Address = Annotated[str, AfterValidator(values.address)]
 PathSegment = Annotated[str, AfterValidator(values.path_segment)]
 OneLine = Annotated[str, AfterValidator(one_line)]
 NotEmpty = Annotated[str, AfterValidator(_not_empty)]
+
+
 BatchName = Annotated[str, AfterValidator(batch_name)]
 LocalPath = Annotated[Path, BeforeValidator(_path)]
 Token = Annotated[SecretStr, AfterValidator(_token)]
@@ -73,6 +81,7 @@ Natural = Annotated[_Whole, Field(ge=0, le=10_000)]
 Concurrency = Annotated[
     Annotated[Literal["auto"], Tag("auto")] | Annotated[Count, Field(le=MOST_CONCURRENCY), Tag("number")],
     Discriminator(lambda value: "auto" if value == "auto" else "number"),
+    BeforeValidator(_auto_or_number),
 ]
 Senders = Annotated[_Whole, Field(ge=0, le=256), BeforeValidator(_counted)]
 Positive = Annotated[_Number, Field(gt=0)]

@@ -53,7 +53,7 @@ def _share(text: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What the value of an option is: its word in a form, what is expected, and how it is read."""
+    """The unit of an option: its word in a form, what is expected, and how it is read. `read` raises ValueError."""
 
     word: str
     expected: str
@@ -98,10 +98,12 @@ class Kind:
 
 
 def _quota(options: Options) -> int:
-    quota = round(options["rate"] * options["window"])
-    if quota < 1:
+    quota = options["rate"] * options["window"]
+    if not isfinite(quota):
+        raise ValueError(f"must allow fewer requests in a window of {options['window']:g} s")
+    if round(quota) < 1:
         raise ValueError(f"must allow at least one request in a window of {options['window']:g} s")
-    return quota
+    return round(quota)
 
 
 def _fixed(options: Options, _: Random) -> Limiter:
@@ -135,7 +137,7 @@ _WINDOW = Option("window", LENGTH, 1.0)
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
         "bucket": Kind(
-            "a token bucket, as --limit; a burst may use up what was not used before (1 second's worth)",
+            "a token bucket, as --limit; what was not used in the last SECONDS (1 second) may come at once",
             (_RATE, _BURST),
             lambda options, _: TokenBucket(options["rate"], options["burst"]),
         ),
@@ -171,7 +173,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             lambda options, _: AtOnce(int(options["most"])),
         ),
         "leaky": Kind(
-            "serves one request after the other; the others wait, and are refused if it takes longer than 1 second",
+            "serves one request after the other; the others wait up to SECONDS (1 second), or are refused",
             (_RATE, Option("queue", SECONDS, 1.0)),
             lambda options, _: LeakyBucket(options["rate"], options["queue"]),
         ),

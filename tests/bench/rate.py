@@ -1,4 +1,4 @@
-"""How near to the best constant rate the sender stays: `python -m tests.bench.rate [--only PART ...] [--quick]`.
+"""How near to the best constant rate the program stays: `python -m tests.bench.rate [--only PART ...] [--quick]`.
 
 First the laboratory, on virtual time: what the control reaches on every kind of limiter. Then `ingestor run`, against
 the simulator and against nginx where it is installed, over sockets on loopback. Prints what was counted and how it

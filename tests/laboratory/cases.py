@@ -60,18 +60,30 @@ ELSEWHERE = (
 RATES = (5.0, 20.0, 50.0, 2000.0)
 LATENCIES = (0.005, 0.3)
 STALL = 0.03
-_SMALLEST_FOR_NODES = 100.0  # a node with one token is no bucket
+AT_ONCE = 0.02
+"""The transit where a refusal takes no time, and an accepted request takes the latency."""
+_SMALLEST_FOR_NODES = 100.0  # requests a second: at fewer, a node's bucket holds less than two
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A limiter, and where it is tried. `stall`: seconds that the client's event loop is late now and then."""
+    """A limiter, and where it is tried.
+
+    Attributes:
+        kind: the text of the limiter, for any rate.
+        rate: its limit, requests a second.
+        latency: of the service, seconds.
+        retry_after: what each 429 says, seconds; None for nothing.
+        stall: seconds that the client's event loop is late now and then.
+        transit: the share of the latency that a request takes to the limiter; little where the service itself is slow.
+    """
 
     kind: str
     rate: float = 500.0
     latency: float = 0.03
     retry_after: float | None = None
     stall: float = 0.0
+    transit: float = 0.5
 
     @property
     def text(self) -> str:
@@ -85,7 +97,8 @@ class Case:
     def label(self) -> str:
         after = f", Retry-After: {self.retry_after:g}" if self.retry_after else ""
         stall = f", {1000 * self.stall:g} ms late" if self.stall else ""
-        return f"{self.text}, {1000 * self.latency:g} ms{after}{stall}"
+        transit = ", refused at once" if self.transit == AT_ONCE else ""
+        return f"{self.text}, {1000 * self.latency:g} ms{after}{stall}{transit}"
 
     @property
     def has_rate(self) -> bool:
@@ -132,3 +145,4 @@ def all_cases() -> Iterator[Case]:
                 yield Case(kind, rate)
         yield from (Case(kind, latency=latency) for latency in LATENCIES)
         yield Case(kind, stall=STALL)
+        yield Case(kind, transit=AT_ONCE)

@@ -40,7 +40,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """How a change was followed: after how many seconds, and what was refused in the 20 s after it."""
+    """How a change was followed: after how many seconds, and which share was refused in the 20 s after it."""
 
     change: Change
     seed: int
@@ -54,7 +54,10 @@ class Followed:
 
 
 def try_change(change: Change, seed: int, make: Make = default_control, burst: float = _BURST) -> Followed:
-    """Run a change. It is followed once 90 % of the new limit are accepted for 3 s, with few refusals after a fall."""
+    """Run a change. It is followed once 90 % of the new limit are accepted for 3 s.
+
+    After a fall, refusals must also be at most a tenth of the new limit.
+    """
 
     def limit(now: float) -> float:
         return change.after if now - began >= change.at else change.before

@@ -1,6 +1,6 @@
 """The runs whose numbers the tests hold, and what falls short in them.
 
-`python -m tests.laboratory.held` runs all of them (three minutes) and writes what falls short into `shortfalls.py`:
+`python -m tests.laboratory.held` runs all of them (a minute) and writes what falls short into `shortfalls.py`:
 after a change of the control, look at the difference before you keep it.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from random import Random
 
 from ingestor.simulator.limiter_spec import parse_limiter
-from tests.laboratory.cases import BASIC, SHED_ALONE, UNLIMITED, Case
+from tests.laboratory.cases import AT_ONCE, BASIC, SHED_ALONE, UNLIMITED, Case
 from tests.laboratory.changes import Change, Sharing, all_changes, try_change, try_sharing
 from tests.laboratory.oracle import MACHINE
 from tests.laboratory.outcome import AT_LEAST, PLAIN, Needs, default_control, missed, required, try_case
@@ -39,6 +39,10 @@ CASES: Mapping[str, Case] = {
         *(Case(kind, 200.0, retry_after=1.0) for kind in (_BUCKET, _FIXED, "shed:0.5%")),
         *(Case(kind, 200.0, latency) for kind in (_BUCKET, _FIXED) for latency in (0.005, 0.3)),
         Case(_BUCKET, 550.0),
+        *(
+            Case(kind, 200.0, transit=AT_ONCE)
+            for kind in (_BUCKET, _FIXED, _NODES, "sliding:{rate:g}/s,window=1", "shed:5%")
+        ),
     )
 }
 """Kinds of limiters, by label."""
@@ -54,8 +58,7 @@ LIMITS: Mapping[str, tuple[float, float, float]] = {
         *product((2.0, 5.0, 10.0, 30.0), (0.1, 1.0), (0.005, 0.2)),
     )
 }
-"""Token buckets, by label: the rate, the burst in seconds, and the latency."""
-
+"""Token buckets, by label: the rate a second, the burst and the latency in seconds."""
 
 NETWORKS: Mapping[str, tuple[Service, float]] = {
     "answers overtake each other": (Service(latency=0.1, jitter=0.5), 0.0),
@@ -108,7 +111,7 @@ def reach(label: str) -> tuple[Needs, Needs]:
 
 
 def drive(text: str, seconds: float, service: Service, *, stall: float = 0.0) -> Client:
-    """Send to a limiter for a while, with the default control."""
+    """Send to the limiter of a text for some seconds, with the default control."""
     client = Client(default_control(0.0), machine=MACHINE, stall=stall)
     Simulation(parse_limiter(text).make(Random(SEED)), [client], service).run(seconds)
     return client
@@ -127,7 +130,7 @@ def measured(client: Client, limit: float, begin: float, end: float) -> Needs:
 
 
 def _short(label: str) -> dict[str, float]:
-    """Return what falls short, with a little room."""
+    """Return what falls short, with room: a point of what must be reached, a tenth of what must not be exceeded."""
     return {name: _rounded(name, value) for name, value in missed(*reach(label)).items()}
 
 

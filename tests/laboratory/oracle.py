@@ -15,10 +15,12 @@ PRICE = 4.0
 MACHINE = 2300.0
 """Attempts a second that a client's machine makes."""
 
-_COARSE = tuple(number / 20 for number in range(8, 22))
-_FINE = tuple(number / 100 for number in (-4, -3, -2, -1, 1, 2, 3, 4))
-_SECONDS = 50.0
-_OVERLOAD = 2.0  # seconds
+_COARSE = tuple(number / 20 for number in range(8, 22))  # rates that are tried first, as shares of the limit
+_FINE = tuple(number / 100 for number in (-4, -3, -2, -1, 1, 2, 3, 4))  # around the best of them
+_SECONDS = 50.0  # that a rate is tried, at least
+_WINDOWS = 4  # that a rate is tried, at least
+_ATTEMPTS = 1500  # worth of the limit that a rate is tried, at least
+_OVERLOAD = 2.0  # seconds of twice the limit at the beginning
 _SEED = 7
 
 
@@ -51,7 +53,7 @@ def _search(case: Case, machine: float) -> Best:
 
 def _try(case: Case, rates: Sequence[float]) -> Iterator[Best]:
     begin = case.settled_after
-    end = begin + max(_SECONDS, 4 * case.spec.window, 1500 / case.rate)
+    end = begin + max(_SECONDS, _WINDOWS * case.spec.window, _ATTEMPTS / case.rate)
     for rate in rates:
         accepted, refused = constant_rate(case, rate, begin, end)
         yield Best(accepted - PRICE * refused, rate, accepted, refused)

@@ -73,7 +73,7 @@ def try_case(case: Case, seed: int, make: Make = default_control, machine: float
     """Run a case with one client, whose machine makes so many attempts a second."""
     best, begin, end = best_constant_rate(case, machine), case.settled_after, case.end
     client = Client(make(0.0), machine=machine, stall=case.stall)
-    service = Service(latency=case.latency, retry_after=case.retry_after)
+    service = Service(latency=case.latency, retry_after=case.retry_after, transit=case.transit)
     Simulation(case.spec.make(Random(seed)), [client], service, seed=seed).run(end)
     scale = max(best.accepted, 1e-9)
     reached = {

@@ -47,7 +47,7 @@ def draw(curves: Sequence[Curve], path: Path) -> None:
     for axes in panels[len(curves) :]:
         axes.axis("off")
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.suptitle("Requests a second over time: how the sender finds a limit that it does not know", fontsize=14)
+    figure.suptitle("Requests a second over time: how a client finds a limit that it does not know", fontsize=14)
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
     figure.savefig(path, dpi=100)
 

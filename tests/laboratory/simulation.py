@@ -16,7 +16,7 @@ from ingestor.policy.attempt_timeout import AttemptTimeout
 from ingestor.simulator.limiters import Limiter
 
 SLICES = 10
-"""Slices of a second in which answers are counted."""
+"""How many slices a second has; answers are counted in each."""
 
 _BUCKET = 0.05  # seconds of unused rate that the pacer makes up for
 _LOOK = 0.1  # seconds between two looks at attempts that are overdue
@@ -90,7 +90,12 @@ class Client:
         stall: seconds that it may lose before it looks again whether it may send.
         accepted: answers other than 429, in each slice.
         refused: 429s, in each slice.
+        sent: all attempts.
         given_up: attempts that took too long.
+        in_flight, most_in_flight: attempts without an answer, now and at most.
+        due: up to when the rate is used up.
+        last: when the last attempt was sent.
+        ready_at: until when the client loses time.
     """
 
     control: Control
@@ -141,14 +146,17 @@ class _Kind(IntEnum):
     ACCEPTED = auto()
     REFUSED = auto()
     OVERDUE = auto()
-    GONE = auto()
+    GONE = auto()  # the service ends a request whose attempt was given up
 
 
 _Event = tuple[float, int, _Kind, float, Client, float]  # when, order, kind, sent when, by whom, answered when
 
 
 class Simulation:
-    """Clients and a service. `limiter` may be replaced between two calls of `run`. `epoch` is when it began there."""
+    """Clients and a service. `limiter` may be replaced between two calls of `run`.
+
+    `epoch` is the service's time, in seconds, when the simulation began: random, because windows do not begin with it.
+    """
 
     def __init__(
         self, limiter: Limiter, clients: Sequence[Client], service: Service | None = None, *, seed: int = 1

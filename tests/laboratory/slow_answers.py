@@ -27,7 +27,7 @@ class SlowAnswers:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What was answered, of what is answered where no answer is late; and attempts for each answer."""
+    """The share that was answered, of what is answered where no answer is late; and attempts for each answer."""
 
     slow: SlowAnswers
     seed: int

@@ -22,7 +22,7 @@ What = TypeVar("What")
 Result = TypeVar("Result")
 Print = Callable[[str], None]
 
-_LABEL = 74
+_LABEL = 74  # characters
 
 
 def kinds_table(seeds: Sequence[int], pool: ProcessPoolExecutor, write: Print, *, quick: bool) -> list[Outcome]:

@@ -17,7 +17,7 @@ def heavy(number: int, size: int) -> Job:
     return replace(job(number), raw=b"x" * size, body=b"{}")
 
 
-def test_as_many_jobs_fit_as_its_capacity() -> None:
+def test_as_many_jobs_fit_as_its_look_ahead() -> None:
     async def check() -> None:
         in_flight = InFlight(3)
         assert in_flight.fitting([job(number) for number in range(5)]) == 3
@@ -86,7 +86,7 @@ def test_it_is_filled_in_portions_and_ends_a_wait_once_a_portion_fits() -> None:
     run_virtual(check())
 
 
-def test_a_capacity_of_one_has_room_for_one() -> None:
+def test_a_look_ahead_of_one_has_room_for_one() -> None:
     async def check() -> None:
         assert InFlight(1).is_open
 

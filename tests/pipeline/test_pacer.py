@@ -94,7 +94,7 @@ def test_a_service_that_becomes_slow_little_by_little_does_not_count_as_a_queue(
 
 @pytest.mark.parametrize(
     ("rate", "latency", "bearable", "bearable_then"),
-    [(100.0, 0.05, 20, 8), (200.0, 0.02, 25, 8)],
+    [(20.0, 0.05, 12, 12), (50.0, 0.2, 28, 16), (100.0, 0.02, 15, 12), (100.0, 0.05, 20, 8), (200.0, 0.02, 25, 8)],
 )
 def test_a_service_that_gets_slow_gets_few_requests_at_once(
     rate: float, latency: float, bearable: int, bearable_then: int

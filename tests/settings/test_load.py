@@ -100,7 +100,7 @@ def test_all_errors_are_reported_at_once(tmp_path: Path) -> None:
     assert str(caught.value).splitlines() == [
         f"{path}: ratte: no such option; did you mean rate?",
         "--state: must be a path",
-        "INGESTOR_CONCURRENCY: must be a whole number, got many",
+        "INGESTOR_CONCURRENCY: must be auto or a whole number, got many",
         f"{path}: timeout: must be greater than 0, got 0",
         "--output: must be 'text' or 'json', got xml",
         "the target is missing: give --region or --endpoint (AIDP), or --tracking-uri (MLflow)",

@@ -85,6 +85,7 @@ def test_a_limiter_may_be_made_again_and_again() -> None:
         ("shed:5", "must give 'share' as a share from 0% to 100%, such as 0.5%; got '5'"),
         ("shed:101%", "must give 'share' as a share from 0% to 100%, such as 0.5%; got '101%'"),
         ("fixed:10/h,window=60", "must allow at least one request in a window of 60 s"),
+        ("fixed:1e308/s,window=60", "must allow fewer requests in a window of 60 s"),
     ],
 )
 def test_a_wrong_text_is_explained_in_one_sentence(text: str, complaint: str) -> None:

@@ -41,19 +41,13 @@ class ConcurrencyLimit:
         if level > self._proven:
             self._tried += 1
 
-    @property
-    def needs_levels(self) -> bool:
-        """Whether it matters at which level an accepted attempt was sent."""
-        return self._proven < inf or self._score > 0 or bool(self._pending)
-
-    def accepted(self, now: float, sent_at: float, level: int | None) -> bool:
-        """Record an answer other than 429; return whether it shows a limit. `level` may be None: see `needs_levels`."""
+    def accepted(self, now: float, sent_at: float, level: int) -> bool:
+        """Record an answer other than 429; return whether it shows a limit."""
         pending, before = self._pending, self._proven
         while pending and pending[0][0] <= sent_at:  # refusals take less time than other answers: compare by sending
             self._test(now, pending.popleft()[1])
         self._accepted += 1
-        if level is not None:
-            self._compare(now, sent_at, level)
+        self._compare(now, sent_at, level)
         return self._proven < before
 
     def _compare(self, now: float, sent_at: float, level: int) -> None:
@@ -116,7 +110,7 @@ class ConcurrencyLimit:
     # Probes
 
     def _used(self, now: float, level: int) -> None:
-        """Record an accepted attempt at the proven size or above it."""
+        """Record an accepted attempt at the proven size or above it. Enough of them prove a probe, or let one begin."""
         constants = self._constants
         self._answered += self.size == self._proven or level > self._proven
         if self.size == self._proven:

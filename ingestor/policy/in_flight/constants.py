@@ -23,8 +23,8 @@ class InFlightConstants:
         2.0, "factor", 1.5, 3.0, "between two sizes, and between two latencies, that are compared"
     )
     slack: float = _constant(0.02, "s", 0.005, 0.1, "in addition to that, for short latencies")
-    used: float = _constant(0.2, "share", 0.1, 0.8, "of attempts that take the last slot: the size is used up")
-    gain: float = _constant(0.1, "share", 0.02, 0.3, "more answers a second: with fewer, a larger size does not pay")
+    used: float = _constant(0.75, "share", 0.5, 0.95, "of the size that is in flight, by the median: it is used up")
+    gain: float = _constant(0.05, "share", 0.02, 0.3, "more answers a second: with fewer, a larger size does not pay")
     trial_gap: int = _constant(64, "periods", 8, 256, "from a size that did not pay to the next trial, at most")
     # refusals
     certainty: float = _constant(

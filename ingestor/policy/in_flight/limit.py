@@ -10,6 +10,8 @@ from ingestor.policy.in_flight.latency_limit import LatencyLimit
 class InFlightLimit:
     """The smaller of two sizes. Times are seconds on the caller's monotonic clock; they do not decrease.
 
+    A *level* is the number in flight when an attempt was sent. The last ones are remembered until their answers come.
+
     Args:
         most: the size is never above it.
         now: the time.
@@ -38,7 +40,6 @@ class InFlightLimit:
         self._levels.append(in_flight)
         if len(self._times) > self._remembered:
             del self._times[: self._remembered // 2], self._levels[: self._remembered // 2]
-        self._by_latency.sent(in_flight)
         self._by_refusals.sent(in_flight)
 
     def accepted(self, now: float, sent_at: float) -> bool:
@@ -46,9 +47,9 @@ class InFlightLimit:
 
         Then what was learned from those refusals about the rate is wrong.
         """
-        self._by_latency.accepted(now, sent_at)
-        by_refusals = self._by_refusals
-        return by_refusals.accepted(now, sent_at, self._level(sent_at) if by_refusals.needs_levels else None)
+        level = self._level(sent_at)
+        self._by_latency.accepted(now, sent_at, level)
+        return self._by_refusals.accepted(now, sent_at, level)
 
     def refused(self, now: float, sent_at: float) -> bool:
         """Record a 429. Return whether the number in flight caused it, so that the rate is not to blame."""

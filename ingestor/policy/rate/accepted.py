@@ -64,7 +64,7 @@ class AcceptedLog:
             self._history[: size // 2] = self._history[: size // 2 : 2]
 
     def recently(self, time: float, seconds: float) -> float:
-        """Return how many a second were accepted within some seconds up to a time, 0 if that is not known."""
+        """Return how many a second were accepted within about `seconds` up to `time`, at most now; 0: not known."""
         for then, accepted in self._history:
             if time - seconds <= then < time:
                 return (self.count - accepted) / (time - then)

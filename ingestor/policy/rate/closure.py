@@ -23,14 +23,51 @@ class Overload:
     estimate: float
 
 
+class Streak:
+    """Refusals one after the other: nearly all of the last attempts are refused. Times are seconds, see `Closure`.
+
+    Refusals are often faster than other answers. So the order of sending counts: an accepted attempt that was sent
+    before the first refusal ends no streak, and attempts that were sent since, and are not refused, may be accepted.
+
+    Attributes:
+        since: when the first refused attempt was sent.
+    """
+
+    def __init__(self, now: float, constants: RateConstants) -> None:
+        self.since = now
+        self._constants = constants
+        self._refused = self._attempts = 0
+
+    def refuse(self, sent_at: float, attempts: int) -> bool:
+        """Record a refusal; `attempts` were sent in all. Return whether the streak is long: the service is closed."""
+        if not self._refused or attempts - self._attempts > 2 * self._refused:
+            self._refused, self._attempts, self.since = 0, attempts, sent_at
+        self._refused += 1
+        return self._refused >= self._constants.streak
+
+    def accept(self, sent_at: float) -> None:
+        """Record an accepted attempt."""
+        if sent_at >= self.since:
+            self._refused = 0
+
+    def end(self) -> None:
+        """End the streak."""
+        self._refused = 0
+
+
 class Closure:
     """A time in which single attempts are sent, the *trials*. Times are seconds on the caller's monotonic clock.
 
     A service whose window slides opens little by little: it closes again at once. That continues the closure.
 
-    Attributes:
+    Args:
         overload: what it followed.
-        mark: when the allowance was used up before.
+        since: when the first of the refusals was sent that showed it.
+        mark: when the allowance was used up before; None if that is not known.
+        constants: the table.
+
+    Attributes:
+        overload, mark: as given.
         closed_at: from when on nothing was sent but trials.
         seconds: how long the service was closed, known when it opens.
     """
@@ -50,7 +87,7 @@ class Closure:
         self._trials = 0
 
     def closes_again(self, now: float) -> bool:
-        """Return whether the service opened little by little and closes again: this closure continues."""
+        """Whether the service opened little by little and closes again: the closure continues. Counts each True."""
         if self._relapses >= self._constants.relapses or now - self._opened_at >= self._wait:
             return False
         self._relapses += 1
@@ -68,7 +105,7 @@ class Closure:
         self._refused_at = sent_at
 
     def open(self, now: float, sent_at: float, rate: float, log: AcceptedLog, noise: float) -> float:
-        """Record a trial that was accepted. Return the limit: what was accepted on average, the closure included.
+        """Record a trial that was accepted. Return the limit, attempts a second: the average, the closure included.
 
         That is the rate that a window sustains. `rate` is the rate at which the service closed; the share `noise` of
         attempts is refused at any rate.

@@ -46,10 +46,10 @@ class RateConstants:
     full_gain_rate: float = _constant(200.0, "1/s", 50.0, 500.0, "a lower rate grows more slowly")
     gain_exponent: float = _constant(0.3, "exponent", 0.0, 1.0, "how much more slowly")
     first_gain: float = _constant(0.25, "1/s", 0.05, 2.0, "growth over a known limit, at first")
-    gain_doubling: float = _constant(0.4, "s", 0.1, 2.0, "time in which that growth doubles")
+    gain_doubling: float = _constant(0.5, "s", 0.1, 2.0, "time in which that growth doubles")
     gain_doubling_latencies: float = _constant(4.0, "latencies", 1.0, 10.0, "time in which it doubles, at least")
     # estimates
-    kept: float = _constant(0.995, "share", 0.9, 1.0, "of a sure estimate that remains when a ramp over it is refused")
+    kept: float = _constant(0.994, "share", 0.9, 1.0, "of a sure estimate that remains when a ramp over it is refused")
     small_cut: float = _constant(
         0.95, "share", 0.8, 1.0, "of an estimate that remains when a ramp over it does not pay"
     )
@@ -60,7 +60,7 @@ class RateConstants:
     hold: float = _constant(4.0, "s", 1.0, 10.0, "the shortest hold under a sure estimate")
     longest_hold: float = _constant(30.0, "s", 10.0, 120.0, "the longest hold")
     budget: float = _constant(0.0045, "share", 0.002, 0.02, "of a hold's attempts: refusals that ramp and growth cost")
-    below: float = _constant(0.015, "share", 0.0, 0.1, "how far under the estimate a hold begins")
+    below: float = _constant(0.016, "share", 0.0, 0.1, "how far under the estimate a hold begins")
     below_at_end: float = _constant(0.005, "share", 0.0, 0.05, "how far under the estimate it ends")
     ramp: float = _constant(0.15, "share", 0.02, 0.5, "of the hold: how long the ramp rises")
     reach: float = _constant(0.03, "share", 0.01, 0.1, "how far over the estimate a ramp goes")

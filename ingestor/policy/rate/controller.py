@@ -17,7 +17,7 @@ more of the additional attempts are refused than they are worth. `docs/rate-cont
 from math import inf
 
 from ingestor.policy.rate.accepted import AcceptedLog
-from ingestor.policy.rate.closure import Closure, Overload
+from ingestor.policy.rate.closure import Closure, Overload, Streak
 from ingestor.policy.rate.constants import CONSTANTS, RateConstants
 from ingestor.policy.rate.noise import NoiseFloor
 from ingestor.policy.rate.phases import Growth, Hold, Phase, quick_hold, reach_of, sure_hold
@@ -52,7 +52,8 @@ class RateController:
         self._hold = Hold(0.0, constants.hold, False, constants)
         self._growth = Growth(inf, constants)
         self._overload = Overload(Phase.GROW, self.rate, 0.0)
-        self._streak, self._refused_since = 0, now
+        self._attempts = 0
+        self._streak = Streak(now, constants)
         self._closure: Closure | None = None
         self._longest_closure = 0.0
         self._enter(Phase.GROW, now)
@@ -64,7 +65,7 @@ class RateController:
 
     def sent(self, now: float) -> None:
         """Record an attempt that was sent."""
-        self._sent += 1
+        self._attempts += 1
         if self._closure is not None and self.is_closed:
             self.resume_at = now + self._closure.gap(now, self._shortest_gap)
         else:
@@ -73,7 +74,7 @@ class RateController:
     def accepted(self, now: float, sent_at: float) -> None:
         """Record an answer other than 429."""
         self._log.count += 1
-        self._streak = 0
+        self._streak.accept(sent_at)
         weight = self._constants.smoothing if self._log.count > 1 else 1.0
         self._latency += weight * (now - sent_at - self._latency)
         if self._closure is None or not self.is_closed:
@@ -88,10 +89,7 @@ class RateController:
                 self._closure.refuse(sent_at)
                 self.resume_at = max(self.resume_at, now + min(retry_after or 0.0, self._max_pause))
             return
-        if self._streak == 0:
-            self._refused_since = sent_at
-        self._streak += 1
-        if self._streak >= self._constants.streak:
+        if self._streak.refuse(sent_at, self._attempts):
             self._close(now)
         else:
             self._learn(now, sent_at, is_refused=True)
@@ -99,7 +97,7 @@ class RateController:
     # What the answers show
 
     def _learn(self, now: float, sent_at: float, *, is_refused: bool) -> None:
-        """Test whether refusals are more than noise. Attempts that were sent in an earlier phase only cost."""
+        """Test whether refusals are more than noise. Of attempts before this phase, only the cost counts."""
         if sent_at < self._since + self._constants.overtaking * self._latency:
             if is_refused and self._phase is Phase.HOLD and self._hold.is_sure:
                 self._price.cost += 1
@@ -189,7 +187,8 @@ class RateController:
     def _enter(self, phase: Phase, now: float) -> None:
         self._phase = phase
         self._since = self._step_at = now
-        self._sent = self._tried = self._refused = 0
+        self._sent_before = self._attempts
+        self._tried = self._refused = 0
         self._test = SequentialTest(self._constants)
 
     def _begin_hold(self, now: float, sent_at: float, estimate: float, *, is_sure: bool, closure: float = 0.0) -> None:
@@ -215,8 +214,8 @@ class RateController:
         constants, seconds = self._constants, now - self._step_at
         if seconds < max(constants.step, constants.few / self.rate):
             return
-        used = self._sent / seconds / self.rate
-        self._step_at, self._sent = now, 0
+        used = (self._attempts - self._sent_before) / seconds / self.rate
+        self._step_at, self._sent_before = now, self._attempts
         self._log.remember(now)
         if used < constants.unused:  # something else limits sending: an allowance may fill up
             self._log.forget()
@@ -261,15 +260,15 @@ class RateController:
         """Send single attempts only. A closure right after an overload belongs to it."""
         if self._closes_again(now):
             return
-        if self._phase is Phase.HOLD and self._refused_since <= self._since + self._latency:
+        if self._phase is Phase.HOLD and self._streak.since <= self._since + self._latency:
             self._log.mark = self._log.before
         else:
             self._overload = Overload(self._phase, self.rate, self._hold.estimate)
-        self._closure = Closure(self._overload, self._refused_since, self._log.mark, self._constants)
+        self._closure = Closure(self._overload, self._streak.since, self._log.mark, self._constants)
         self._await_opening(self._closure, now)
 
     def _closes_again(self, now: float) -> bool:
-        """Whether the service opens little by little and closes again. If so, wait again."""
+        """If the service opened little by little and closes again, wait again, and return True."""
         closure = self._closure
         if closure is None or not closure.closes_again(now):
             return False
@@ -288,7 +287,7 @@ class RateController:
         seconds = closure.seconds if closure.seconds <= self._constants.longest_window else 0.0  # an outage
         if closure.overload.phase is not Phase.HOLD:  # else the service was closed whatever the rate
             self._longest_closure = max(seconds, self._constants.closure_decay * self._longest_closure)
-        self._streak = 0
+        self._streak.end()
         self.resume_at = now
         is_sure = self._log.is_sure and self._is_near(closure.overload.rate, estimate)
         self._begin_hold(now, sent_at, estimate, is_sure=is_sure, closure=seconds)

@@ -21,7 +21,7 @@ class NoiseFloor:
         self._update()
 
     def add(self, sent: int, refused: int) -> None:
-        """Record attempts at a proven rate. Accepted ones count after a few more, which saves time."""
+        """Record attempts at a proven rate. Accepted ones count after up to `noise_step` of them, which saves time."""
         self._sent += sent
         self._refused += refused
         if self._sent >= self._constants.noise_sample:

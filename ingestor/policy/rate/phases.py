@@ -23,12 +23,13 @@ class Growth:
         self._gain, self._constants = gain, constants
 
     def rate_after(self, rate: float, seconds: float, latency: float, closure: float) -> float:
-        """Return the rate after some seconds, if answers take `latency` seconds.
+        """Let some seconds pass, and return the rate after them, if answers take `latency` seconds.
 
         Growth within one latency is small, so that few attempts are in flight when the first is refused. `closure` is
         the longest recent closure: where the service closes for long, growth over the limit gets faster more slowly.
         """
         constants = self._constants
+        seconds = min(seconds, constants.hold)  # at a tiny ceiling a step lasts for years
         shortest = constants.gain_per_latency / constants.gain
         most = constants.gain_per_latency / max(shortest, latency)
         gain = min(self._gain, most * min(1.0, (rate / constants.full_gain_rate) ** constants.gain_exponent))

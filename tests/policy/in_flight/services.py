@@ -34,6 +34,13 @@ class Workers:
         return 0.0
 
 
+class Serial(Workers):
+    """Carries out one request after the other, so many a second. The latency of the service is added to that."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__(1, 1 / rate)
+
+
 class Run:
     """One client with SendControl against a service, on virtual time."""
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.laboratory.simulation import Late, Service
-from tests.policy.in_flight.services import AUTO_FIRST, AUTO_MOST, Run, Workers, limiter, slower_at
+from tests.policy.in_flight.services import AUTO_FIRST, AUTO_MOST, Run, Serial, Workers, limiter, slower_at
 
 UNLIMITED = "shed:0%"
 SLACK = 0.02
@@ -17,6 +17,23 @@ def test_a_service_with_a_queue_gets_no_more_than_doubles_its_latency(count: int
     levels = [run.until(time / 10).in_flight for time in range(100, 300)]
     assert sorted(levels)[len(levels) // 2] <= capacity * (2 * own + SLACK)
     assert run.accepted(10.0, 30.0) >= 0.95 * capacity
+
+
+@pytest.mark.parametrize(("rate", "latency"), [(20, 0.05), (50, 0.2), (100, 0.02), (200, 0.02)])
+def test_a_queue_that_is_there_from_the_first_second_is_found(rate: int, latency: float) -> None:
+    """The lowest latency that is known is one with a queue."""
+    run = Run(Serial(rate), Service(latency=latency)).until(15.0)
+    levels = sorted(run.until(time / 10).in_flight for time in range(150, 300))
+    assert levels[len(levels) // 2] <= rate * (2 * (latency + 1 / rate) + SLACK)
+    assert run.accepted(15.0, 30.0) >= 0.95 * rate
+
+
+def test_a_queue_that_gets_five_times_as_slow_is_followed() -> None:
+    run = Run(Serial(100), Service(latency=0.02)).until(20.0)
+    run.until(30.0, Serial(20))
+    levels = [run.until(time / 10).in_flight for time in range(300, 500)]
+    assert max(levels) <= 12
+    assert run.accepted(30.0, 50.0) >= 0.95 * 20
 
 
 def test_a_bucket_that_delays_instead_of_refusing_gets_a_short_queue() -> None:
@@ -41,6 +58,17 @@ def test_a_service_that_becomes_slow_for_all_gets_as_many_in_flight_as_the_rate_
     run.until(70.0)
     assert run.accepted(58.0, 70.0) >= 0.9 * 200
     assert run.client.most_in_flight <= 1.1 * 200 * 3
+
+
+@pytest.mark.parametrize(("latency", "seconds"), [(1.0, 8.0), (3.0, 22.0)])
+def test_a_service_that_becomes_slow_is_as_fast_as_before_once_enough_are_in_flight(
+    latency: float, seconds: float
+) -> None:
+    run = Run(limiter(UNLIMITED), Service(latency=slower_at(20.0, 0.03, latency)), ceiling=150.0)
+    sizes = run.until(20.0).sizes(21, 61)
+    assert sizes == sorted(sizes), "all attempts are slow, whether few or many are in flight: fewer are not tried"
+    assert run.accepted(20.0 + seconds, 60.0) >= 0.95 * 150
+    assert run.client.most_in_flight <= 1.2 * 150 * latency
 
 
 def test_a_slow_service_gets_at_most_the_ceiling() -> None:

@@ -1,6 +1,7 @@
 """The contract of InFlightLimit, without a service."""
 
 import itertools
+from collections import deque
 
 import pytest
 
@@ -27,6 +28,38 @@ def test_the_size_begins_at_the_first_one_and_else_at_the_most() -> None:
 
 def test_the_first_size_is_not_above_the_most() -> None:
     assert InFlightLimit(16, 0.0, first=64).size == 16
+
+
+def test_the_size_grows_within_a_second_where_answers_come_ten_at_a_time() -> None:
+    """Ten answers free ten slots at once, so that only the last of ten attempts takes the last slot."""
+    limit, waiting = InFlightLimit(1024, 0.0, first=64), list[float]()
+    for step in range(101):
+        now = step / 100
+        for sent_at in waiting[:10]:
+            limit.accepted(now, sent_at)
+        del waiting[:10]
+        while len(waiting) < 64 and limit.size == 64:
+            waiting.append(now)
+            limit.sent(now, len(waiting))
+    assert limit.size == 128
+
+
+@pytest.mark.parametrize("rate", [300, 500])
+def test_a_queue_is_found_where_no_answer_came_without_one(rate: int) -> None:
+    """All slots are taken at once; one request after the other is carried out. So the latency was never shorter."""
+    limit, waiting = InFlightLimit(1024, 0.0, first=64), deque[tuple[float, float]]()
+    now = free_at = 0.0
+    while now < 15.0:
+        if len(waiting) < limit.size and (not waiting or waiting[0][0] > now + 0.0001):
+            now += 0.0001
+            limit.sent(now, len(waiting) + 1)
+            free_at = max(free_at, now) + 1 / rate
+            waiting.append((free_at + 0.02, now))
+        else:
+            answered_at, sent_at = waiting.popleft()
+            now = max(now, answered_at)
+            limit.accepted(now, sent_at)
+    assert rate * 0.02 <= limit.size <= 2 * rate * (2 * 0.02 + 0.02)
 
 
 def test_refusals_above_a_number_that_is_accepted_set_the_size_to_that_number() -> None:

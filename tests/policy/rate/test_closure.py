@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestor.policy.rate.accepted import AcceptedLog
-from ingestor.policy.rate.closure import Closure, Overload
+from ingestor.policy.rate.closure import Closure, Overload, Streak
 from ingestor.policy.rate.constants import CONSTANTS
 from ingestor.policy.rate.phases import Phase
 
@@ -77,3 +77,35 @@ def test_a_short_closure_is_no_window_so_the_next_one_is_a_new_one() -> None:
         closed.refuse(sent_at)
     closed.open(4.3, 4.25, 500.0, window(5000), 0.0)
     assert not closed.closes_again(4.31)
+
+
+def refused(streak: Streak, sent_at: list[float], *, sent_between: int = 1) -> list[bool]:
+    return [streak.refuse(time, number * sent_between) for number, time in enumerate(sent_at, 1)]
+
+
+def test_a_few_refusals_one_after_the_other_are_a_closure_since_the_first() -> None:
+    streak = Streak(0.0, CONSTANTS)
+    assert refused(streak, [1.0, 1.1, 1.2, 1.3, 1.4]) == [False] * 4 + [True]
+    assert streak.since == 1.0
+
+
+def test_a_late_answer_to_an_earlier_attempt_ends_no_streak() -> None:
+    """Where a refusal takes no time and an answer 30 ms, answers come in between for 30 ms."""
+    streak = Streak(0.0, CONSTANTS)
+    for number in range(4):
+        assert not streak.refuse(1.0 + number / 100, number)
+        streak.accept(0.97 + number / 100 - 0.01)
+    assert streak.refuse(1.05, 5)
+
+
+def test_an_accepted_attempt_that_was_sent_after_the_first_refusal_ends_the_streak() -> None:
+    streak = Streak(0.0, CONSTANTS)
+    refused(streak, [1.0, 1.1, 1.2, 1.3])
+    streak.accept(1.05)
+    assert not streak.refuse(1.4, 5)
+
+
+def test_refusals_among_many_attempts_that_have_no_answer_yet_are_no_streak() -> None:
+    """One in twenty is refused at once; the answers to the others are on their way."""
+    streak = Streak(0.0, CONSTANTS)
+    assert not any(refused(streak, [number / 10 for number in range(50)], sent_between=20))
