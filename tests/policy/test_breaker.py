@@ -1,0 +1,27 @@
+"""The circuit breaker: which failures show that the service is down."""
+
+from ingestor.model.reply import Fault, Reply
+from ingestor.policy.breaker import BREADTH, CircuitBreaker, Outage
+from ingestor.policy.watchdog import Watchdog
+
+TIMEOUT = Reply(fault=Fault.TIMEOUT)
+
+
+def fail(breaker: CircuitBreaker, *, sent_at: float) -> None:
+    for number in range(BREADTH):
+        breaker.failed(f"job-{number}", TIMEOUT, 60.0 + number, sent_at)
+
+
+def test_timeouts_of_attempts_that_were_sent_after_the_last_answered_one_show_an_outage() -> None:
+    breaker = CircuitBreaker(Watchdog(600.0))
+    breaker.answered(10.0, 9.9, throttled=False)
+    fail(breaker, sent_at=10.0)
+    assert breaker.state is Outage.DOWN
+
+
+def test_timeouts_of_attempts_that_were_sent_before_an_answered_one_show_none() -> None:
+    """They were hung for long; the service answered others meanwhile."""
+    breaker = CircuitBreaker(Watchdog(600.0))
+    breaker.answered(10.0, 9.9, throttled=False)
+    fail(breaker, sent_at=9.0)
+    assert breaker.state is None
