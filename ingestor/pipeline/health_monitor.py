@@ -91,9 +91,9 @@ class HealthMonitor:
         self.health.idle()
         self._report_pause()
 
-    def look_up_answered(self, *, closes_breaker: bool) -> None:
-        """Record the answer to a look-up; `closes_breaker`: it also shows that the service is up again."""
-        self.health.look_up_answered()
+    def look_up_answered(self, sent_at: float, *, closes_breaker: bool) -> None:
+        """Record the answer to a look-up that began at `sent_at`; `closes_breaker`: it shows that the service is up."""
+        self.health.look_up_answered(sent_at)
         if closes_breaker:
             self.health.succeeded(self._now())
         self._report_pause()

@@ -222,7 +222,7 @@ class Worker:
                 return None
         else:
             self._report(delivery, finding.reply, started, throttled=False)
-            self.monitor.look_up_answered(closes_breaker=closes_breaker)
+            self.monitor.look_up_answered(started, closes_breaker=closes_breaker)
         return self._follow_up(delivery, finding, started)
 
     def _follow_up(self, delivery: Delivery, finding: Finding, started: float) -> Reply | Absent | None:

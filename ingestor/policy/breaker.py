@@ -48,7 +48,7 @@ class CircuitBreaker:
         self._watchdog = watchdog
         self._failures = 0
         self._failing: set[str] = set()
-        self._answered_until = -inf  # when the last attempt was sent of those that were answered
+        self._answered_until = self._looked_up_until = -inf  # when the last ones were sent that were answered
         self._down_since = inf
         self._past_downtime = 0.0
         self._interval = FIRST_INTERVAL
@@ -80,12 +80,17 @@ class CircuitBreaker:
         if not throttled or self.state in (Outage.DOWN, Outage.HALF_OPEN):
             self.succeeded(now)
 
-    def failed(self, key: str, reply: Reply, now: float, sent_at: float = inf) -> None:
-        """Record an attempt for the job `key` that shows that the service is down.
+    def looked_up(self, sent_at: float) -> None:
+        """Record that a look-up was answered: it shows nothing about attempts, which may fail all the same."""
+        self._looked_up_until = max(self._looked_up_until, sent_at)
 
-        A timeout shows nothing if an attempt was answered that was sent later, at `sent_at` or after it.
+    def failed(self, key: str, reply: Reply, now: float, sent_at: float = inf, *, is_look_up: bool = False) -> None:
+        """Record an attempt for the job `key`, or a look-up, that shows that the service is down.
+
+        A timeout shows nothing if one was answered that was sent at the same time or later.
         """
-        if reply.fault is Fault.TIMEOUT and sent_at <= self._answered_until:
+        until = max(self._answered_until, self._looked_up_until) if is_look_up else self._answered_until
+        if reply.fault is Fault.TIMEOUT and sent_at <= until:
             return
         self._failures += 1
         if len(self._failing) < BREADTH:

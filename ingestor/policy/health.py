@@ -196,7 +196,7 @@ class ServiceHealth:
         if self._evidence.is_outage(reply) and not is_local(reply):
             is_busy = classification.kind is ReplyKind.TRANSIENT and (reply.status or 0) // 100 == 4
             if is_failure(reply) or is_busy:
-                self._breaker.failed(job.key, reply, now, sent_at)
+                self._breaker.failed(job.key, reply, now, sent_at, is_look_up=is_look_up)
                 is_overload = reply.status in _OVERLOAD and now >= self._watchdog.announced_at
                 return REQUEUE if is_overload else CONTINUE
             self._breaker.answered(now, sent_at, throttled=classification.kind is ReplyKind.THROTTLED)
@@ -220,8 +220,9 @@ class ServiceHealth:
                 self._breaker.failed(job.key, reply, now)
         return weight
 
-    def look_up_answered(self) -> None:
+    def look_up_answered(self, sent_at: float) -> None:
         """Record the answer to a look-up: it is a success, and proof of address and credentials."""
+        self._breaker.looked_up(sent_at)
         self._watchdog.stop()
         self._evidence.weigh_look_up()
 

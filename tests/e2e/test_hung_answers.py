@@ -31,7 +31,7 @@ async def test_hung_requests_are_given_up_and_leave_no_connection_open(program: 
         assert {event["reason"][:14] for event in retried} == {"given up after"}
         assert {event["error_code"] for event in retried} == {"timeout"}
         assert ended.summary["attempts"] == 400 + hung
-        assert simulator.statistics.max_in_flight < 64
+        assert simulator.statistics.max_in_flight <= 64  # else connections of requests that were given up stay open
 
 
 async def test_hung_requests_without_tokens_do_not_keep_their_slots_and_are_looked_up(program: Program) -> None:

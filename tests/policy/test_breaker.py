@@ -7,9 +7,9 @@ from ingestor.policy.watchdog import Watchdog
 TIMEOUT = Reply(fault=Fault.TIMEOUT)
 
 
-def fail(breaker: CircuitBreaker, *, sent_at: float) -> None:
+def fail(breaker: CircuitBreaker, *, sent_at: float, is_look_up: bool = False) -> None:
     for number in range(BREADTH):
-        breaker.failed(f"job-{number}", TIMEOUT, 60.0 + number, sent_at)
+        breaker.failed(f"job-{number}", TIMEOUT, 60.0 + number, sent_at, is_look_up=is_look_up)
 
 
 def test_timeouts_of_attempts_that_were_sent_after_the_last_answered_one_show_an_outage() -> None:
@@ -25,3 +25,18 @@ def test_timeouts_of_attempts_that_were_sent_before_an_answered_one_show_none() 
     breaker.answered(10.0, 9.9, throttled=False)
     fail(breaker, sent_at=9.0)
     assert breaker.state is None
+
+
+def test_timeouts_of_look_ups_show_no_outage_while_later_look_ups_are_answered() -> None:
+    """A few look-ups that hang must not stop the others: without retry tokens each record may wait for one."""
+    breaker = CircuitBreaker(Watchdog(600.0))
+    breaker.looked_up(9.9)
+    fail(breaker, sent_at=9.0, is_look_up=True)
+    assert breaker.state is None
+
+
+def test_answered_look_ups_hide_no_outage_of_attempts() -> None:
+    breaker = CircuitBreaker(Watchdog(600.0))
+    breaker.looked_up(9.9)
+    fail(breaker, sent_at=9.0)
+    assert breaker.state is Outage.DOWN

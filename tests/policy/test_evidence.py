@@ -194,7 +194,7 @@ def test_malformed_answers_halt_no_batch_whose_look_ups_are_answered() -> None:
     story.reply(CREATED)
     for number in range(4 * MAX_REFUSALS):
         assert not isinstance(story.reply(MALFORMED, number), Halt)
-        story.health.look_up_answered()
+        story.health.look_up_answered(0.0)
 
 
 def test_malformed_answers_to_one_record_concern_it_where_the_probe_gets_a_good_one() -> None:

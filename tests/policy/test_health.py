@@ -74,7 +74,7 @@ def test_a_created_run_is_proof() -> None:
 
 def test_the_answer_to_a_look_up_is_proof() -> None:
     story = Story()
-    story.health.look_up_answered()
+    story.health.look_up_answered(0.0)
     assert story.state == UP
 
 
