@@ -2,10 +2,12 @@
 
 import pytest
 
+from ingestor.policy.send_control import SendControl
 from tests.laboratory.changes import Change, try_change
 from tests.laboratory.held import CHANGES, SHARINGS, reach
 from tests.laboratory.outcome import missed
 from tests.laboratory.shortfalls import SHORT
+from tests.laboratory.simulation import Client, Service, Simulation
 
 
 @pytest.mark.parametrize("label", CHANGES)
@@ -31,3 +33,25 @@ def test_a_burst_of_refusals_never_stops_sending(latency: float, share: float) -
     followed = try_change(Change(300.0, 150.0, latency=latency), 1)
     later = range(round(30 + 3 * latency + 1), 60, 3)
     assert min(followed.client.accepted_rate(begin, begin + 3) for begin in later) >= share * 150
+
+
+class Interrupted:
+    """Refuses everything for the last seconds of each period, at any rate."""
+
+    def __init__(self, period: float, closed: float) -> None:
+        self._period, self._open = period, period - closed
+
+    def admit(self, now: float, in_service: int) -> float | None:
+        return 0.0 if now % self._period < self._open else None
+
+    def retry_after(self, now: float) -> float:
+        return self._period - now % self._period
+
+
+@pytest.mark.parametrize(("period", "closed"), [(30.0, 5.0), (5.0, 0.3), (2.0, 0.3)])
+def test_a_service_that_closes_again_and_again_at_any_rate_does_not_lower_the_rate_each_time(
+    period: float, closed: float
+) -> None:
+    client = Client(SendControl(100.0, 64, 0.0))
+    Simulation(Interrupted(period, closed), [client], Service()).run(360.0)
+    assert client.accepted_rate(180, 360) >= 0.7 * 100 * (1 - closed / period)

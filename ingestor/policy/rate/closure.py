@@ -67,13 +67,13 @@ class Closure:
         constants: the table.
 
     Attributes:
-        overload, mark: as given.
+        overload, since, mark: as given.
         closed_at: from when on nothing was sent but trials.
         seconds: how long the service was closed, known when it opens.
     """
 
     def __init__(self, overload: Overload, since: float, mark: Mark | None, constants: RateConstants) -> None:
-        self.overload, self._since, self._constants = overload, since, constants
+        self.overload, self.since, self._constants = overload, since, constants
         self.mark = mark
         self._estimate = 0.0
         self._trials = self._relapses = 0
@@ -96,7 +96,7 @@ class Closure:
     def gap(self, now: float, shortest: float) -> float:
         """Return the seconds to the next trial, if answers and the rate ask for `shortest` at least."""
         constants = self._constants
-        gap = max(constants.trial_share * (now - self._since), constants.shortest_gap, shortest)
+        gap = max(constants.trial_share * (now - self.since), constants.shortest_gap, shortest)
         return min(constants.longest_gap, gap)
 
     def refuse(self, sent_at: float) -> None:
@@ -112,7 +112,7 @@ class Closure:
         """
         constants, overload = self._constants, self.overload
         opened = (sent_at + self._refused_at) / 2
-        self.seconds, self._opened_at = opened - self._since, now
+        self.seconds, self._opened_at = opened - self.since, now
         is_window = log.mark is not None and self.seconds > constants.window_share * (sent_at - log.mark.time)
         self._wait = self.seconds if is_window and (self._trials > 1 or self._relapses) else 0.0
         average = log.per_second(opened) / (1 - noise) or constants.unknown_share * rate

@@ -76,6 +76,7 @@ class RateConstants:
         0.25, "share", 0.1, 0.5, "of the time between marks: a longer closure is a window's"
     )
     longest_window: float = _constant(60.0, "s", 60.0, 3600.0, "a longer closure is an outage, and no window")
+    same_time: float = _constant(0.75, "share", 0.5, 0.95, "of a time between closures: a longer one is as long")
     recent: float = _constant(4.0, "factor", 2.0, 10.0, "times the closure: the time whose average counts too")
     history: int = _constant(512, "counts", 128, 4096, "of accepted attempts that are kept for it")
     unknown_share: float = _constant(0.5, "share", 0.2, 0.9, "of the refused rate, where nothing is measured")

@@ -20,6 +20,7 @@ from ingestor.policy.rate.accepted import AcceptedLog
 from ingestor.policy.rate.closure import Closure, Overload, Streak
 from ingestor.policy.rate.constants import CONSTANTS, RateConstants
 from ingestor.policy.rate.noise import NoiseFloor
+from ingestor.policy.rate.open_times import OpenTimes
 from ingestor.policy.rate.phases import Growth, Hold, Phase, quick_hold, reach_of, sure_hold
 from ingestor.policy.rate.significance import PriceTest, SequentialTest
 
@@ -56,6 +57,7 @@ class RateController:
         self._streak = Streak(now, constants)
         self._closure: Closure | None = None
         self._longest_closure = 0.0
+        self._open_times = OpenTimes(now, constants)
         self._enter(Phase.GROW, now)
 
     @property
@@ -284,6 +286,9 @@ class RateController:
     def _open(self, closure: Closure, now: float, sent_at: float) -> None:
         """Hold what the service accepts on average, the closure included."""
         estimate = closure.open(now, sent_at, self.rate, self._log, self._noise.lowest)
+        before = self._open_times.add(closure, now, self._log.count - 1)
+        if before is not None:
+            estimate, self._longest_closure, closure.seconds = before, 0.0, 0.0
         seconds = closure.seconds if closure.seconds <= self._constants.longest_window else 0.0  # an outage
         if closure.overload.phase is not Phase.HOLD:  # else the service was closed whatever the rate
             self._longest_closure = max(seconds, self._constants.closure_decay * self._longest_closure)
