@@ -18,10 +18,12 @@ def service(share: float, *, retry_tokens: bool = True) -> SimulatorOptions:
 
 
 async def test_hung_requests_are_given_up_and_leave_no_connection_open(program: Program) -> None:
+    """A sender has nine connections here: with those of the requests that were given up, it would have none left."""
     wanted = list(records(400))
+    limits = ("--timeout", "600", "--time-budget", "60", "--concurrency", "8", "--senders", "1")
     async with Simulator(service(0.05)) as simulator:
         source = program.write("runs.jsonl", wanted)
-        ended = await program.ingest(*aim(simulator), "--timeout", "600", source)
+        ended = await program.ingest(*aim(simulator), *limits, source)
 
         assert ended.code == 0, ended.stdout
         assert_each_is_one_run(simulator, wanted, program.rows())
@@ -31,7 +33,6 @@ async def test_hung_requests_are_given_up_and_leave_no_connection_open(program: 
         assert {event["reason"][:14] for event in retried} == {"given up after"}
         assert {event["error_code"] for event in retried} == {"timeout"}
         assert ended.summary["attempts"] == 400 + hung
-        assert simulator.statistics.max_in_flight <= 64  # else connections of requests that were given up stay open
 
 
 async def test_hung_requests_without_tokens_do_not_keep_their_slots_and_are_looked_up(program: Program) -> None:

@@ -24,7 +24,7 @@ def test_several_clients_use_a_limit_together_and_share_it_within_a_minute(label
     assert missed(reached, {**required, **SHORT.get(label, {})}) == {}
 
 
-@pytest.mark.parametrize(("latency", "share"), [(0.03, 0.9), (0.2, 0.85), (1.0, 0.25)])
+@pytest.mark.parametrize(("latency", "share"), [(0.03, 0.9), (0.2, 0.85), (1.0, 0.3)])
 def test_a_burst_of_refusals_never_stops_sending(latency: float, share: float) -> None:
     """All that is in flight when the limit falls is refused together, and counts once.
 

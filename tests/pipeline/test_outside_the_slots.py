@@ -7,13 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ingestor.model.events import BatchPaused
+from ingestor.model.ports import Pace
+from ingestor.model.reply import Finding, Presence
 from ingestor.model.request import Operation, Request
 from ingestor.pipeline.pipeline import Pipeline
 from ingestor.policy.attempt_timeout import LEAST
 from tests.pipeline.slow import (
     HANGS,
+    NOT_ANSWERED,
     QUICK,
     TIMEOUT,
+    SlowService,
     each_is_created_once,
     given_up,
     is_of,
@@ -146,3 +151,35 @@ def test_however_slow_answers_are_no_record_gets_two_runs_and_every_outcome_is_t
     assert set(made) == {it.key for it in jobs(120)}
     assert len(run_ids) == 120
     assert dict(run_ids) == world.service.run_ids
+
+
+class HungLookUps(SlowService):
+    """It answers no attempt from second 3 to 20, and never every tenth look-up."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda request, number: HANGS if 3.0 <= loop_time() < 20.0 else QUICK, idempotent=False)
+
+    async def find(self, token: str, experiment_id: str | None, pace: Pace) -> Finding:
+        hangs = len(self.lookups) % 10 == 0
+        finding = await super().find(token, experiment_id, pace)
+        if not hangs:
+            return finding
+        await asyncio.sleep(TIMEOUT)
+        return Finding(Presence.UNDECIDED, NOT_ANSWERED)
+
+
+def test_hung_look_ups_are_no_outage_while_others_are_answered() -> None:
+    world = world_of(some_hang(0.0), rate=100.0, idempotent=False, concurrency=200)
+    world.service = HungLookUps()
+
+    async def killed_and_started_again() -> None:
+        killed = asyncio.ensure_future(world.ingest(jobs(450)))
+        await asyncio.sleep(20.0)
+        killed.cancel()
+        await asyncio.wait({killed})
+        world.next_process()
+        await world.ingest(jobs(450))
+
+    run_virtual(killed_and_started_again())
+    assert Counter(world.created) == Counter(it.key for it in jobs(450))
+    assert world.sink.of(BatchPaused) == []

@@ -287,10 +287,11 @@ class RateController:
         """Hold what the service accepts on average, the closure included."""
         estimate = closure.open(now, sent_at, self.rate, self._log, self._noise.lowest)
         before = self._open_times.add(closure, now, self._log.count - 1)
+        is_outage = before is not None or closure.seconds > self._constants.longest_window
+        seconds = 0.0 if is_outage else closure.seconds
         if before is not None:
-            estimate, self._longest_closure, closure.seconds = before, 0.0, 0.0
-        seconds = closure.seconds if closure.seconds <= self._constants.longest_window else 0.0  # an outage
-        if closure.overload.phase is not Phase.HOLD:  # else the service was closed whatever the rate
+            estimate, self._longest_closure = before, 0.0
+        elif closure.overload.phase is not Phase.HOLD:  # else the service was closed whatever the rate
             self._longest_closure = max(seconds, self._constants.closure_decay * self._longest_closure)
         self._streak.end()
         self.resume_at = now

@@ -52,6 +52,8 @@ class OpenTimes:
         Returns the estimate of before, if the service closes whatever the rate, else None.
         """
         overload, opened = closure.overload, self._opened
+        if closure.since < opened.time:  # it opened little by little: the same closure continues
+            return None
         estimate = overload.estimate if overload.phase is Phase.GROW else max(overload.estimate, overload.rate)
         time = OpenTime(closure.since - opened.time, accepted - opened.accepted, estimate)
         self._opened = Mark(now, accepted)

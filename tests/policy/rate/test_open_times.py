@@ -1,7 +1,9 @@
 """The times between closures, compared."""
 
+from ingestor.policy.rate.closure import Closure, Overload
 from ingestor.policy.rate.constants import CONSTANTS
-from ingestor.policy.rate.open_times import OpenTime
+from ingestor.policy.rate.open_times import OpenTime, OpenTimes
+from ingestor.policy.rate.phases import Phase
 
 
 def test_less_in_as_long_a_time_shows_that_the_service_closes_at_any_rate() -> None:
@@ -25,3 +27,22 @@ def test_where_less_is_accepted_little_by_little_the_first_time_is_compared() ->
     third = OpenTime(4.7, 415, 88.0)
     assert not second.shows_no_quota(first, CONSTANTS)
     assert third.shows_no_quota(second.to_compare(first, CONSTANTS), CONSTANTS)
+
+
+def closed_at(time: float, rate: float) -> Closure:
+    return Closure(Overload(Phase.HOLD, rate, rate), time, None, CONSTANTS)
+
+
+def test_where_less_is_accepted_in_each_open_time_the_estimate_of_before_returns() -> None:
+    times = OpenTimes(0.0, CONSTANTS)
+    assert times.add(closed_at(25.0, 100.0), 30.0, 2500) is None
+    assert times.add(closed_at(55.0, 80.0), 60.0, 4500) == 100.0
+
+
+def test_a_closure_that_continues_after_a_moment_is_no_open_time() -> None:
+    """A window that slides opens little by little."""
+    times = OpenTimes(0.0, CONSTANTS)
+    closure = closed_at(25.0, 100.0)
+    assert times.add(closure, 30.0, 2500) is None
+    assert times.add(closure, 31.0, 2503) is None
+    assert times.add(closed_at(55.0, 80.0), 60.0, 4500) == 100.0
