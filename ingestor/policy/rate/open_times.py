@@ -57,7 +57,11 @@ class OpenTimes:
         estimate = overload.estimate if overload.phase is Phase.GROW else max(overload.estimate, overload.rate)
         time = OpenTime(closure.since - opened.time, accepted - opened.accepted, estimate)
         self._opened = Mark(now, accepted)
-        if time.shows_no_quota(self._earlier, self._constants):
-            return self._earlier.estimate
-        self._earlier = time.to_compare(self._earlier, self._constants)
+        earlier = self._earlier
+        if not earlier.estimate:  # no limit was known then: there is nothing to return to
+            self._earlier = time
+            return None
+        if time.shows_no_quota(earlier, self._constants):
+            return earlier.estimate
+        self._earlier = time.to_compare(earlier, self._constants)
         return None

@@ -33,6 +33,14 @@ def closed_at(time: float, rate: float) -> Closure:
     return Closure(Overload(Phase.HOLD, rate, rate), time, None, CONSTANTS)
 
 
+def test_a_time_before_any_limit_was_known_gives_no_estimate_to_return_to() -> None:
+    times = OpenTimes(0.0, CONSTANTS)
+    unknown = Closure(Overload(Phase.GROW, 2000.0, 0.0), 60.0, None, CONSTANTS)
+    assert times.add(unknown, 65.0, 30_000) is None
+    assert times.add(closed_at(125.0, 500.0), 130.0, 50_000) is None
+    assert times.add(closed_at(190.0, 400.0), 195.0, 65_000) == 500.0
+
+
 def test_where_less_is_accepted_in_each_open_time_the_estimate_of_before_returns() -> None:
     times = OpenTimes(0.0, CONSTANTS)
     assert times.add(closed_at(25.0, 100.0), 30.0, 2500) is None
