@@ -21,7 +21,7 @@ from ingestor.policy.rate.closure import Closure, Overload, Streak
 from ingestor.policy.rate.constants import CONSTANTS, RateConstants
 from ingestor.policy.rate.noise import NoiseFloor
 from ingestor.policy.rate.open_times import OpenTimes
-from ingestor.policy.rate.phases import Growth, Hold, Phase, quick_hold, reach_of, sure_hold
+from ingestor.policy.rate.phases import Growth, Hold, Phase, is_near, quick_hold, sure_hold
 from ingestor.policy.rate.significance import PriceTest, SequentialTest
 
 
@@ -146,7 +146,7 @@ class RateController:
         else:
             estimate = min(rate, self._exceeded(sent_at))
         self._overload = Overload(self._phase, rate, estimate)
-        self._begin_hold(now, sent_at, estimate, is_sure=is_sure and self._is_near(rate, estimate))
+        self._begin_hold(now, sent_at, estimate, is_sure=is_sure and is_near(rate, estimate, self._constants))
 
     def _measured(self, time: float) -> float:
         """Return the limit from what was accepted since the allowance was used up, 0 if that is not known."""
@@ -171,18 +171,18 @@ class RateController:
     def _fallen(self) -> float:
         """Return the limit after more refusals than noise under the estimate: it has fallen, or there is more noise.
 
-        Both is learned, so that the rate falls no further where refusals stay as frequent: they are noise.
+        Both is learned, so that the rate falls no further where refusals stay as frequent: they are noise. Growth
+        that was too fast leads back to the rate that a ramp proved right before it.
         """
-        constants, test, noise = self._constants, self._test, self._noise
-        if test.refused <= constants.noisy_share * test.sent:
+        constants, test, noise, hold = self._constants, self._test, self._noise, self._hold
+        is_noise, weight = test.refused <= constants.noisy_share * test.sent, float(constants.weight)
+        if is_noise:
             noise.add(test.sent, test.refused)
-        weight = constants.weight
+        else:  # at a few attempts a second each refusal counts
+            weight = max(constants.few, min(weight, hold.estimate / 2))
         share = (weight + self._tried - self._refused) / (weight + self._tried * (1 - noise.lowest))
-        return self._hold.estimate * min(1 - constants.below / 2, share)
-
-    def _is_near(self, rate: float, estimate: float) -> bool:
-        """Whether a rate that was refused is little above an estimate, so that a long hold loses little."""
-        return rate < (1 + self._constants.near + reach_of(estimate, self._constants)) * estimate
+        fallen, proven = hold.estimate * min(1 - constants.below / 2, share), self._growth.proven
+        return proven if not (is_noise or hold.is_sure) and fallen < proven < hold.estimate else fallen
 
     # The phases
 
@@ -238,7 +238,8 @@ class RateController:
     def _advance_ramp(self, now: float) -> None:
         self._set(self._hold.ramp_rate_after(now - self._since, self._latency))
         if now - self._since >= self._hold.ramp_seconds(self._latency) and self._is_exceeded(now):
-            self._growth = Growth(self._constants.first_gain, self._constants)
+            is_proven = self._log.mark is not None and not self._refused  # else it may use up an allowance
+            self._growth = Growth(self._constants.first_gain, self._constants, self.rate if is_proven else 0.0)
             self._enter(Phase.GROW, now)
 
     def _is_exceeded(self, now: float) -> bool:
@@ -295,5 +296,5 @@ class RateController:
             self._longest_closure = max(seconds, self._constants.closure_decay * self._longest_closure)
         self._streak.end()
         self.resume_at = now
-        is_sure = self._log.is_sure and self._is_near(closure.overload.rate, estimate)
+        is_sure = self._log.is_sure and is_near(closure.overload.rate, estimate, self._constants)
         self._begin_hold(now, sent_at, estimate, is_sure=is_sure, closure=seconds)

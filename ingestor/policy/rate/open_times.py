@@ -18,7 +18,7 @@ class OpenTime:
     Attributes:
         seconds: how long it was.
         accepted: attempts that were accepted in it.
-        estimate: the limit at its end, as it was estimated, attempts a second.
+        estimate: the limit at its end, as it was estimated, attempts a second; 0 if nothing was known.
     """
 
     seconds: float
@@ -27,15 +27,16 @@ class OpenTime:
 
     def shows_no_quota(self, earlier: "OpenTime", constants: RateConstants) -> bool:
         """Whether the closure at its end does not depend on the rate, compared with an earlier time."""
-        return self._is_as_long_as(earlier, constants) and self.accepted < constants.near_fall * earlier.accepted
+        return self._compares_with(earlier, constants) and self.accepted < constants.near_fall * earlier.accepted
 
     def to_compare(self, earlier: "OpenTime", constants: RateConstants) -> "OpenTime":
         """Return which time the next one is compared with: the earlier one, while less is accepted little by little."""
-        is_falling = self._is_as_long_as(earlier, constants) and self.accepted < earlier.accepted
+        is_falling = self._compares_with(earlier, constants) and self.accepted < earlier.accepted
         return earlier if is_falling else self
 
-    def _is_as_long_as(self, earlier: "OpenTime", constants: RateConstants) -> bool:
-        return self.seconds > constants.same_time * earlier.seconds
+    def _compares_with(self, earlier: "OpenTime", constants: RateConstants) -> bool:
+        """Whether it is as long as an earlier time, at whose end a limit was known."""
+        return earlier.estimate > 0 and self.seconds > constants.same_time * earlier.seconds
 
 
 class OpenTimes:

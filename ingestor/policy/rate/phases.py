@@ -17,10 +17,14 @@ class Phase(Enum):
 
 
 class Growth:
-    """Exponential growth without bound: fast from nothing; slow at first over a limit that was known."""
+    """Exponential growth without bound: fast from nothing; slow at first over a limit that was known.
 
-    def __init__(self, gain: float, constants: RateConstants) -> None:
-        self._gain, self._constants = gain, constants
+    Attributes:
+        proven: the rate at which it began, if no attempt of the ramp before it was refused, else 0.
+    """
+
+    def __init__(self, gain: float, constants: RateConstants, proven: float = 0.0) -> None:
+        self._gain, self._constants, self.proven = gain, constants, proven
 
     def rate_after(self, rate: float, seconds: float, latency: float, closure: float) -> float:
         """Let some seconds pass, and return the rate after them, if answers take `latency` seconds.
@@ -33,7 +37,8 @@ class Growth:
         shortest = constants.gain_per_latency / constants.gain
         most = constants.gain_per_latency / max(shortest, latency)
         gain = min(self._gain, most * min(1.0, (rate / constants.full_gain_rate) ** constants.gain_exponent))
-        doubling = max(constants.gain_doubling, constants.gain_doubling_latencies * latency, closure)
+        least = max(constants.gain_doubling, constants.sure / rate)
+        doubling = max(least, constants.gain_doubling_latencies * latency, closure)
         self._gain *= 2 ** (seconds / doubling)
         return rate * exp(gain * seconds)
 
@@ -41,6 +46,11 @@ class Growth:
 def reach_of(estimate: float, constants: RateConstants) -> float:
     """Return how far over an estimate a ramp goes, as a share of it: more where an attempt is one of few."""
     return min(constants.largest_reach, constants.reach + constants.reach_attempts / estimate)
+
+
+def is_near(rate: float, estimate: float, constants: RateConstants) -> bool:
+    """Return whether a rate that was refused is little above an estimate, so that a long hold loses little."""
+    return rate < (1 + constants.near + reach_of(estimate, constants)) * estimate
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,14 @@ def test_a_limit_that_falls_to_a_sixth_is_found_within_five_seconds() -> None:
     assert share(client.refused, 35, 60) <= 0.03 * 100
 
 
+@pytest.mark.parametrize("rate", [2.0, 5.0])
+def test_the_way_down_to_a_limit_of_a_few_attempts_a_second_costs_few_refusals(rate: float) -> None:
+    client = Client(RateController(None, 0.0), Bucket(rate, 1.0), 0.005)
+    client.run(60.0)
+    assert len(client.refused) <= 33
+    assert share(client.accepted, 10, 60) >= 0.8 * rate
+
+
 def test_a_limit_that_triples_is_found_within_ten_seconds() -> None:
     bucket = Bucket(200.0)
     client = Client(RateController(None, 0.0), bucket)
@@ -116,6 +124,12 @@ def test_a_window_that_was_used_up_gets_few_attempts_until_it_ends_and_its_avera
     client.run(90.0)
     assert share(client.accepted, 30, 90) >= 0.95 * 300
     assert share(client.refused, 30, 90) <= 0.01 * 300
+
+
+def test_closures_while_no_limit_is_known_leave_a_rate_that_is_used() -> None:
+    client = Client(RateController(None, 0.0), lambda now: now % 1.5 < 1)
+    client.run(60.0)
+    assert share(client.accepted, 30, 60) >= 30
 
 
 def test_outside_of_a_closure_a_retry_after_delays_no_other_attempt() -> None:

@@ -47,6 +47,14 @@ def test_where_less_is_accepted_in_each_open_time_the_estimate_of_before_returns
     assert times.add(closed_at(55.0, 80.0), 60.0, 4500) == 100.0
 
 
+def test_with_a_time_before_any_limit_was_known_nothing_is_compared() -> None:
+    times = OpenTimes(0.0, CONSTANTS)
+    grown = Closure(Overload(Phase.GROW, 900.0, 0.0), 25.0, None, CONSTANTS)
+    assert times.add(grown, 30.0, 2500) is None
+    assert times.add(closed_at(55.0, 80.0), 60.0, 4500) is None
+    assert times.add(closed_at(85.0, 70.0), 90.0, 6200) == 80.0
+
+
 def test_a_closure_that_continues_after_a_moment_is_no_open_time() -> None:
     """A window that slides opens little by little."""
     times = OpenTimes(0.0, CONSTANTS)

@@ -1,5 +1,7 @@
 """The rate over time in each phase."""
 
+from math import exp
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,6 +62,14 @@ def test_growth_over_a_known_limit_begins_slowly_and_doubles_its_gain() -> None:
         growth.rate_after(1000.0, CONSTANTS.gain_doubling, 0.03, 0.0)
     assert first < 1030
     assert growth.rate_after(1000.0, 0.1, 0.03, 0.0) > 1400
+
+
+def test_growth_over_a_known_limit_gets_faster_more_slowly_where_a_second_has_few_attempts() -> None:
+    """The gain doubles in the time of 12 attempts: 2.4 seconds at 5/s."""
+    growth = Growth(CONSTANTS.first_gain, CONSTANTS)
+    for _ in range(48):
+        growth.rate_after(5.0, 0.05, 0.03, 0.0)
+    assert growth.rate_after(5.0, 1.0, 0.03, 0.0) == pytest.approx(5.0 * exp(2 * CONSTANTS.first_gain))
 
 
 @given(estimate=ESTIMATES, cost=st.floats(-10, 1000), closure=st.floats(0, 600))
