@@ -1,17 +1,28 @@
-"""The files of the spool: each holds a piece of what one process read from its standard input."""
+"""The files of the spool: each holds a piece of what one process read from its standard input, or accepted."""
 
 import os
 import re
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 
 import msgspec
 
 from ingestor.model.sources import Position
-from ingestor.sources.standard_input import StandardInput
+from ingestor.sources.standard_input import StandardInput, write_all
 from ingestor.system.durable import sync_data, sync_directory
 
-_NAME = re.compile(r"stdin-s(\d{12})-of-(\d{12})-line-(\d+)(-inside)?(-end)?\.jsonl")
+
+class Kept(StrEnum):
+    """What a segment is a piece of: the beginning of its name."""
+
+    STDIN = "stdin"
+    """Standard input."""
+    ACCEPTED = "accepted"
+    """The records of accepted requests."""
+
+
+_NAME = re.compile(r"[a-z]+-s(\d{12})-of-(\d{12})-line-(\d+)(-inside)?(-end)?\.jsonl")
 
 
 class SpoolPosition(msgspec.Struct, frozen=True):
@@ -35,7 +46,7 @@ class SpoolPosition(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A file of the spool: a piece of what one process read from its standard input, its stream.
+    """A file of the spool: a piece of what one process received, its stream.
 
     Attributes:
         path: its path.
@@ -54,9 +65,9 @@ class Segment:
     is_last: bool = False
 
 
-def list_segments(folder: Path) -> list[Segment]:
-    """Return the segments in a folder, oldest first."""
-    paths = sorted(folder.glob("stdin-*.jsonl"))  # the names of earlier versions sort first
+def list_segments(folder: Path, kind: Kept = Kept.STDIN) -> list[Segment]:
+    """Return the segments of one kind in a folder, oldest first."""
+    paths = sorted(folder.glob(f"{kind}-*.jsonl"))  # the names of earlier versions sort first
     return [_parse_name(path, legacy=-index) for index, path in enumerate(paths, 1)]
 
 
@@ -69,11 +80,20 @@ def _parse_name(path: Path, legacy: int) -> Segment:
 class SegmentFile:
     """A new segment that is being written. Raises OSError, and DamagedSourceError from `append`.
 
-    `size` is how many bytes it holds.
+    `size` is how many bytes of it are on disk.
     """
 
-    def __init__(self, folder: Path, number: int, stream: int, line: int = 1, *, is_inside: bool = False) -> None:
-        name = f"stdin-s{number:012}-of-{stream:012}-line-{line}{'-inside' if is_inside else ''}.jsonl"
+    def __init__(
+        self,
+        folder: Path,
+        number: int,
+        stream: int,
+        line: int = 1,
+        *,
+        is_inside: bool = False,
+        kind: Kept = Kept.STDIN,
+    ) -> None:
+        name = f"{kind}-s{number:012}-of-{stream:012}-line-{line}{'-inside' if is_inside else ''}.jsonl"
         self.segment = Segment(folder / name, number, stream, line, is_inside)
         self.size = 0
         self._file = os.open(self.segment.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -87,6 +107,17 @@ class SegmentFile:
         block = os.pread(self._file, count, self.size)
         self.size += count
         return block
+
+    def write(self, block: bytes) -> None:
+        """Write a block to the disk. After an error nothing of it is in the file."""
+        try:
+            write_all(self._file, block)
+            sync_data(self._file)
+        except OSError:
+            os.ftruncate(self._file, self.size)
+            os.lseek(self._file, self.size, os.SEEK_SET)
+            raise
+        self.size += len(block)
 
     def mark_end(self) -> None:
         """Record durably that standard input ended after this segment."""

@@ -19,7 +19,8 @@ from ingestor.model.record import Job
 from ingestor.model.sources import Checkpoint, Chunk, Position, SourceEnd
 from ingestor.policy.identity import Scope
 from ingestor.sources.reader import RecordSource, read_sources
-from ingestor.sources.spool import Spool, kept_elsewhere
+from ingestor.sources.segment_folder import kept_elsewhere
+from ingestor.sources.spool import Spool
 from ingestor.sources.streams import STANDARD_INPUT
 from tests.sources.standard_input import piped, standard_input, texts
 from tests.support.records import SCOPE
@@ -378,7 +379,7 @@ KILLED_READER = """
 import os, signal, sys
 from pathlib import Path
 from ingestor.policy.identity import Scope
-from ingestor.sources.spool import Spool, kept_elsewhere
+from ingestor.sources.spool import Spool
 
 spool = Spool(Path(sys.argv[1]), Scope(*sys.argv[2:]), segment_size=4096)
 for number, chunk in enumerate(spool.standard_input().read()):
