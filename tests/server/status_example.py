@@ -1,0 +1,96 @@
+"""A document of /status with something in every part."""
+
+from ingestor.model.activity import Bound, Health, Phase
+from ingestor.server.status import Status
+from ingestor.server.status_parts import (
+    Attempts,
+    Counts,
+    FailureGroup,
+    File,
+    Lag,
+    Latency,
+    Program,
+    Progress,
+    Rates,
+    Remaining,
+    Series,
+    Setting,
+)
+
+STATUS = Status(
+    sentence="sending 471/s, limited by the service: 482/s allowed",
+    phase=Phase.RUNNING,
+    bound=Bound.SERVICE,
+    health=Health.UP,
+    is_ready=True,
+    follows=False,
+    batch="default",
+    target="https://aidp.example.com/workspaces/ws1",
+    program=Program(ingestor="1.2", python="3.11.9", commit=None),
+    now=2000.0,
+    started=1000.0,
+    uptime=1000.0,
+    last_created=1999.9,
+    last_success=None,
+    oldest_unresolved=1500.0,
+    counts=Counts(
+        read=110,
+        created=70,
+        updated=0,
+        partial=1,
+        duplicate=4,
+        already_done=20,
+        forgotten=0,
+        rejected=3,
+        failed=2,
+        unresolved=1,
+        left=9,
+    ),
+    progress=Progress(
+        percent=50.0,
+        total=200,
+        total_is_exact=False,
+        read_bytes=1000,
+        total_bytes=2000,
+        eta=Remaining(low=60.0, high=90.0),
+    ),
+    rates=Rates(done=471.2, allowed=482.0, ceiling=None),
+    attempts=Attempts(total=120, throttled=4, repeated=5, in_flight=3, slots=64, backlog=6),
+    latency=Latency(p50=40.1, p95=131.0, p99=340.5),
+    lag=Lag(bytes=1000, seconds=None),
+    history=[Series(step=1, begin=1998.0, values={"accepted": [470.0, None], "backlog": [6.0, None]})],
+    failures=[
+        FailureGroup(
+            outcome="failed",
+            reason='Experiment "<img src=x onerror=alert(1)>" does not exist. \u202e\x1b[31m',
+            varies=True,
+            count=2,
+            first=1100.0,
+            last=1200.0,
+            http_status=404,
+            error_code="NotFound",
+            request_id="A/B/C",
+            job_id="j1",
+            source="runs.jsonl",
+            line=17,
+            advice="Create it.",
+        )
+    ],
+    other_failures=0,
+    files=[
+        File(
+            name="runs.jsonl",
+            state="reading",
+            records=110,
+            rejected=3,
+            read_bytes=1000,
+            size=2000,
+            lag_bytes=1000,
+            lag_seconds=2.5,
+        )
+    ],
+    other_files=0,
+    settings=[Setting(name="bearer_token", value="********")],
+    end=None,
+)
+"""Everything adds up: the counts to `read`."""
