@@ -61,7 +61,7 @@ def find_batches(connection: sqlite3.Connection) -> list[KnownBatch]:
         f"""
         SELECT id, platform, workspace, name, EXISTS (
             SELECT 1 FROM job WHERE job.batch = batch.id AND NOT ({_HAS_NO_RUN})
-        ) FROM batch ORDER BY id
+        ) OR EXISTS (SELECT 1 FROM pruned WHERE pruned.batch = batch.id) FROM batch ORDER BY id
         """  # noqa: S608 - a constant
     )
     return [KnownBatch(id_, Scope(*names), addresses.get(id_, ()), bool(used)) for id_, *names, used in rows.fetchall()]
@@ -74,8 +74,9 @@ def target_has_runs(connection: sqlite3.Connection, batch: int) -> bool:
         SELECT EXISTS (
             SELECT 1 FROM batch AS own
             JOIN batch AS other ON (other.platform, other.workspace) = (own.platform, own.workspace)
-            WHERE own.id = ? AND other.rehearsal IS own.rehearsal AND EXISTS (
-                SELECT 1 FROM job WHERE job.batch = other.id AND state IN ('created', 'partial')
+            WHERE own.id = ? AND other.rehearsal IS own.rehearsal AND (
+                EXISTS (SELECT 1 FROM job WHERE job.batch = other.id AND state IN ('created', 'partial'))
+                OR EXISTS (SELECT 1 FROM pruned WHERE pruned.batch = other.id)
             )
         )
         """,

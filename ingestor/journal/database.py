@@ -12,6 +12,8 @@ from ingestor.model.errors import JournalError, JournalVersionError
 from ingestor.system.durable import sync_directory
 from ingestor.system.limits import limit_of
 
+SQLITE_VERSION = sqlite3.sqlite_version
+
 NAME = "journal.db"
 """The journal's file in the state directory."""
 
@@ -158,7 +160,9 @@ def _create(path: Path) -> None:
     new.unlink(missing_ok=True)
     os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     with closing(sqlite3.connect(new, isolation_level=None)) as connection:
-        connection.executescript("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = FULL;")
+        connection.executescript(
+            "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = MEMORY; PRAGMA synchronous = FULL;"
+        )
         schema.create(connection)
     new.rename(path)
     sync_directory(path.parent)

@@ -5,6 +5,9 @@ first execution that reads it writes its row. The row of a file is deleted once 
 record of it has a durable outcome, and an execution that reached its own end has counted it in its exit code. A row
 without a path (standard input) stays, since its position belongs to the spool.
 
+The row of a followed file has its path, a NUL, which no path has, and its number. It is deleted once the file
+is gone and done; if records of it were rejected, as that of another file.
+
 The time is recorded in advance because a killed process writes nothing more (see `policy.expiry`).
 """
 
@@ -71,13 +74,18 @@ def finish(connection: sqlite3.Connection, batch: int, execution: int, ended: Ex
     if ended.exit_code in _REACHED_ITS_END:
         counted = "batch = ? AND execution = ? AND ended = 'complete'"
         connection.execute(f"DELETE FROM source WHERE {counted} AND path <> x''", (batch, execution))  # noqa: S608 - a constant
+        followed = "batch = ? AND instr(path, x'00') > 0"
+        connection.execute(f"DELETE FROM source WHERE {followed} AND ended = 'complete'", (batch,))  # noqa: S608 - as above
+        connection.execute(f"UPDATE source SET rejected = 0, forgotten = 0 WHERE {followed} AND rejected", (batch,))  # noqa: S608 - as above
         connection.execute(f"UPDATE source SET rejected = 0, forgotten = 0 WHERE {counted}", (batch, execution))  # noqa: S608 - as above
 
 
 def write_checkpoints(
     connection: sqlite3.Connection, batch: int, execution: int, checkpoints: Sequence[Checkpoint]
 ) -> None:
-    """Write how far sources are done."""
+    """Write how far sources are done. A followed file that is gone, and had no rejects, is forgotten."""
+    for it in [it for it in checkpoints if _is_over(it)]:
+        _delete(connection, batch, it.source)
     connection.executemany(
         """
         INSERT INTO source (batch, execution, path, name, position, rejected, ended) VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -85,7 +93,11 @@ def write_checkpoints(
             name = excluded.name, position = excluded.position, rejected = excluded.rejected, ended = excluded.ended,
             forgotten = 0
         """,
-        [(batch, execution, *_names(it.source), it.position, it.rejected, it.end) for it in checkpoints],
+        [
+            (batch, execution, *_names(it.source), it.position, it.rejected, it.end)
+            for it in checkpoints
+            if not _is_over(it)
+        ],
     )
 
 
@@ -98,7 +110,7 @@ def find_checkpoints(connection: sqlite3.Connection, batch: int) -> list[Checkpo
         "SELECT name, path, position, rejected - forgotten, ended FROM source WHERE batch = ? ORDER BY id", (batch,)
     )
     return [
-        Checkpoint(Source(name, os.fsdecode(path) or None), position, rejected, ended and SourceEnd(ended))
+        Checkpoint(_source(name, path), position, rejected, ended and SourceEnd(ended))
         for name, path, position, rejected, ended in rows.fetchall()
     ]
 
@@ -128,4 +140,14 @@ def _delete(connection: sqlite3.Connection, batch: int, source: Source) -> None:
 
 
 def _names(source: Source) -> tuple[bytes, str | None]:
-    return os.fsencode(source.path or ""), storable(source.name)
+    path = os.fsencode(source.path or "")
+    return path + b"%c%d" % (0, source.number) if source.number else path, storable(source.name)
+
+
+def _source(name: str, path: bytes) -> Source:
+    path, _, number = path.partition(b"\0")
+    return Source(name, os.fsdecode(path) or None, int(number or 0))
+
+
+def _is_over(checkpoint: Checkpoint) -> bool:
+    return checkpoint.source.number > 0 and checkpoint.end is SourceEnd.COMPLETE and not checkpoint.rejected

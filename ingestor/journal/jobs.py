@@ -18,6 +18,7 @@ from hashlib import blake2b
 import msgspec
 
 from ingestor.journal.admission import Row
+from ingestor.model import text
 from ingestor.model.record import Job, Result, State
 
 Value = str | bytes | float | None
@@ -75,8 +76,8 @@ def update_jobs(
 
 
 def storable(value: str | None) -> str | None:
-    """Make text storable: a lone surrogate, as in a file name or a hostile answer, becomes its escape."""
-    return None if value is None else value.encode("utf-8", "backslashreplace").decode()
+    """Make text storable (see `model.text`); None stays None."""
+    return None if value is None else text.storable(value)
 
 
 def find_rows(

@@ -30,7 +30,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Self
 
-from ingestor.journal import batches, executions, forgotten, unfinished
+from ingestor.journal import batches, executions, forgotten, memory, unfinished
 from ingestor.journal.database import NAME
 from ingestor.journal.executions import ExecutionEnd
 from ingestor.journal.jobs import MERGE_AFTER
@@ -39,6 +39,7 @@ from ingestor.journal.transactions import BatchTransactions
 from ingestor.journal.writer import Writer
 from ingestor.model.admission import Admission, JournalTime, UnsettledJob
 from ingestor.model.errors import JournalError
+from ingestor.model.history import Description, Memory
 from ingestor.model.ports import Changes, Timekeeper
 from ingestor.model.record import Job, Outcome, Result, State
 from ingestor.model.sources import Checkpoint, KeptRecord
@@ -62,6 +63,7 @@ class SqliteJournal:
     def __init__(self, writer: Writer, batch: BatchTransactions, clock: Timekeeper) -> None:
         self._do = writer.do
         self.busy_for = writer.busy_for
+        self.durations = writer.durations
         self._batch = batch
         self._clock = clock
 
@@ -129,6 +131,13 @@ class SqliteJournal:
         """See the port. An intent of an earlier execution stays; a job that had failed becomes failed again."""
         await self._do(self._batch.release, jobs)
 
+    async def states(self, jobs: Sequence[Job]) -> list[State | None]:
+        """Return the state of each job; None for one that is not known. Raises JournalError.
+
+        FAILED stands for a job whose key has another content: that record was rejected.
+        """
+        return await self._do(self._batch.states, jobs)
+
     async def kept_records(self, outcome: Outcome, *, after: int, limit: int) -> list[KeptRecord]:
         """See the port. UNRESOLVED finds pending jobs too: an execution that sent one again may have been killed."""
         batch, now = self._batch, self._clock.now()
@@ -177,6 +186,18 @@ class SqliteJournal:
         """
         now = self._clock.now()
         await self._do(self._batch.finish_execution, ExecutionEnd(now.wall, counts, already_done, left, exit_code), now)
+
+    async def describe(self, description: Description) -> None:
+        """Record what this execution is. Raises JournalError."""
+        await self._do(memory.describe, self._batch.execution, description)
+
+    async def memory(self) -> Memory:
+        """Return what is remembered of the batch (see memory.py). Raises JournalError."""
+        return await self._do(memory.find_memory, self._batch.id)
+
+    async def remember(self, changes: Memory) -> None:
+        """Record changes of it. Raises JournalError."""
+        await self._do(memory.remember, self._batch.id, self._batch.execution, changes)
 
     async def keep_address(self, address: str) -> None:
         """Record a further address of the batch's tracking server. Raises JournalError."""

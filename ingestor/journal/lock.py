@@ -3,7 +3,6 @@
 import errno
 import fcntl
 import os
-import re
 import socket
 import time
 from contextlib import suppress
@@ -14,14 +13,7 @@ from typing import Self
 
 from ingestor.model.errors import JournalError, StateInUseError
 from ingestor.system.durable import sync_directory
-
-MOUNTS = Path("/proc/self/mountinfo")
-"""Linux's list of mounts (proc(5)). Where it is missing, every file system counts as a local one."""
-
-_NETWORK = frozenset({
-    "9p", "afs", "beegfs", "ceph", "cifs", "coda", "fuse.ceph", "fuse.gcsfuse", "fuse.glusterfs", "fuse.rclone",
-    "fuse.s3fs", "fuse.sshfs", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "smb2", "smb3", "smbfs",
-})  # fmt: skip
+from ingestor.system.mounts import MOUNTS, NETWORK, filesystem_of
 
 LOCK = "lock"
 """The lock's file in the state directory."""
@@ -182,23 +174,9 @@ def refuse_other_than_files(*paths: Path) -> None:
 
 
 def network_filesystem(path: Path, mounts: Path = MOUNTS) -> str | None:
-    """Return the type of the network file system that holds `path` (which need not exist), None for a local one."""
-    try:
-        lines = mounts.read_bytes().decode("utf-8", "surrogateescape").splitlines()
-    except OSError:
-        return None
-    place = path.resolve()
-    above = [(point, kind) for point, kind in map(_mount, lines) if place.is_relative_to(point)]
-    # The deepest mount point is the nearest; of two mounts on one point, the later covers the earlier.
-    nearest = max(reversed(above), key=lambda mount: len(mount[0].parts), default=None)
-    return nearest[1] if nearest is not None and nearest[1] in _NETWORK else None
-
-
-def _mount(line: str) -> tuple[Path, str]:
-    """Read the mount point and the type from a line of mountinfo; octal escapes stand for blanks in the former."""
-    before, _, after = line.partition(" - ")
-    point = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), before.split(" ")[4])
-    return Path(point), after.split(" ")[0]
+    """Return the kind of the network file system that holds `path` (which need not exist), None for a local one."""
+    kind = filesystem_of(path, mounts)
+    return kind if kind in NETWORK else None
 
 
 def make_directory(path: Path) -> None:

@@ -64,7 +64,7 @@ class OwnedFiles:
         return None if identity == self._identities[path] else "was replaced"
 
     def _check_database(self) -> None:
-        """SQLite never makes this file shorter: the journal is never vacuumed."""
+        """SQLite never makes this file shorter: only `prune` gives space back, and no writer is open then."""
         size = os.fstat(self._descriptor).st_size
         if size < self._size or os.pread(self._descriptor, len(_DATABASE_MAGIC), 0) != _DATABASE_MAGIC:
             raise _lost(self._database, "was truncated or overwritten")

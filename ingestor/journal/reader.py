@@ -3,11 +3,10 @@
 Journals of earlier versions are read as they are. No right to write is needed (see `view`).
 """
 
-import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +15,7 @@ from ingestor.journal.batches import KnownBatch, find_batches, unknown_batch
 from ingestor.journal.database import NAME, explained, refuse_remains
 from ingestor.journal.executions import find_checkpoints, last_time
 from ingestor.journal.forgotten import count_rejects
+from ingestor.journal.memory import find_executions, find_pruned
 from ingestor.journal.unfinished import find_kept
 from ingestor.journal.view import JournalView
 from ingestor.model.admission import JournalTime
@@ -35,7 +35,8 @@ class Execution:
     """One `run` or `resume` of a batch. Times are seconds since the epoch. The other fields are None until it ended.
 
     `counts` is records per outcome, `left` the records without one, `already_done` those that earlier executions
-    completed. An execution without an end is running or was killed.
+    completed. An execution without an end is running or was killed. Then `situation` is what it did at `situation_at`,
+    in one sentence, if it has written that. A later one has a larger `number`, which is that of no other.
     """
 
     started_at: float
@@ -44,6 +45,9 @@ class Execution:
     counts: Mapping[str, int] | None
     already_done: int | None
     left: int | None
+    situation: str | None = None
+    situation_at: float | None = None
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,8 @@ class BatchStatus:
     """A batch: the number of jobs in each state (all states are there), the oldest open one, the last execution.
 
     `forgotten_rejects` is the number of rejected records, which are no jobs, that the user gave up. `addresses` are
-    further addresses of its tracking server.
+    further addresses of its tracking server. `pruned` is the number of jobs in each state that `ingestor prune` has
+    deleted: `counts` leaves them out.
     """
 
     scope: Scope
@@ -70,6 +75,7 @@ class BatchStatus:
     last_execution: Execution | None
     forgotten_rejects: int = 0
     addresses: tuple[str, ...] = ()
+    pruned: Mapping[State, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +114,7 @@ def status(state_path: Path, *, now: float) -> StatusReport:
         time = _time(connection, now).time
         return tuple(_batch_status(connection, it, time) for it in find_batches(connection))
 
-    return StatusReport(state_path / NAME, _read(state_path, find))
+    return StatusReport(state_path / NAME, read(state_path, find))
 
 
 def results(state_path: Path, *, batch: str | None = None, outcome: State | None = None) -> Iterator[ResultRow]:
@@ -125,7 +131,7 @@ def results(state_path: Path, *, batch: str | None = None, outcome: State | None
 
 def known_batches(state_path: Path) -> list[KnownBatch]:
     """Return all batches, oldest first. Raises UsageError if there is no journal."""
-    return _read(state_path, find_batches)
+    return read(state_path, find_batches)
 
 
 def batch_names(state_path: Path) -> list[str]:
@@ -141,7 +147,7 @@ def batches_of_target(state_path: Path, *, platform: str, workspace: str) -> lis
 
 def is_rehearsal(state_path: Path, scope: Scope) -> bool | None:
     """Return whether the batch's runs were created on this machine; None if there are none, or it is not known."""
-    return _in_batch(state_path, scope, _is_rehearsal)
+    return in_batch(state_path, scope, _is_rehearsal)
 
 
 def known_sources(state_path: Path, scope: Scope) -> list[Checkpoint]:
@@ -149,7 +155,7 @@ def known_sources(state_path: Path, scope: Scope) -> list[Checkpoint]:
 
     A file that an execution read to its end is not among them, once that execution has ended with exit code 0 or 3.
     """
-    return _in_batch(state_path, scope, find_checkpoints) or []
+    return in_batch(state_path, scope, find_checkpoints) or []
 
 
 def has_kept_records(state_path: Path, scope: Scope, *, now: float) -> bool:
@@ -159,12 +165,12 @@ def has_kept_records(state_path: Path, scope: Scope, *, now: float) -> bool:
         time, outcomes = _time(connection, now), (Outcome.FAILED, Outcome.UNRESOLVED)
         return any(find_kept(connection, batch, outcome, time, None, after=0, limit=1) for outcome in outcomes)
 
-    return bool(_in_batch(state_path, scope, find))
+    return bool(in_batch(state_path, scope, find))
 
 
 def sources_of_unresolved(state_path: Path, scope: Scope) -> list[str]:
     """Return the names of the sources of the batch's unsettled jobs, in the order of their first job."""
-    return _in_batch(state_path, scope, _sources_of_unresolved) or []
+    return in_batch(state_path, scope, _sources_of_unresolved) or []
 
 
 def has_journal(state_path: Path) -> bool:
@@ -177,7 +183,7 @@ def has_journal(state_path: Path) -> bool:
     return False
 
 
-def _read(state_path: Path, work: Callable[[sqlite3.Connection], Found]) -> Found:
+def read(state_path: Path, work: Callable[[sqlite3.Connection], Found]) -> Found:
     """Return what `work` finds in the journal. Raises UsageError if there is none, and JournalError."""
     if not has_journal(state_path):
         raise UsageError(f"There is no journal in {state_path} yet: `ingestor run --state {state_path}` creates one.")
@@ -185,7 +191,7 @@ def _read(state_path: Path, work: Callable[[sqlite3.Connection], Found]) -> Foun
         return journal.read(work)
 
 
-def _in_batch(state_path: Path, scope: Scope, find: Callable[[sqlite3.Connection, int], Found]) -> Found | None:
+def in_batch(state_path: Path, scope: Scope, find: Callable[[sqlite3.Connection, int], Found]) -> Found | None:
     """Return what `find` finds of a batch; None if there is no such batch, or no journal."""
 
     def find_in_batch(connection: sqlite3.Connection) -> Found | None:
@@ -193,7 +199,7 @@ def _in_batch(state_path: Path, scope: Scope, find: Callable[[sqlite3.Connection
         row = connection.execute("SELECT id FROM batch WHERE (platform, workspace, name) = (?, ?, ?)", names).fetchone()
         return None if row is None else find(connection, row[0])
 
-    return _read(state_path, find_in_batch) if has_journal(state_path) else None
+    return read(state_path, find_in_batch) if has_journal(state_path) else None
 
 
 def _time(connection: sqlite3.Connection, now: float) -> JournalTime:
@@ -206,7 +212,10 @@ def _is_rehearsal(connection: sqlite3.Connection, batch: int) -> bool | None:
     row = connection.execute(
         """
         SELECT rehearsal FROM batch
-        WHERE id = ?1 AND EXISTS (SELECT 1 FROM job WHERE batch = ?1 AND state IN ('created', 'partial'))
+        WHERE id = ?1 AND (
+            EXISTS (SELECT 1 FROM job WHERE batch = ?1 AND state IN ('created', 'partial'))
+            OR EXISTS (SELECT 1 FROM pruned WHERE batch = ?1)
+        )
         """,
         (batch,),
     ).fetchone()
@@ -267,6 +276,7 @@ def _batch_status(connection: sqlite3.Connection, known: KnownBatch, now: float)
         _last_execution(connection, batch),
         count_rejects(connection, batch),
         known.addresses,
+        find_pruned(connection, batch).counts,
     )
 
 
@@ -280,14 +290,9 @@ def _oldest(connection: sqlite3.Connection, batch: int, now: float) -> Waiting |
 
 
 def _last_execution(connection: sqlite3.Connection, batch: int) -> Execution | None:
-    row = connection.execute(
-        """
-        SELECT started_at, ended_at, exit_code, counts, already_done, remaining FROM execution
-        WHERE batch = ? AND started_at IS NOT NULL ORDER BY id DESC LIMIT 1
-        """,
-        (batch,),
-    ).fetchone()
-    if row is None:
-        return None
-    started_at, ended_at, exit_code, counts, already_done, left = row
-    return Execution(started_at, ended_at, exit_code, json.loads(counts) if counts else None, already_done, left)
+    for it in find_executions(connection, batch, 1):
+        progress = it.progress if it.ended_at is None else None
+        situation, at = (None, None) if progress is None else (progress.situation, progress.at)
+        end = (it.ended_at, it.exit_code, it.counts, it.already_done, it.left)
+        return Execution(it.started_at, *end, situation, at, it.number)
+    return None

@@ -5,7 +5,7 @@ import sqlite3
 APPLICATION_ID = 0x696E6773
 """Marks a SQLite file as a journal ("ings" in PRAGMA application_id)."""
 
-VERSION = 9
+VERSION = 10
 """The version of the tables below."""
 
 OLDEST = 7
@@ -36,7 +36,45 @@ _EXECUTION = """
         counts TEXT,                        -- JSON object: outcome -> records
         already_done INTEGER,
         remaining INTEGER
+        {memory}
     );
+"""
+_DESCRIPTION = "description TEXT"  # JSON: `model.history.Description`; NULL: an earlier version wrote none
+_PROGRESS = "progress TEXT"  # JSON: `model.history.Progress`; as above
+_MEMORY = """
+    CREATE TABLE history (                  -- points of speed, see memory.py
+        batch INTEGER NOT NULL REFERENCES batch,
+        step INTEGER NOT NULL,              -- seconds; what follows is `model.history.Point`
+        start INTEGER NOT NULL,
+        seconds REAL NOT NULL,
+        accepted INTEGER NOT NULL,
+        refused INTEGER NOT NULL,
+        errors INTEGER NOT NULL,
+        allowed REAL,
+        latency_p50 REAL,
+        latency_p95 REAL,
+        backlog INTEGER NOT NULL,
+        paused REAL NOT NULL,
+        PRIMARY KEY (batch, step, start)
+    ) WITHOUT ROWID;
+    CREATE TABLE pause (                    -- when nothing was sent
+        batch INTEGER NOT NULL REFERENCES batch,
+        began_at REAL NOT NULL,
+        ended_at REAL NOT NULL,
+        reason TEXT NOT NULL,
+        PRIMARY KEY (batch, began_at)
+    ) WITHOUT ROWID;
+    CREATE TABLE rejects (                  -- the records that are rejected, summed up
+        batch INTEGER PRIMARY KEY REFERENCES batch,
+        summary TEXT NOT NULL               -- JSON: `model.history.Rejects`
+    );
+    CREATE TABLE pruned (                   -- the rows of `job` that are deleted, see prune.py
+        batch INTEGER NOT NULL REFERENCES batch,
+        state TEXT NOT NULL,
+        count INTEGER NOT NULL,
+        up_to REAL NOT NULL,                -- all of them ended before this time
+        PRIMARY KEY (batch, state)
+    ) WITHOUT ROWID;
 """
 _SOURCE = """
     CREATE TABLE source (                   -- the checkpoints, see executions.py
@@ -118,7 +156,8 @@ _TABLES = f"""
         wall REAL NOT NULL,
         trusted_since REAL NOT NULL
     );
-    {_EXECUTION} {_SOURCE.format(forgotten=f", {_FORGOTTEN}")} {_KEPT_RECORD} {_FORGOTTEN_REJECT} {_SERVER_ADDRESS}
+    {_EXECUTION.format(memory=f", {_DESCRIPTION}, {_PROGRESS}")} {_SOURCE.format(forgotten=f", {_FORGOTTEN}")}
+    {_KEPT_RECORD} {_FORGOTTEN_REJECT} {_SERVER_ADDRESS} {_MEMORY}
 """  # noqa: S608 - constants
 
 _SOURCES_OF_7 = """
@@ -150,7 +189,7 @@ _FROM_7 = f"""
     ALTER TABLE untold RENAME TO outbox;
     ALTER TABLE moment RENAME TO clock;
     ALTER TABLE clock RENAME COLUMN sure_since TO trusted_since;
-    {_EXECUTION} {_SOURCE.format(forgotten="")} {_KEPT_RECORD}
+    {_EXECUTION.format(memory="")} {_SOURCE.format(forgotten="")} {_KEPT_RECORD}
     INSERT INTO execution {_EXECUTIONS_OF_7};
     INSERT INTO source {_SOURCES_OF_7};
     DROP TABLE input;
@@ -161,27 +200,56 @@ _FROM_8 = f"""
     ALTER TABLE source ADD COLUMN {_FORGOTTEN};
     {_FORGOTTEN_REJECT} {_SERVER_ADDRESS}
 """
+_REJECTS_OF_9 = """
+    SELECT batch, json_object('total', count, 'others', count, 'other_sources', count) AS summary
+    FROM (
+        SELECT batch, json_extract(counts, '$.rejected') AS count FROM execution
+        WHERE id IN (SELECT max(id) FROM execution WHERE started_at IS NOT NULL GROUP BY batch)
+    )
+    WHERE count > 0
+"""  # the earlier versions kept the number alone
+_FROM_9 = f"""
+    ALTER TABLE execution ADD COLUMN {_DESCRIPTION};
+    ALTER TABLE execution ADD COLUMN {_PROGRESS};
+    {_MEMORY}
+    INSERT INTO rejects {_REJECTS_OF_9};
+"""
 
-_VIEWS = """
+_NOTHING_DESCRIBED = "NULL AS description, NULL AS progress"
+_MEMORY_VIEWS = f"""
+    CREATE TEMP VIEW history AS SELECT 0 AS batch, 0 AS step, 0 AS start, 0.0 AS seconds, 0 AS accepted, 0 AS refused,
+        0 AS errors, NULL AS allowed, NULL AS latency_p50, NULL AS latency_p95, 0 AS backlog, 0.0 AS paused
+        WHERE false;
+    CREATE TEMP VIEW pause AS SELECT 0 AS batch, 0.0 AS began_at, 0.0 AS ended_at, '' AS reason WHERE false;
+    CREATE TEMP VIEW rejects AS {_REJECTS_OF_9};
+    CREATE TEMP VIEW pruned AS SELECT 0 AS batch, '' AS state, 0 AS count, 0.0 AS up_to WHERE false;
+"""
+_VIEWS = f"""
     CREATE TEMP VIEW forgotten_reject AS SELECT 0 AS batch, x'' AS digest WHERE false;
     CREATE TEMP VIEW server_address AS SELECT 0 AS batch, '' AS address WHERE false;
+    {_MEMORY_VIEWS}
 """
 _VIEWS_OF_7 = f"""
     CREATE TEMP VIEW clock AS SELECT time, wall, sure_since AS trusted_since FROM moment;
-    CREATE TEMP VIEW execution AS {_EXECUTIONS_OF_7};
+    CREATE TEMP VIEW execution AS SELECT *, {_NOTHING_DESCRIBED} FROM ({_EXECUTIONS_OF_7});
     CREATE TEMP VIEW source AS SELECT *, 0 AS forgotten FROM ({_SOURCES_OF_7});
     CREATE TEMP VIEW job AS SELECT *, NULL AS execution, NULL AS former_state FROM main.job;
     CREATE TEMP VIEW kept_record AS SELECT 0 AS job, x'' AS text WHERE false;
+    CREATE TEMP VIEW key_index AS SELECT hash, job FROM known;
+    CREATE TEMP VIEW key_index_mark AS SELECT last FROM indexed;
     {_VIEWS}
 """  # noqa: S608 - constants
+_VIEWS_OF_9 = f"""
+    CREATE TEMP VIEW execution AS SELECT *, {_NOTHING_DESCRIBED} FROM main.execution;
+"""  # noqa: S608 - a constant
 _VIEWS_OF_8 = f"""
     CREATE TEMP VIEW source AS SELECT *, 0 AS forgotten FROM main.source;
     CREATE TEMP VIEW job AS SELECT *, NULL AS former_state FROM main.job;
-    {_VIEWS}
+    {_VIEWS_OF_9} {_VIEWS}
 """  # noqa: S608 - constants
 
-_MIGRATIONS = {7: _FROM_7 + _FROM_8, 8: _FROM_8}
-_SHOWN_AS_CURRENT = {7: _VIEWS_OF_7, 8: _VIEWS_OF_8}
+_MIGRATIONS = {7: _FROM_7 + _FROM_8 + _FROM_9, 8: _FROM_8 + _FROM_9, 9: _FROM_9}
+_SHOWN_AS_CURRENT = {7: _VIEWS_OF_7, 8: _VIEWS_OF_8, 9: _VIEWS_OF_9 + _MEMORY_VIEWS}
 
 
 def application(connection: sqlite3.Connection) -> int:

@@ -10,7 +10,7 @@ from ingestor.journal.jobs import MERGE_AFTER, KeyIndex, hash_of
 from ingestor.model.admission import Admission, AdmissionStatus, JournalTime
 from ingestor.model.errors import JournalError
 from ingestor.model.ports import Changes
-from ingestor.model.record import Job, Outcome, Result
+from ingestor.model.record import Job, Outcome, Result, State
 from ingestor.policy.identity import Scope
 
 _MAY_END = frozenset({AdmissionStatus.RESEND, AdmissionStatus.BEGUN, AdmissionStatus.EXPIRED})
@@ -73,6 +73,12 @@ class BatchTransactions:
         if any(admission.status not in _ENDED for admission in admissions):
             executions.record_time(connection, now)
         return admissions
+
+    def states(self, connection: sqlite3.Connection, wanted: Sequence[Job]) -> list[State | None]:
+        """Return the state of each job: None for one that has no row, FAILED for one whose row has another digest."""
+        rows = jobs.find_rows(connection, self.id, wanted, self._hashes(wanted), execution=self.execution)
+        found = [rows.get(job.key) for job in wanted]
+        return [None if row is None else row.state if row.same_body else State.FAILED for row in found]
 
     def _add(
         self, connection: sqlite3.Connection, new: Sequence[tuple[Job, int]], *, stamped: bool, now: float

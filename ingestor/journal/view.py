@@ -47,15 +47,16 @@ class _Opened:
 class JournalView:
     """A journal that is read, by short queries. Close it at the end.
 
-    It needs no lock. It changes nothing in the state directory, except that SQLite may use the files of a writer.
+    It needs no lock. It changes nothing in the state directory, except that SQLite may use the files of a writer, and
+    create its shared memory. It creates nothing if it reads `by_copy`, the third way.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, by_copy: bool = False) -> None:
         self.path = path
         self._file = path.resolve()  # the log is next to the file, not next to a link to it
         self._wal = wal_of(self._file)
         self._opened: _Opened | None = None
-        self._needs_copy = False
+        self._needs_copy = by_copy
 
     def read(self, work: Callable[[sqlite3.Connection], Found]) -> Found:
         """Return what `work` returns; it may be called more than once, and holds no transaction open.

@@ -12,6 +12,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from ingestor.journal.database import explain, open_owned
 from ingestor.journal.owned_files import OwnedFiles
+from ingestor.model.durations import COMMIT_BOUNDS, Durations
 from ingestor.model.errors import JournalError
 from ingestor.system.limits import LimitError, start_thread
 
@@ -30,9 +31,13 @@ class Writer:
 
     Calls that wait while a transaction is committed share the next one: with more calls the groups get larger. If one
     fails, every call of its group and every later one raises JournalError, because it is not known what is on disk.
+
+    Attributes:
+        durations: how long each transaction took.
     """
 
     def __init__(self, path: Path) -> None:
+        self.durations = Durations(COMMIT_BOUNDS)
         self._path = path
         self._loop = asyncio.get_running_loop()
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()
@@ -94,7 +99,7 @@ class Writer:
         dead: JournalError | None = None
         for group in self._groups():
             answers: list[object] = []
-            self._busy_since = time.monotonic()
+            began_at = self._busy_since = time.monotonic()
             try:
                 if dead is None:
                     files.check()
@@ -103,6 +108,7 @@ class Writer:
             except Exception as error:  # noqa: BLE001 - the callers wait for an answer, also for an error
                 dead = self._explain(error, files)
             self._busy_since = None
+            self.durations.add(time.monotonic() - began_at)
             self._answer([call.answer for call in group], answers if dead is None else dead)
 
     def _explain(self, error: Exception, files: OwnedFiles) -> JournalError:

@@ -186,7 +186,7 @@ unusable = pytest.mark.parametrize(
         (empty, "is empty. It is damaged"),
         (directory, "must be a regular file, and is something else, such as a directory or a named pipe"),
         (os.mkfifo, "must be a regular file, and is something else"),
-        (newer, "has version 10, but this ingestor reads versions up to 9. Use the newer ingestor"),
+        (newer, "has version 11, but this ingestor reads versions up to 10. Use the newer ingestor"),
         (
             older,
             "has version 6, but this ingestor reads versions from 7. Finish its batches with the ingestor",

@@ -46,7 +46,7 @@ async def test_status_counts_every_state_and_names_the_oldest_open_job_and_the_l
     assert batch.scope == SCOPE
     assert batch.counts == {**dict.fromkeys(State, 1), State.FORGOTTEN: 0}
     assert batch.oldest == Waiting("job-3", State.UNRESOLVED, start, 2 * HOUR)
-    assert batch.last_execution == Execution(start, start + HOUR, 3, {"created": 1, "rejected": 7}, 2, 1)
+    assert batch.last_execution == Execution(start, start + HOUR, 3, {"created": 1, "rejected": 7}, 2, 1, number=1)
 
 
 async def test_status_shows_each_batch_by_itself(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ async def test_an_execution_that_was_killed_has_no_end(tmp_path: Path) -> None:
     async with opened(tmp_path) as journal:
         await journal.start_execution()
     (batch,) = status(tmp_path, now=0).batches
-    assert batch.last_execution == Execution(ManualClock().time, None, None, None, None, None)
+    assert batch.last_execution == Execution(ManualClock().time, None, None, None, None, None, number=1)
     assert batch.oldest is None
 
 
