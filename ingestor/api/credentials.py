@@ -4,6 +4,7 @@ import base64
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from pydantic import SecretStr
 
@@ -25,10 +26,11 @@ from ingestor.model.errors import CredentialsError
 from ingestor.model.text import WHOLE, printable
 
 
-def make_signer(auth: AuthOptions, *, is_rehearsal: bool = False) -> Signer:
+def make_signer(auth: AuthOptions, *, is_rehearsal: bool = False, ca_file: Path | None = None) -> Signer:
     """Return the signer for these credentials. Nothing is read before it is opened.
 
-    For a rehearsal, on this machine, an API key may have any fingerprint.
+    For a rehearsal, on this machine, an API key may have any fingerprint. `ca_file` has the certificates of the
+    authorities that are trusted where a token is fetched.
     """
     match auth.kind:
         case AuthKind.NONE:
@@ -42,7 +44,7 @@ def make_signer(auth: AuthOptions, *, is_rehearsal: bool = False) -> Signer:
         case AuthKind.SESSION_TOKEN:
             return RequestSigner(partial(load_session_token, auth))
         case _:
-            return RequestSigner(principal(auth.kind).load)
+            return RequestSigner(principal(auth.kind, ca_file).load)
 
 
 def check_without_request(auth: AuthOptions, *, is_rehearsal: bool = False) -> None:

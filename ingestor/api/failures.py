@@ -16,6 +16,7 @@ from aiohttp.http import HttpProcessingError
 from yarl import URL
 
 from ingestor.api.proxy import Proxy
+from ingestor.api.trust import SYSTEM, Trusted
 from ingestor.model.reply import Fault
 from ingestor.model.text import one_line
 
@@ -40,9 +41,13 @@ class Failure:
 
 
 class Certificates:
-    """Looks at certificates that were refused: at each one once, whatever number of connections it refuses."""
+    """Looks at certificates that were refused: at each one once, whatever number of connections it refuses.
 
-    def __init__(self) -> None:
+    `trusted` says why they may be refused.
+    """
+
+    def __init__(self, trusted: Trusted) -> None:
+        self.trusted = trusted
         self._seen: dict[tuple[str, int], Certificate | None] = {}
         self._looking = asyncio.Lock()
 
@@ -61,7 +66,7 @@ async def unconnected(error: Exception, url: URL, proxy: Proxy | None, certifica
     """Return why there is no connection to `url`, through `proxy` if there is one. Nothing was sent."""
     if isinstance(error, aiohttp.ClientConnectorError):
         if proxy is None or (error.host, error.port) != (proxy.url.raw_host, proxy.url.port):
-            return await _no_connection(error, url, certificates if proxy is None else None)
+            return await _no_connection(error, url, certificates, is_direct=proxy is None)
         failure = await _no_connection(error, proxy.url, certificates)
         return _at(proxy, f"fails: {failure.words}")
     if proxy is None:
@@ -91,7 +96,7 @@ def unanswered(error: Exception, url: URL, proxy: Proxy | None = None) -> Failur
     cause = error.__cause__
     if isinstance(cause, ssl.SSLError) and "CERTIFICATE_REQUIRED" in str(cause):
         # in TLS 1.3, the server ends the handshake after the client has begun to send
-        return _refused_tls(cause, url, None)
+        return _refused_tls(cause, url, SYSTEM)
     failure = _broken(cause if isinstance(cause, ssl.SSLError) else error)
     if proxy is None:
         return failure
@@ -121,24 +126,26 @@ def address_of(url: URL) -> str:
     return f"[{host}]:{url.port}" if ":" in host else f"{host}:{url.port}"
 
 
-async def _no_connection(error: aiohttp.ClientConnectorError, url: URL, certificates: Certificates | None) -> Failure:
-    """Return which step to a server failed; without `certificates`, a proxy is in between."""
+async def _no_connection(
+    error: aiohttp.ClientConnectorError, url: URL, certificates: Certificates, *, is_direct: bool = True
+) -> Failure:
+    """Return which step to a server failed; where the connection is not direct, a proxy is in between."""
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return Failure(Fault.DNS, f"the host name {url.raw_host} does not resolve: {_words(error.os_error)}")
     if isinstance(error, aiohttp.ClientSSLError):
         certificate, refused = None, error.os_error
-        if certificates is not None and isinstance(refused, ssl.SSLCertVerificationError):
+        if is_direct and isinstance(refused, ssl.SSLCertVerificationError):
             certificate = await certificates.of(url, refused)
-        return _refused_tls(refused, url, certificate)
+        return _refused_tls(refused, url, certificates.trusted, certificate)
     if url.scheme == "https" and isinstance(error.os_error, ConnectionResetError):
         return Failure(Fault.REFUSED, f"{address_of(url)} closed the connection during the TLS handshake. {_HANDSHAKE}")
     return Failure(Fault.REFUSED, f"cannot connect to {address_of(url)}: {_words(error.os_error)}")
 
 
-def _refused_tls(error: OSError, url: URL, certificate: "Certificate | None") -> Failure:
+def _refused_tls(error: OSError, url: URL, trusted: Trusted, certificate: "Certificate | None" = None) -> Failure:
     from ingestor.api.tls import reason  # noqa: PLC0415 - only a failure needs it
 
-    return Failure(Fault.TLS, one_line(reason(error, url.raw_host or "", address_of(url), certificate)))
+    return Failure(Fault.TLS, one_line(reason(error, url.raw_host or "", address_of(url), trusted, certificate)))
 
 
 def _at(proxy: Proxy, words: str) -> Failure:

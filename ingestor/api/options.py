@@ -92,6 +92,7 @@ class TargetOptions:
         timeout: seconds that one attempt may take.
         user_principal: the API's header dh-user-principal, sent unchanged; None sends none.
         rate: the most requests a second that leave, of all processes together; None for no ceiling.
+        ca_file: the certificates of the trusted authorities; None for those of the system.
     """
 
     endpoint: Endpoint
@@ -100,14 +101,21 @@ class TargetOptions:
     timeout: float
     user_principal: str | None = None
     rate: float | None = None
+    ca_file: Path | None = None
 
 
 def check(options: TargetOptions) -> Proxy | None:
     """Return the proxy that will be in use. Raise UsageError for errors that can be seen before anything is opened.
 
-    These are a user principal that a header can't contain, a malformed proxy in the environment, and credentials that
-    would go to another machine unencrypted.
+    These are a user principal that a header can't contain, a malformed proxy in the environment, a file of authorities
+    that can't be used, and credentials that would go to another machine unencrypted.
     """
+    check_target(options)
+    return proxy_for(options.endpoint.url(""))
+
+
+def check_target(options: TargetOptions) -> None:
+    """Check all that `check` does, except the environment. Raises UsageError."""
     if options.user_principal is not None:
         try:
             header_text(options.user_principal)
@@ -120,7 +128,10 @@ def check(options: TargetOptions) -> Proxy | None:
             f"{endpoint.display} is not encrypted: credentials are sent over https only. Use an https address, or "
             "--auth none if the server wants no credentials."
         )
-    return proxy_for(endpoint.url(""))
+    if options.ca_file is not None:
+        from ingestor.api.trust import client_context  # noqa: PLC0415 - few commands connect
+
+        client_context(options.ca_file)
 
 
 @lru_cache(maxsize=64)

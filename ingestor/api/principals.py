@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
@@ -76,9 +77,13 @@ _VARIABLES: Mapping[AuthKind, str] = MappingProxyType(
 """What is set wherever a kind works."""
 
 
-def principal(kind: AuthKind) -> Principal:
-    """Return the principal of the place in which this process runs. Nothing is read before it is loaded."""
-    return Principal(partial(_sdk_signer, kind), kind, PRINCIPALS[kind])
+def principal(kind: AuthKind, ca_file: Path | None = None) -> Principal:
+    """Return the principal of the place in which this process runs. Nothing is read before it is loaded.
+
+    `ca_file` has the authorities that are trusted where an instance fetches its token. The others fetch it from a
+    cluster, whose own authority the SDK reads, or from the place that their variables name.
+    """
+    return Principal(partial(_sdk_signer, kind, ca_file), kind, PRINCIPALS[kind])
 
 
 def check_place(kind: AuthKind) -> None:
@@ -88,7 +93,7 @@ def check_place(kind: AuthKind) -> None:
         raise CredentialsError(f"{kind}: {variable} is not defined. {PRINCIPALS[kind]}")
 
 
-def _sdk_signer(kind: AuthKind) -> Any:
+def _sdk_signer(kind: AuthKind, ca_file: Path | None) -> Any:
     """Build the signer of a compute instance, of an OCI service's resource, or of a pod's service account."""
     from oci.auth import signers  # noqa: PLC0415 -- takes a second
 
@@ -98,7 +103,9 @@ def _sdk_signer(kind: AuthKind) -> Any:
     if kind is AuthKind.WORKLOAD_IDENTITY:
         return signers.get_oke_workload_identity_resource_principal_signer(retry_strategy=retries)
     return signers.InstancePrincipalsSecurityTokenSigner(
-        retry_strategy=retries, federation_client_retry_strategy=retries
+        retry_strategy=retries,
+        federation_client_retry_strategy=retries,
+        federation_client_cert_bundle_verify=None if ca_file is None else str(ca_file),
     )
 
 

@@ -19,7 +19,8 @@ from ingestor.api.service import HttpService
 from ingestor.api.wire import SEARCHES
 from ingestor.model.errors import IngestorError
 from ingestor.model.value import collect_rarely
-from ingestor.system.stops import REOPENS_LOG, STOPS
+from ingestor.system.limits import forbid_core_dumps
+from ingestor.system.stops import STOPS, STOPS_NOTHING
 
 
 class SenderProcess:
@@ -85,7 +86,8 @@ async def serve(end: socket.socket, ceiling: int | None = None) -> None:
 
 
 if __name__ == "__main__":
-    for number in (*STOPS, REOPENS_LOG):  # the coordinator handles signals to the process group
+    forbid_core_dumps()
+    for number in (*STOPS, *STOPS_NOTHING):  # the coordinator handles signals to the process group
         signal.signal(number, signal.SIG_IGN)
     collect_rarely()
     asyncio.run(serve(socket.socket(fileno=int(sys.argv[1])), *map(int, sys.argv[2:])))

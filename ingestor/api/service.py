@@ -5,7 +5,7 @@ from base64 import b64encode
 from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from yarl import URL
 
@@ -23,6 +23,9 @@ from ingestor.model.reply import Fault, Finding, Reply
 from ingestor.model.request import Request
 from ingestor.model.text import MESSAGE_LIMIT, one_line
 
+if TYPE_CHECKING:
+    from ingestor.api.tls import Security
+
 
 class HttpService:
     """A workspace of AIDP or an MLflow server; implements the port `Service`. Use it as an async context manager.
@@ -34,7 +37,8 @@ class HttpService:
     def __init__(self, options: TargetOptions, *, signer: Signer | None = None, ceiling: Ceiling | None = None) -> None:
         proxy = check(options)
         self._endpoint = options.endpoint
-        self._signer = signer or make_signer(options.auth, is_rehearsal=options.endpoint.is_on_this_machine)
+        rehearsal = options.endpoint.is_on_this_machine
+        self._signer = signer or make_signer(options.auth, is_rehearsal=rehearsal, ca_file=options.ca_file)
         self._signer.redactor.add(*(() if proxy is None else proxy.secrets))
         self._own_ceiling = Ceiling(options.rate) if ceiling is None and options.rate is not None else None
         # One more than attempts in flight, so that a probe need not wait for slow ones to end.
@@ -44,6 +48,7 @@ class HttpService:
             connections=options.connections + 1,
             timeout=options.timeout,
             ceiling=ceiling or self._own_ceiling,
+            ca_file=options.ca_file,
         )
         self._headers = _constant_headers(options.user_principal)
         self._opened = AsyncExitStack()
@@ -60,6 +65,11 @@ class HttpService:
 
     async def __aexit__(self, *exc: object) -> None:
         await self._opened.aclose()
+
+    @property
+    def security(self) -> "Security | None":
+        """How the newest connection is protected; None without TLS, or without a connection."""
+        return self._transport.security
 
     async def send(self, request: Request) -> Reply:
         """Send one attempt (see `Service.send`)."""

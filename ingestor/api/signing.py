@@ -7,7 +7,6 @@ renewed in the background before they expire.
 
 import asyncio
 import base64
-import concurrent.futures
 import contextlib
 import hashlib
 import time
@@ -24,7 +23,7 @@ from yarl import URL
 
 from ingestor.api.redaction import Redactor
 from ingestor.model.errors import CredentialsError, IngestorError
-from ingestor.system.limits import start_thread
+from ingestor.system.tasks import in_thread
 
 CONTENT_TYPE = "application/json"
 """The media type of every request."""
@@ -139,7 +138,7 @@ class CredentialCache(Generic[T]):
 
     async def _renew(self) -> None:
         try:
-            lease = await _in_thread(self.load)
+            lease = await in_thread(self.load, "credentials")
         except IngestorError as error:
             self.failure = str(error)
         except Exception as error:  # noqa: BLE001 - no mistake in a user's files may end in a traceback
@@ -247,21 +246,3 @@ def signed_headers(identity: Identity, method: str, url: URL, body: bytes, date:
 @lru_cache(maxsize=4)
 def _http_date(seconds: int) -> str:
     return formatdate(seconds, usegmt=True)
-
-
-def _in_thread(work: Callable[[], T]) -> asyncio.Future[T]:
-    """Run blocking work in a daemon thread: a metadata service that hangs must not delay the exit.
-
-    Raises LimitError.
-    """
-    result: concurrent.futures.Future[T] = concurrent.futures.Future()
-    result.set_running_or_notify_cancel()
-
-    def run() -> None:
-        try:
-            result.set_result(work())
-        except BaseException as error:  # noqa: BLE001 -- the caller must get every error
-            result.set_exception(error)
-
-    start_thread(run, "credentials")
-    return asyncio.wrap_future(result)

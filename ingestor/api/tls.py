@@ -1,14 +1,14 @@
 """Why a TLS connection failed, in words: which rule the certificate breaks, or why there is no TLS at all."""
 
 import asyncio
-import os
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from cryptography import x509
+
+from ingestor.api.trust import CA_FILE, Trusted
 
 _FACTS_TIMEOUT = 3.0  # seconds to look at a certificate that was refused
 _MOST_NAMES = 5  # of a certificate that are shown
@@ -42,6 +42,20 @@ class Certificate:
     ends: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Security:
+    """How a connection is protected: the version of TLS, and the server's certificate, which is verified."""
+
+    version: str
+    certificate: Certificate
+
+
+def security_of(connection: ssl.SSLObject) -> Security | None:
+    """Return how an established connection is protected; None if it shows no certificate."""
+    der = connection.getpeercert(binary_form=True)
+    return None if der is None else Security(connection.version() or "", _read(x509.load_der_x509_certificate(der)))
+
+
 async def certificate_of(host: str, port: int) -> Certificate | None:
     """Return the certificate that a server shows now, None if that fails. Sends nothing but a TLS handshake."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -55,15 +69,15 @@ async def certificate_of(host: str, port: int) -> Certificate | None:
     return None
 
 
-def reason(error: OSError, host: str, address: str, certificate: Certificate | None = None) -> str:
+def reason(error: OSError, host: str, address: str, trusted: Trusted, certificate: Certificate | None = None) -> str:
     """Return why the TLS handshake with `address`, host and port, failed, and what to do."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return _distrust(error, host, address, certificate)
+        return _distrust(error, host, address, trusted, certificate)
     code = getattr(error, "reason", None) or ""
     if code in _NO_TLS:
         return f"{address} does not answer in TLS: is it a port for plain HTTP? Check scheme and port of the address"
     if code in _OTHER_VERSION:
-        return f"{address} offers no version of TLS that this machine allows (usually 1.2 and later)"
+        return f"{address} offers no version of TLS that is allowed (1.2 and later)"
     if "CERTIFICATE_REQUIRED" in code:
         return f"{address} requires a client certificate, which is not supported"
     if code in _REFUSALS:
@@ -75,7 +89,9 @@ def reason(error: OSError, host: str, address: str, certificate: Certificate | N
     return f"the TLS handshake with {address} failed: {words}"
 
 
-def _distrust(error: ssl.SSLCertVerificationError, host: str, address: str, certificate: Certificate | None) -> str:
+def _distrust(
+    error: ssl.SSLCertVerificationError, host: str, address: str, trusted: Trusted, certificate: Certificate | None
+) -> str:
     subject = f"the certificate of {address}"
     code = error.verify_code
     if code == _EXPIRED:
@@ -88,38 +104,21 @@ def _distrust(error: ssl.SSLCertVerificationError, host: str, address: str, cert
         names = f" It is for {_some(certificate.names)}." if certificate and certificate.names else ""
         return f"{subject} is not for the host name {host}.{names} Check the address"
     if code == _SELF_SIGNED:
-        return f"{subject} is self-signed. {_trust('it')}"
+        return f"{subject} is self-signed. {_trust('it', trusted)}"
     if code in _UNKNOWN_AUTHORITY:
         issuer = f": {certificate.issuer}" if certificate else ""
-        return f"{subject} is signed by an unknown authority{issuer}. {_trust('the certificate of that authority')}"
+        advice = _trust("the certificate of that authority", trusted)
+        return f"{subject} is signed by an unknown authority{issuer}. {advice}"
     return f"{subject} is not trusted: {error.verify_message}"
 
 
-def _trust(what: str) -> str:
+def _trust(what: str, trusted: Trusted) -> str:
     """Return how to trust a certificate, or what is wrong with the file that should make it trusted."""
-    file = os.environ.get("SSL_CERT_FILE")
-    if not file:
-        return f"If you trust it, put {what} into a file, and name that file in SSL_CERT_FILE"
-    if problem := _problem(Path(file)):
-        return f"SSL_CERT_FILE names {file}, which {problem}"
-    return f"SSL_CERT_FILE names {file}, which does not hold {what}"
-
-
-def _problem(file: Path) -> str | None:
-    """Return what is wrong with a file of certificates."""
-    try:
-        content = file.read_bytes()
-    except FileNotFoundError:
-        return "does not exist"
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"
-    if not content.strip():
-        return "is empty"
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=str(file))
-    except ssl.SSLError:
-        return "holds no certificate in PEM form"
-    return None
+    if trusted.file is None:
+        return f"If you trust it, put {what} into a file, and name that file with {CA_FILE}"
+    if problem := trusted.problem:
+        return f"{trusted.named_by} names {trusted.file}, which {problem}"
+    return f"{trusted.named_by} names {trusted.file}, which does not hold {what}"
 
 
 def _read(certificate: x509.Certificate) -> Certificate:

@@ -4,12 +4,12 @@ It decides what exactly-once depends on: whether a byte of the request may have 
 """
 
 import asyncio
-import ssl
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -26,9 +26,15 @@ from ingestor.api.failures import (
     unconnected,
 )
 from ingestor.api.proxy import Proxy
+from ingestor.api.trust import client_context, trusted_by
 from ingestor.api.wire import HttpResponse, TransportFailure, response_limit, unpack
 from ingestor.model.reply import Fault
 from ingestor.policy.ceiling import TOLERANCE
+
+if TYPE_CHECKING:
+    import ssl
+
+    from ingestor.api.tls import Security
 
 CONNECT_TIMEOUT = 10.0
 """Seconds to make a connection, TLS included; half of the attempt's time if that is less."""
@@ -51,8 +57,8 @@ _HELD = Failure(Fault.HELD, "the ceiling (--rate) was reached when the request w
 class Transport:
     """A pool of connections to one service.
 
-    Attempts are never repeated, redirects never followed, cookies never kept, certificates always verified (against
-    the system's store, or SSL_CERT_FILE). .netrc is not read.
+    Attempts are never repeated, redirects never followed, cookies never kept, certificates always verified (see
+    `trust`). .netrc is not read.
 
     Args:
         url: an address of the service; all requests go to its host.
@@ -60,6 +66,7 @@ class Transport:
         connections: the most that are open at once: one for each attempt in flight, and one to spare for probes.
         timeout: seconds for one attempt, from connecting to the last byte of the answer.
         ceiling: must admit each request right before it leaves; None admits all.
+        ca_file: the certificates of the trusted authorities; None for those of the system.
     """
 
     def __init__(
@@ -70,25 +77,36 @@ class Transport:
         connections: int,
         timeout: float,
         ceiling: Ceiling | None = None,
+        ca_file: Path | None = None,
     ) -> None:
         self._url = url
         self._connections = connections
         self._timeout = aiohttp.ClientTimeout(total=timeout, connect=min(CONNECT_TIMEOUT, timeout / 2))
         self._proxy = proxy
         to_proxy = {} if proxy is None else proxy.headers
-        self._certificates = Certificates()
+        self._ca_file = ca_file
+        self._certificates = Certificates(trusted_by(ca_file))
         is_tunnel = url.scheme == "https"
         self._forwarder = None if is_tunnel else proxy
         self._own_headers, self._tunnel_headers = ({}, to_proxy) if is_tunnel else (to_proxy, {})
         self._request_class = aiohttp.ClientRequest if ceiling is None else _asking(ceiling)
         self._session: aiohttp.ClientSession
+        self._connector: _Connector
+
+    @property
+    def security(self) -> "Security | None":
+        """How the newest connection is protected; None without TLS, or without a connection."""
+        from ingestor.api.tls import security_of  # noqa: PLC0415 - few commands ask
+
+        return None if self._connector.secured is None else security_of(self._connector.secured)
 
     async def __aenter__(self) -> Self:
         proxy = self._proxy
         secure = "https" in {self._url.scheme, proxy and proxy.url.scheme}
-        context = await asyncio.to_thread(ssl.create_default_context) if secure else True
+        context = await asyncio.to_thread(client_context, self._ca_file) if secure else True
+        self._connector = _Connector(limit=self._connections, ssl=context)
         self._session = aiohttp.ClientSession(
-            connector=_Connector(limit=self._connections, ssl=context),
+            connector=self._connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=_AUTOMATIC,
             auto_decompress=False,
@@ -163,13 +181,17 @@ class _Connector(aiohttp.TCPConnector):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
+        self.secured: ssl.SSLObject | None = None
+        """What protects the newest connection; None without TLS."""
         self._factory = partial(_Protocol, loop=self._loop)  # type: ignore[assignment]  # _Protocol is one
 
     async def _create_connection(self, req: aiohttp.ClientRequest, *args: Any) -> ResponseHandler:
         try:
-            return await super()._create_connection(req, *args)
+            made = await super()._create_connection(req, *args)
         except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
             raise _UnconnectedError(error) from error
+        self.secured = None if made.transport is None else made.transport.get_extra_info("ssl_object")
+        return made
 
 
 def _asking(ceiling: Ceiling) -> type[aiohttp.ClientRequest]:

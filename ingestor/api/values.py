@@ -35,6 +35,11 @@ class AuthKind(StrEnum):
     BASIC = "basic"
     NONE = "none"
 
+    @property
+    def signs(self) -> bool:
+        """Whether it signs requests, so that the clock matters."""
+        return self not in (AuthKind.BEARER, AuthKind.BASIC, AuthKind.NONE)
+
 
 def region(text: str) -> str:
     """Return a region's name."""

@@ -1,5 +1,6 @@
 """The SDK's real signers, against a metadata service, a federation service and a cluster's proxy on loopback."""
 
+import asyncio
 import base64
 import gc
 import json
@@ -29,6 +30,8 @@ from ingestor.api.signing import CredentialCache, Identity
 from ingestor.api.values import AuthKind
 from ingestor.model.errors import CredentialsError
 from tests.api.conftest import Clock, Serve, certificate, jwt, pem, tls
+from tests.support import certificates
+from tests.support.tunnel import tunnelling_to
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # of the SDK, at any moment
 
@@ -232,3 +235,27 @@ def test_an_error_of_the_sdk_does_not_quote_secrets() -> None:
     with pytest.raises(CredentialsError) as caught:
         Principal(build, "instance-principal", "Only there.").load()
     assert str(caught.value) == "instance-principal: the OCI SDK fails with RuntimeError. Only there."
+
+
+async def test_an_instance_fetches_its_token_from_a_host_that_the_file_of_authorities_trusts(
+    serve: Serve, tmp_path: Path, key: RSAPrivateKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, federation = certificates.certificate(), Federation(key)
+    (tmp_path / "ca.pem").write_bytes(root.pem)
+    context = certificates.certificate(("auth.us-phoenix-1.oraclecloud.com",), issuer=root).context(tmp_path)
+    async with serve(federation) as metadata, serve(federation, context) as issuing:
+        assert issuing.port is not None
+        async with tunnelling_to(issuing.port) as (proxy, _):
+            for name, value in {
+                "OCI_METADATA_BASE_URL": str(metadata / "opc/v2"),
+                "https_proxy": f"http://{proxy}",
+                "no_proxy": "127.0.0.1",
+            }.items():
+                monkeypatch.setenv(name, value)
+            trusting = principal(AuthKind.INSTANCE_PRINCIPAL, tmp_path / "ca.pem")
+            lease = await asyncio.to_thread(trusting.load)
+            federation.assert_issued(lease.value, 0)
+            with pytest.raises(CredentialsError, match="certificate verify failed"):
+                await asyncio.to_thread(principal(AuthKind.INSTANCE_PRINCIPAL).load)
+    for holder in ("leaf_certificate_retriever", "intermediate_certificate_retriever", "federation_client"):
+        getattr(trusting._signer, holder).requests_session.close()

@@ -5,79 +5,26 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
 
 import aiohttp
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from yarl import URL
 
 from ingestor.api.failures import unanswered
 from ingestor.api.transport import Transport
 from ingestor.api.wire import HttpResponse, TransportFailure
 from ingestor.model.reply import Fault
+from tests.support.certificates import DAY, NOW, Certificate, certificate
 
-NOW = datetime.now(UTC)
-DAY = timedelta(days=1)
 BODY = b"{}"
 PLAIN = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
 ALERT_PROTOCOL_VERSION = b"\x15\x03\x01\x00\x02\x02\x46"
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-class Certificate(NamedTuple):
-    certificate: x509.Certificate
-    key: EllipticCurvePrivateKey
-
-    @property
-    def pem(self) -> bytes:
-        return self.certificate.public_bytes(Encoding.PEM)
-
-    def context(self, folder: Path) -> ssl.SSLContext:
-        """Return the context of a server that shows this certificate."""
-        file = folder / "server.pem"
-        file.write_bytes(self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + self.pem)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(file)
-        return context
-
-
-def certificate(
-    names: Sequence[str] = ("127.0.0.1",),
-    *,
-    begins: datetime = NOW - 2 * DAY,
-    ends: datetime = NOW + DAY,
-    issuer: Certificate | None = None,
-) -> Certificate:
-    """Make a certificate, self-signed if nobody issues it."""
-    key = generate_private_key(SECP256R1())
-    own = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Leaf" if issuer else "Root")])
-    built = (
-        x509.CertificateBuilder(issuer.certificate.subject if issuer else own, own, key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(begins)
-        .not_valid_after(ends)
-        .add_extension(x509.SubjectAlternativeName(list(map(_general_name, names))), critical=False)
-        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-        .sign(issuer.key if issuer else key, SHA256())
-    )
-    return Certificate(built, key)
-
-
-def _general_name(name: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ip_address(name))
-    except ValueError:
-        return x509.DNSName(name)
 
 
 @asynccontextmanager
@@ -184,8 +131,8 @@ async def test_a_self_signed_certificate_is_named_with_the_way_to_trust_it(
 ) -> None:
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     assert await distrust(certificate(), tmp_path) == (
-        "the certificate of ADDRESS is self-signed. If you trust it, put it into a file, and name that file in "
-        "SSL_CERT_FILE"
+        "the certificate of ADDRESS is self-signed. If you trust it, put it into a file, and name that file with "
+        "--ca-file"
     )
 
 
@@ -193,7 +140,7 @@ async def test_an_unknown_authority_is_named(tmp_path: Path, monkeypatch: pytest
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     assert await distrust(certificate(issuer=certificate()), tmp_path) == (
         "the certificate of ADDRESS is signed by an unknown authority: CN=Root. If you trust it, put the certificate "
-        "of that authority into a file, and name that file in SSL_CERT_FILE"
+        "of that authority into a file, and name that file with --ca-file"
     )
 
 
@@ -242,7 +189,7 @@ async def test_a_server_without_a_common_version_of_tls_is_recognized() -> None:
     async with serving(saying(ALERT_PROTOCOL_VERSION)) as url:
         failure = await failure_at(url)
     assert failure.fault is Fault.TLS
-    assert failure.detail.startswith(f"127.0.0.1:{url.port} offers no version of TLS that this machine allows")
+    assert failure.detail.startswith(f"127.0.0.1:{url.port} offers no version of TLS that is allowed")
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from ingestor.api.transport import Transport
 from ingestor.api.wire import HttpResponse, TransportFailure, response_limit
 from ingestor.model.reply import Fault
 from tests.api.conftest import Serve, tls
+from tests.support.addresses import free_port
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 BODY = b'{"run_name":"x"}'
@@ -72,13 +73,6 @@ def broken(result: HttpResponse | TransportFailure) -> TransportFailure:
     assert result.detail.isprintable()
     assert result.latency_ms >= 0
     return result
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def test_an_answer_comes_with_status_headers_body_and_latency() -> None:

@@ -1,0 +1,1 @@
+"""`ingestor doctor` finds what is wrong with a set-up. It sends searches only, and writes nothing."""
