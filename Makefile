@@ -7,6 +7,7 @@
 #                  BENCH="--quick contest" measures less; python -m tests.bench.speed --help lists the words
 # make bench-rate  what the rate control reaches on every kind of limiter, simulated and real: tables and a picture; 35
 #                  minutes; BENCH="--quick" takes four, BENCH="--only nginx" runs one part, and --help lists the parts
+# make image-test  build the container image and run it, and boot systemd with the units; needs root; about ten minutes
 # make clean       remove what the other targets made
 
 PYTHON ?= python3
@@ -17,26 +18,27 @@ WORKERS ?= 3
 # Unit tests are all that do not lie in these directories, which start programs and services. Coverage is measured of
 # unit tests and of those in IN_PROCESS.
 IN_PROCESS := e2e reconcile
-SYSTEM := bench crash docs mlflow simulation
+SYSTEM := bench crash deploy docs mlflow simulation
 UNIT_TESTS := tests $(IN_PROCESS:%=--ignore=tests/%) $(SYSTEM:%=--ignore=tests/%)
 COVERED_TESTS := tests $(SYSTEM:%=--ignore=tests/%)
 SYSTEM_TESTS := $(wildcard $(SYSTEM:%=tests/%))
 # Unit tests that simulate hours of sending: coverage would triple their time, so they run without it.
 LONG_UNIT_TESTS := $(wildcard tests/laboratory/test_*.py tests/pipeline/test_pacer.py)
 
-.PHONY: run test check coverage soak bench bench-rate lint types clean
+.PHONY: run test check coverage soak bench bench-rate image-test lint types clean
 
 run: $(VENV)/.run
 	@PATH="$(abspath $(BIN)):$$PATH" sh deploy/first-run.sh
 
 test: lint types coverage
-	@sh .ci/require nginx-light jq
+	@sh .ci/require nginx-light jq logrotate prometheus systemd zsh
 	$(BIN)/pytest -q -n $(WORKERS) $(SYSTEM_TESTS) $(LONG_UNIT_TESTS)
 
 check: lint types $(VENV)/.test
 	$(BIN)/pytest -q -n $(WORKERS) $(UNIT_TESTS)
 
 coverage: $(VENV)/.test
+	@sh .ci/require chromium-headless-shell
 	$(BIN)/pytest -q -n $(WORKERS) --cov=ingestor $(COVERED_TESTS) $(LONG_UNIT_TESTS:%=--ignore=%)
 
 soak: $(VENV)/.test
@@ -49,6 +51,10 @@ bench: $(VENV)/.bench
 
 bench-rate: $(VENV)/.bench
 	$(BIN)/python -m tests.bench.rate $(BENCH)
+
+image-test:
+	sh deploy/image/test.sh
+	sh deploy/systemd/test.sh
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check
