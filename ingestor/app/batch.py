@@ -13,6 +13,7 @@ from ingestor.journal.journal import SqliteJournal
 from ingestor.journal.lock import StateDirectory
 from ingestor.model.errors import ExitCode, IngestorError, JournalError, JournalLostError
 from ingestor.model.events import BatchFinished, BatchHalted
+from ingestor.model.lag import InputLag
 from ingestor.model.ports import Changes, EventSink, Timekeeper
 from ingestor.model.record import Outcome
 from ingestor.pipeline.options import Known
@@ -44,6 +45,7 @@ class Batch:
     began_at: float = field(default_factory=time.monotonic)
     error: IngestorError | None = None
     reading_waits_for: Callable[[], list[str]] = list
+    reading_lag: Callable[[], InputLag | None] | None = None
 
     @classmethod
     @asynccontextmanager

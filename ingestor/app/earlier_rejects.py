@@ -9,7 +9,9 @@ from ingestor.journal.forgotten import ForgottenReject
 from ingestor.model.errors import UsageError
 from ingestor.model.text import WHOLE, printable
 from ingestor.policy.identity import reject_digest
+from ingestor.policy.reported import ReportedRejects, place_digest
 
+_MOST_READ = 64 * 1024 * 1024  # bytes of the file of rejected records
 _TIME = r"-\d{8}T\d{6}Z(-\d+)?"  # see `report.rejects`
 
 
@@ -63,6 +65,30 @@ class EarlierRejects:
         if reject.get("other_format"):
             return ForgottenReject(source, reject_digest(text, source), is_whole_source=True)
         return ForgottenReject(source, reject_digest(text), _key_of(text))
+
+
+def reported_before(path: Path) -> ReportedRejects:
+    """Return what earlier executions have written to the file of rejected records: of a large file, its end.
+
+    Raises UsageError if it can't be read.
+    """
+    if not path.is_file():
+        return ReportedRejects()
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _MOST_READ))
+            return ReportedRejects(digest for line in file if (digest := _place_of(line)) is not None)
+    except OSError as error:
+        raise UsageError(f"{_shown(path)} can't be read: {error.strerror}.") from error
+
+
+def _place_of(line: bytes) -> bytes | None:
+    """Return the digest of a reject and its place; None for a line that is none."""
+    try:
+        reject = json.loads(line)
+        return place_digest(reject["source"], int(reject["line"]), reject["record"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def _key_of(text: str) -> str | None:

@@ -58,21 +58,21 @@ async def ask(
     `wanted` has the number of records of each. The service may refuse or fail now and then, and `rate` holds.
     `when_silent` is called if there is no answer for a few seconds.
     """
-    pacer = Pacer(connection.rate, _Nobody())
+    pacer = quiet_pacer(connection.rate)
     notice = asyncio.get_running_loop().call_later(_SILENCE, when_silent)
     try:
         async with HttpService(connection) as service:
             questions = Questions(service, pacer)
             reply = await questions.probe()
             notice.cancel()
-            return _problem(reply, access) or await questions.compare(wanted)
+            return problem_of(reply, access) or await questions.compare(wanted)
     except CredentialsError as error:  # which only a request showed
         return Halt(str(error), advice="")
     finally:
         notice.cancel()
 
 
-def _problem(reply: Reply, access: Access) -> Halt | None:
+def problem_of(reply: Reply, access: Access) -> Halt | None:
     """Return what is wrong for every record, by the answer to a probe."""
     if reply.fault is Fault.MALFORMED:
         return Halt(malformed_halt(reply).reason, "Check the proxy in between: its answers violate HTTP.")
@@ -167,6 +167,11 @@ def _is_passing(reply: Reply) -> bool:
     if (reply.fault is not None and reply.fault.sent_nothing) or (reply.retry_after or 0.0) > _BUDGET.longest_wait:
         return False
     return classify(reply).kind in (ReplyKind.THROTTLED, ReplyKind.TRANSIENT) and reply.status != 200
+
+
+def quiet_pacer(rate: float | None) -> Pacer:
+    """Return a pacer of which no event is logged."""
+    return Pacer(rate, _Nobody())
 
 
 class _Nobody:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
+from ingestor.app.chosen_batch import choose_batch
 from ingestor.app.earlier_rejects import EarlierRejects
 from ingestor.app.options import checked, options_of
 from ingestor.app.reading import AnyPath
-from ingestor.app.scope import absolute
 from ingestor.app.target import Target
-from ingestor.journal.batches import KnownBatch, unknown_batch
+from ingestor.journal.batches import KnownBatch
 from ingestor.journal.database import NAME, transaction
 from ingestor.journal.forgotten import (
     FORGETTABLE,
@@ -125,7 +125,13 @@ def forget(
 
 def change(state: Path, selection: Selection, *, undo: bool, allow_network_state: bool) -> Forgotten:
     """Forget the selected records, or take that back, in one transaction. Raises as `forget`."""
-    batch = _choose(known_batches(state), selection, state)
+    batch = choose_batch(
+        known_batches(state),
+        state,
+        name=selection.batch,
+        platform=selection.platform,
+        workspace=selection.workspace,
+    )
     with StateDirectory.open(state, allow_network_fs=allow_network_state), transaction(state / NAME) as connection:
         if selection.outcome is not Forgettable.REJECTED:
             return _change_jobs(connection, batch, selection, undo=undo)
@@ -155,34 +161,6 @@ def _change_jobs(connection: "Connection", batch: KnownBatch, selection: Selecti
 
 def _counts(**counts: int) -> dict[str, int]:
     return {outcome: count for outcome, count in counts.items() if count}
-
-
-def _choose(known: Sequence[KnownBatch], selection: Selection, state: Path) -> KnownBatch:
-    """Return the one batch that is meant. Raises UsageError."""
-    names = dict.fromkeys(it.scope.batch for it in known)
-    name = next(iter(names)) if selection.batch is None and len(names) == 1 else selection.batch
-    if name is None:
-        raise UsageError(
-            f"Name the batch with --batch: the journal in {absolute(state)} has {', '.join(map(printable, names))}."
-            if names
-            else f"The journal in {absolute(state)} has no batch yet."
-        )
-    if name not in names:
-        raise unknown_batch(name, list(names), state)
-    found = [it for it in known if it.scope.batch == name and _is_target(it, selection)]
-    if len(found) == 1:
-        return found[0]
-    targets = ", and to ".join(it.scope.target for it in found or known if it.scope.batch == name)
-    which = "say which with" if found else "that is not the target that you name with"
-    raise UsageError(
-        f"Batch {printable(name)} in {absolute(state)} went to {targets}: {which} --platform-id and --workspace, or "
-        "with --tracking-uri."
-    )
-
-
-def _is_target(known: KnownBatch, selection: Selection) -> bool:
-    is_platform = selection.platform is None or known.is_at(selection.platform)
-    return is_platform and selection.workspace in (None, known.scope.workspace)
 
 
 def _require_forgettable(states: Mapping[str, State], keys: Collection[str], batch: KnownBatch, *, undo: bool) -> None:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypedDict, Unpack
 
-from ingestor.app.exit_codes import worst
 from ingestor.app.options import BatchOptions, Concurrency, checked, options_of, to_path
 from ingestor.app.reading import (
     OBJECTS,
@@ -63,7 +62,7 @@ class Options(TypedDict, total=False):
     max_attempts: int
     max_retry_time: float
     max_pause: float
-    give_up_after: float
+    give_up_after: float | None
     wait_for_service: bool
     time_budget: float | None
     drain_timeout: float
@@ -278,7 +277,7 @@ class _Call:
         return Report(
             counts=counts | {"already_done": metrics.already_done},
             left=sum(end.left for end in ends),
-            exit_code=worst(ends),
+            exit_code=self._session.exit_code,
             duration=sum(end.duration for end in ends),
             reason=next((end.reason for end in ends if end.reason is not None), None),
             advice=None if metrics.halt is None else metrics.halt.advice,

@@ -9,6 +9,9 @@ from ingestor.system.limits import LimitError
 NEEDED = 24
 """Files that a process has open besides its connections: journal, log, rejects, sources, spool, sockets to senders."""
 
+SERVED = 600
+"""Files that a followed batch may have open in addition: what it follows (256), and connections of clients (320)."""
+
 
 MOST_IN_FLIGHT = 1024
 """Requests that `auto` allows in flight: what a sender's memory allows."""
@@ -53,8 +56,8 @@ def in_flight_bounds(options: BatchOptions, *, honours_tokens: bool) -> InFlight
     is_auto, slots = options.concurrency == "auto", most_in_flight(options)
     outside = 0 if honours_tokens else MOST_OUTSIDE
     others = NEEDED + options.senders
-    limit = _raised_to(others + slots + outside)
-    left = limit - others
+    limit = _raised_to(others + slots + outside + (SERVED if options.follow else 0))
+    left = min(limit - others, slots + outside)
     if left < 1:
         raise LimitError(
             f"The limit of open files (ulimit -n) is {limit:,}, and at least {others + 1:,} are needed; "

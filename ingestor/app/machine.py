@@ -1,8 +1,9 @@
-"""What this machine gives a process: cores and clocks."""
+"""What this machine gives a process: cores, memory and clocks."""
 
 import os
+import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +31,36 @@ def _quota(cpu_max: Path) -> int:
         return int(quota) // int(period)
     except (OSError, ValueError):  # "max" is no limit
         return 2**31
+
+
+MEMORY_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),  # version 1
+)
+"""The memory that a container may use, in bytes; missing where there is no limit."""
+MEMORY_INFO = Path("/proc/meminfo")
+
+
+def memory(limits: Sequence[Path] = MEMORY_LIMITS, info: Path = MEMORY_INFO) -> int | None:
+    """Return how many bytes this process may use: by its limit, its container's and the machine; None if not known."""
+    sizes = [size for size in (*map(_number_in, limits), _available(info)) if size is not None]
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return min([*sizes, *([] if soft == resource.RLIM_INFINITY else [soft])], default=None)
+
+
+def _number_in(file: Path) -> int | None:
+    try:
+        return int(file.read_text())
+    except (OSError, ValueError):  # "max" is no limit
+        return None
+
+
+def _available(info: Path) -> int | None:
+    try:
+        line = next(it for it in info.read_text().splitlines() if it.startswith("MemAvailable:"))
+        return int(line.split()[1]) * 1024
+    except (OSError, ValueError, LookupError, StopIteration):
+        return None
 
 
 _STEP = 1.0

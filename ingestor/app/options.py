@@ -5,14 +5,14 @@ The command line's settings get their defaults from here; the library accepts th
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from math import isfinite
+from math import inf, isfinite
 from os import PathLike, fspath
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
 from ingestor.app.machine import cores
-from ingestor.model.errors import UsageError
+from ingestor.model.errors import ExitCode, UsageError
 
 STDOUT = Path("-")
 """The log on standard output."""
@@ -26,6 +26,9 @@ Concurrency = int | Literal["auto"]
 
 MOST_CONCURRENCY = 10_000
 """The highest number of requests in flight."""
+
+GIVE_UP_AFTER = 3600.0
+"""Seconds that a service is waited for, where no option says it and no source is followed."""
 
 LONGEST_BATCH_NAME = 100
 """Characters."""
@@ -47,6 +50,13 @@ def batch_name(text: str) -> str:
     if not 1 <= len(text) <= LONGEST_BATCH_NAME or not text.isprintable():
         raise ValueError(f"must be 1 to {LONGEST_BATCH_NAME} printable characters")
     return text
+
+
+def budget_exit(code: int) -> int:
+    """Return the exit code of a batch that its time budget has stopped."""
+    if code not in (ExitCode.OK, ExitCode.STOPPED):
+        raise ValueError(f"must be {ExitCode.OK} or {ExitCode.STOPPED}")
+    return code
 
 
 def one_for_each_core() -> int:
@@ -83,9 +93,13 @@ class BatchOptions:
         max_attempts: the requests that one record may use; a 429 does not count.
         max_retry_time: how long a record is retried, counted from its first request.
         max_pause: the longest wait that the service may ask for.
-        give_up_after: how long a service is waited for that is down, or refuses every request.
+        follow: whether the sources are followed: their end is no end of the input, and a service that never answered
+            is waited for.
+        give_up_after: how long a service is waited for that is down, or refuses every request; None: an hour, or for
+            ever if the sources are followed.
         wait_for_service: whether a service that never answered is waited for as well.
         time_budget: how long the batch may take; None is no limit.
+        budget_exit: the exit code of a batch that its time budget has stopped: 75, or 0 where nothing else is wrong.
         drain_timeout: how long requests in flight may take to end after a stop.
     """
 
@@ -107,9 +121,11 @@ class BatchOptions:
     max_attempts: int = 8
     max_retry_time: float = 600.0
     max_pause: float = 300.0
-    give_up_after: float = 3600.0
+    follow: bool = False
+    give_up_after: float | None = None
     wait_for_service: bool = False
     time_budget: float | None = None
+    budget_exit: int = ExitCode.STOPPED
     drain_timeout: float = 25.0
 
     def __post_init__(self) -> None:
@@ -122,6 +138,13 @@ class BatchOptions:
                 raise UsageError(f"{name}: {error}") from None
 
     @property
+    def longest_outage(self) -> float:
+        """How long a service is waited for that is down, or refuses every request; infinite for ever."""
+        if self.give_up_after is not None:
+            return self.give_up_after
+        return inf if self.follow else GIVE_UP_AFTER
+
+    @property
     def log_path(self) -> Path:
         """Where the log is; STDOUT is standard output."""
         return self.state / "log.jsonl" if self.log is None else self.log
@@ -132,13 +155,17 @@ class BatchOptions:
         return self.state / "rejects.jsonl" if self.rejects is None else self.rejects
 
 
+COMMAND_LINE_ONLY = frozenset({"follow", "budget_exit"})
+"""The options that a program does not give: signals and exit codes belong to a process."""
+
+
 def options_of(batch: object, state: object, given: Mapping[str, Any]) -> BatchOptions:
     """Return the options that a program gives. Raises UsageError, also for an option that does not exist."""
     values: dict[str, Any] = {**given, "batch": batch, "state": checked("state", to_path, state)}
     for name in ("log", "rejects"):
         if values.get(name) is not None:
             values[name] = checked(name, to_path, values[name])
-    if unknown := sorted(values.keys() - _CHECKS.keys()):
+    if unknown := sorted(values.keys() - (_CHECKS.keys() - COMMAND_LINE_ONLY)):
         raise UsageError(f"{unknown[0]}: there is no such option")
     return BatchOptions(**values)
 
@@ -193,6 +220,11 @@ def _between(least: int, most: int) -> Callable[[object], None]:
     return check
 
 
+def _budget_exit(value: object) -> None:
+    _between(0, 255)(value)
+    budget_exit(int(_number(value)))
+
+
 def _concurrency(value: object) -> None:
     if value != "auto":
         _between(1, MOST_CONCURRENCY)(value)
@@ -218,10 +250,12 @@ _CHECKS: Mapping[str, Callable[[object], None]] = MappingProxyType(
         "max_attempts": _between(1, 2**63),
         "max_retry_time": _positive,
         "max_pause": _positive,
+        "follow": _switch,
         "give_up_after": _not_negative,
         "wait_for_service": _switch,
         "time_budget": _positive,
+        "budget_exit": _budget_exit,
         "drain_timeout": _not_negative,
     }
 )
-_OPTIONAL = frozenset({"log", "rejects", "retry_tokens", "rate", "time_budget", "log_max_bytes"})
+_OPTIONAL = frozenset({"log", "rejects", "retry_tokens", "rate", "give_up_after", "time_budget", "log_max_bytes"})

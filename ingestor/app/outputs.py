@@ -41,6 +41,15 @@ def refuse_shared_outputs(options: BatchOptions) -> None:
         _refuse_foreign(option, path)
 
 
+def refuse_another_use(option: str, path: Path, options: BatchOptions) -> None:
+    """Raise UsageError if a further file of an option is the log, the rejects, or a file with a fixed use."""
+    for other, its in _outputs(options):
+        if _is_same(path, its):
+            raise _shared(option, path, f"the file of {other}")
+    if (use := _use_of(path, options.state)) is not None:
+        raise _shared(option, path, use)
+
+
 def refuse_outputs_among(options: BatchOptions, sources: Sequence[Source]) -> None:
     """Raise UsageError if log or rejects are one of the sources, under whatever name."""
     for source in sources:

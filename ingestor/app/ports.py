@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ingestor.journal.journal import SqliteJournal
+from ingestor.model.activity import Activity
+from ingestor.model.lag import InputLag
 from ingestor.model.ports import EventLog, Input, Journal, Service, UnsettledJobs
 from ingestor.model.sources import NOTHING_SKIPPED, Checkpoint, SkippedFiles
 from ingestor.pipeline.options import PipelineResult
 from ingestor.policy.identity import Scope
+from ingestor.policy.reported import ReportedRejects
 
 
 class JobStore(Journal, UnsettledJobs, Protocol):
@@ -34,6 +37,10 @@ def unwrapped(ports: Ports) -> Ports:
     return ports
 
 
+def _unknown_lag() -> None:
+    """Be the lag of an input that has no other than what is read of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What a batch reads.
@@ -43,12 +50,16 @@ class Reading:
         starts: those of its sources with which a later `resume` can continue, and where reading begins in each.
         skipped: the files that the directories and globs of the user leave out.
         waits_for: returns what reading has been waiting for, for longer than a few seconds; from any thread.
+        reported: the rejected records that were reported before; None: each one is reported.
+        lag: returns how far the input is read; None where that is known from what was read alone.
     """
 
     source: Input
     starts: Sequence[Checkpoint]
     skipped: SkippedFiles = NOTHING_SKIPPED
     waits_for: Callable[[], list[str]] = list
+    lag: Callable[[], InputLag | None] = _unknown_lag
+    reported: ReportedRejects | None = None
 
 
 OpenReading = Callable[[SqliteJournal, Scope], Awaitable[Reading]]
@@ -63,10 +74,21 @@ class Work(Protocol):
         """Jobs that are known and have no outcome yet."""
         ...
 
+    def activity(self) -> Activity:
+        """Return what it does at this moment."""
+        ...
+
     async def run(self) -> PipelineResult:
         """Work to the end. Raises IngestorError."""
         ...
 
-    def stop(self, reason: str) -> None:
-        """Stop: start nothing new, and return from `run`. The first reason counts."""
+    def finish(self) -> None:
+        """Wait for no more input: process what exists now to its end. Safe to call twice."""
+        ...
+
+    def stop(self, reason: str, *, drain: float) -> None:
+        """Stop: start nothing new, and return from `run`. The first reason counts.
+
+        What is in flight has `drain` seconds to end.
+        """
         ...

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TypeGuard
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TypeGuard
 
 from ingestor.app.messages import complain
 from ingestor.app.options import STDOUT, BatchOptions
@@ -17,11 +18,18 @@ from ingestor.model.record import Outcome
 from ingestor.model.sources import Checkpoint, Source, SourceEnd
 from ingestor.model.text import WHOLE, printable
 from ingestor.policy.identity import Scope
+from ingestor.sources.accepted import AcceptedRecords
+from ingestor.sources.accepted_spool import ACCEPTED_RECORDS, AcceptedSpool
+from ingestor.sources.follow.followed_files import FollowedFiles
+from ingestor.sources.follow.merged import Merged
 from ingestor.sources.inputs import Chained, IterableInput, KeptRecords
 from ingestor.sources.locate import Located, ReservedPaths
 from ingestor.sources.reader import read_sources
 from ingestor.sources.spool import Spool
 from ingestor.sources.streams import STANDARD_INPUT
+
+if TYPE_CHECKING:
+    from ingestor.app.accepting import Accepting
 
 AnyPath = str | PathLike[str]
 Records = AnyPath | Iterable[object] | AsyncIterable[object]
@@ -30,6 +38,8 @@ Records = AnyPath | Iterable[object] | AsyncIterable[object]
 A path, or a list or tuple of paths: files, globs and directories, as on the command line. A dictionary: one record.
 Any other iterable or async iterable: each item is a record, as a dictionary or as its JSON (str or bytes).
 """
+
+NOTHING_FOLLOWED: Mapping[str, Checkpoint] = MappingProxyType({})
 
 OBJECTS = "records"
 """The name of the source of records that are objects of a program."""
@@ -49,7 +59,7 @@ def complain_of_empty(names: Sequence[str]) -> None:
 
 
 def from_the_start(located: Located, *, spool_in: Path | None = None) -> OpenReading:
-    """Read everything that was located, and what is kept of standard input in a state directory, if one is given."""
+    """Read everything that was located, and what is kept in the spool of a state directory, if one is given."""
     sources = located.sources
 
     async def open_reading(journal: SqliteJournal, scope: Scope) -> Reading:
@@ -57,15 +67,23 @@ def from_the_start(located: Located, *, spool_in: Path | None = None) -> OpenRea
         known = {it.source: it for it in await journal.checkpoints()}
         starts = {source: Checkpoint(source) for source in sources}
         if spool is not None and (STANDARD_INPUT in starts or not spool.is_empty):
-            starts[STANDARD_INPUT] = _reopened(known.get(STANDARD_INPUT))
-        reading = await asyncio.to_thread(_reading, journal, scope, sources, spool, starts)
+            starts[STANDARD_INPUT] = reopened(STANDARD_INPUT, known)
+        accepted = None if spool_in is None else await open_accepted(spool_in, scope, known)
+        if accepted is not None:
+            starts[ACCEPTED_RECORDS] = reopened(ACCEPTED_RECORDS, known)
+        reading = await asyncio.to_thread(_reading, journal, scope, sources, spool, starts, accepted)
         return replace(reading, skipped=located.skipped)
 
     return open_reading
 
 
-def from_checkpoints(sources: Sequence[Source], *, spool_in: Path) -> OpenReading:
-    """Read `sources`, and what is kept of standard input in a state directory, after their checkpoints."""
+def from_checkpoints(
+    sources: Sequence[Source], *, spool_in: Path, followed: Mapping[str, Checkpoint] = NOTHING_FOLLOWED
+) -> OpenReading:
+    """Read `sources`, and what is kept in the spool of a state directory, after their checkpoints.
+
+    Files that were `followed`, by their present paths, are read to their present ends.
+    """
 
     async def open_reading(journal: SqliteJournal, scope: Scope) -> Reading:
         spool = Spool(spool_in, scope)
@@ -73,8 +91,17 @@ def from_checkpoints(sources: Sequence[Source], *, spool_in: Path) -> OpenReadin
         starts = {it.source: it for it in known.values() if has_unreported_rejects(it)}
         starts |= {source: known.get(source, Checkpoint(source)) for source in sources}
         if not spool.is_empty:
-            starts[STANDARD_INPUT] = _reopened(known.get(STANDARD_INPUT))
-        return await asyncio.to_thread(_reading, journal, scope, sources, spool, starts)
+            starts[STANDARD_INPUT] = reopened(STANDARD_INPUT, known)
+        accepted = await open_accepted(spool_in, scope, known)
+        if accepted is not None:
+            starts[ACCEPTED_RECORDS] = reopened(ACCEPTED_RECORDS, known)
+        reading = await asyncio.to_thread(_reading, journal, scope, sources, spool, starts, accepted)
+        if not followed:
+            return reading
+        files = FollowedFiles(list(followed), scope, list(followed.values()))
+        files.finish()
+        starts |= {it.source: it for it in followed.values()}
+        return replace(reading, source=Merged([reading.source, files]), starts=list(starts.values()))
 
     return open_reading
 
@@ -96,11 +123,30 @@ def _reading(
     sources: Sequence[Source],
     spool: Spool | None,
     starts: Mapping[Source, Checkpoint],
+    accepted: AcceptedRecords | None,
 ) -> Reading:
     """Look at every source, which takes seconds for very many files: not on the event loop."""
     positions = {source: start.position for source, start in starts.items() if start.position is not None}
     reader = read_sources(sources, scope, spool, positions)
-    return Reading(_with_kept_records(journal, scope, reader), list(starts.values()), waits_for=reader.waits_for)
+    source = reader if accepted is None else Chained([accepted, reader])
+    return Reading(_with_kept_records(journal, scope, source), list(starts.values()), waits_for=reader.waits_for)
+
+
+async def open_accepted(
+    state: Path, scope: Scope, known: Mapping[Source, Checkpoint], accepting: "Accepting | None" = None
+) -> AcceptedRecords | None:
+    """Return the accepted records of a batch as an input; None if there are none.
+
+    It has what earlier executions kept. Where records are `accepting`, it receives more until it is finished.
+    """
+    start = known.get(ACCEPTED_RECORDS, Checkpoint(ACCEPTED_RECORDS))
+    spool = await asyncio.to_thread(AcceptedSpool, state, scope, start.position)
+    accepted = AcceptedRecords(spool, scope)
+    if accepting is not None:
+        accepting.begin(accepted)
+        return accepted
+    accepted.finish()
+    return None if spool.is_empty else accepted
 
 
 def _with_kept_records(journal: SqliteJournal, scope: Scope, source: Input) -> Input:
@@ -122,9 +168,9 @@ def has_unreported_rejects(source: Checkpoint) -> bool:
     return source.end is SourceEnd.COMPLETE and source.rejected > 0
 
 
-def _reopened(known: Checkpoint | None) -> Checkpoint:
-    """Return where standard input continues."""
-    return Checkpoint(STANDARD_INPUT) if known is None else replace(known, end=None)
+def reopened(source: Source, known: Mapping[Source, Checkpoint]) -> Checkpoint:
+    """Return where a source continues that never ends for good."""
+    return replace(known.get(source, Checkpoint(source)), end=None)
 
 
 def paths_of(records: Records) -> list[str] | None:

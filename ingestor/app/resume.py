@@ -1,9 +1,10 @@
 """`ingestor resume`: finishes what stopped or killed executions left."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from ingestor.app.messages import complain, print_result
@@ -14,7 +15,7 @@ from ingestor.app.run import ingest, warn_of_kept_input
 from ingestor.app.scope import batches_to_reconcile, scope_of
 from ingestor.app.session import Session
 from ingestor.app.target import Target
-from ingestor.app.terminal import Terminal
+from ingestor.app.terminal import Terminal, files_of
 from ingestor.journal.reader import (
     batches_of_target,
     has_journal,
@@ -23,11 +24,19 @@ from ingestor.journal.reader import (
     sources_of_unresolved,
 )
 from ingestor.model.errors import ExitCode, UsageError
+from ingestor.model.events import BatchFinished
 from ingestor.model.sources import STDIN, Checkpoint, Source, SourceEnd
 from ingestor.model.text import printable
 from ingestor.policy.identity import Scope
+from ingestor.report.metrics import Metrics
+from ingestor.report.summary import as_json
 from ingestor.report.text import spell_source
+from ingestor.sources.accepted_spool import ACCEPTED_RECORDS
+from ingestor.sources.follow.unread import unread_files
 from ingestor.sources.locate import is_descriptor, require_file
+from ingestor.sources.posted import ACCEPTED
+from ingestor.sources.segment_folder import SegmentFolder
+from ingestor.sources.segments import Kept
 from ingestor.sources.spool import Spool
 from ingestor.sources.streams import STANDARD_INPUT
 
@@ -37,35 +46,47 @@ _CUT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Remainder:
     """What is left of a batch, from journal and spool.
 
     Attributes:
         known: the checkpoints of all known sources.
         spool: the kept standard input.
+        accepted: the kept records of accepted requests.
         has_kept_records: whether there is a failed or unresolved record that may be sent again.
     """
 
     known: Sequence[Checkpoint]
     spool: Spool
+    accepted: SegmentFolder
     has_kept_records: bool
 
     @classmethod
     def of(cls, state: Path, scope: Scope) -> "Remainder":
         """Read what is left of a batch. Raises JournalError."""
         kept = has_kept_records(state, scope, now=time.time())
-        return cls(known_sources(state, scope), Spool(state, scope), kept)
+        accepted = SegmentFolder(state, scope, Kept.ACCEPTED)
+        return cls(known_sources(state, scope), Spool(state, scope), accepted, kept)
 
     @property
     def files(self) -> list[Source]:
         """The files that were not read to their end, or that have records without an outcome."""
-        return [it.source for it in self.known if it.end is None and it.source.path is not None]
+        unread = [it.source for it in self.known if it.end is None and it.source.path is not None]
+        return [source for source in unread if not source.number]
+
+    @cached_property
+    def followed(self) -> Mapping[str, Checkpoint]:
+        """The files that were followed and have something unread, by their present paths."""
+        return unread_files(it for it in self.known if it.end is None and it.source.number)
 
     @property
     def lost(self) -> list[str]:
-        """The names of other sources that were not read to their end, and of which nothing is kept."""
-        kept = set() if self.spool.is_empty else {STANDARD_INPUT}
+        """The names of other sources that were not read to their end, and of which nothing is kept.
+
+        Nothing is lost of accepted records: all of them are kept until they are done.
+        """
+        kept = {ACCEPTED_RECORDS} if self.spool.is_empty else {ACCEPTED_RECORDS, STANDARD_INPUT}
         unread = [it.source for it in self.known if it.end is None and it.source.path is None]
         return [source.name for source in unread if source not in kept]
 
@@ -82,7 +103,8 @@ class Remainder:
     @property
     def is_readable(self) -> bool:
         """Whether an execution has something to do: to read, or to report rejects once."""
-        has_unread = bool(self.files) or not self.spool.is_empty or self.has_kept_records
+        has_spooled = not (self.spool.is_empty and self.accepted.is_empty)
+        has_unread = bool(self.files) or bool(self.followed) or has_spooled or self.has_kept_records
         return has_unread or any(map(has_unreported_rejects, self.known))
 
 
@@ -102,13 +124,18 @@ def resume(
     if not left.is_readable:
         if is_named and has_journal(options.state):
             batches_to_reconcile(target, options, options.batch)
-        return _nothing_to_read(options, scope, left)
+        return _nothing_to_read(options, scope, left, terminal)
     _require(left.files)
     if left.spool.is_cut:
         complain(_CUT)
-    names = list(dict.fromkeys([*([] if left.spool.is_empty else [STDIN]), *(it.name for it in left.files)]))
-    reading = from_checkpoints(left.files, spool_in=options.state)
-    code = ingest(Session(target, options, wrap=wrap), reading, names, terminal, continues=True)
+    spooled = {STDIN: left.spool, ACCEPTED: left.accepted}
+    kept = [name for name, folder in spooled.items() if not folder.is_empty]
+    names = list(dict.fromkeys([*kept, *(it.name for it in left.files), *left.followed]))
+    reading = from_checkpoints(left.files, spool_in=options.state, followed=left.followed)
+    session = Session(target, options, observers=terminal.observers, wrap=wrap)
+    code = ingest(session, reading, names, terminal, continues=True)
+    if session.life.has_stopped:
+        return code
     if code is ExitCode.OK and (unfinished := _unfinished(options, scope, left)):
         code, message = unfinished
         complain(message)
@@ -184,7 +211,7 @@ def _listed(sources: Sequence[str]) -> str:
     return ", ".join(map(spell_source, sources))
 
 
-def _nothing_to_read(options: BatchOptions, scope: Scope, left: Remainder) -> ExitCode:
+def _nothing_to_read(options: BatchOptions, scope: Scope, left: Remainder, terminal: Terminal) -> ExitCode:
     """Print what else can be resumed, and return the exit code."""
     state = options.state
     batch, code = printable(scope.batch), ExitCode.OK
@@ -193,7 +220,15 @@ def _nothing_to_read(options: BatchOptions, scope: Scope, left: Remainder) -> Ex
     else:
         message = f"Nothing is left to resume of batch {batch} in {printable(str(state))}."
     others = map(printable, _others(state, scope))
-    print_result("\n".join([message, *(f"Batch {it} has something to resume: --batch {it}" for it in others)]))
+    steps = [message, *(f"Batch {it} has something to resume: --batch {it}" for it in others)]
+    if terminal.json:
+        read = code is not ExitCode.STOPPED
+        end = BatchFinished(
+            batch=scope.batch, counts={}, already_done=0, left=0, exit_code=code, duration=0.0, exhausted=read
+        )
+        print_result(as_json(end, Metrics(time.monotonic), files_of(options), steps))
+    elif not terminal.quiet or code or len(steps) > 1:
+        print_result("\n".join(steps))
     return code
 
 

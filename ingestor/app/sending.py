@@ -54,8 +54,8 @@ class Sending:
             timeout=options.timeout,
             stamped=options.stamp,
             drain_timeout=options.drain_timeout,
-            give_up_after=options.give_up_after,
-            wait_for_service=options.wait_for_service,
+            give_up_after=options.longest_outage,
+            wait_for_service=options.wait_for_service or options.follow,
             budget=RetryBudget(
                 max_attempts=options.max_attempts,
                 max_seconds=options.max_retry_time,

@@ -8,11 +8,16 @@ from dataclasses import replace
 from functools import partial
 
 from ingestor.app.batch import Batch
+from ingestor.app.description import description_of
 from ingestor.app.exit_codes import exit_code_of
+from ingestor.app.lifecycle import Lifecycle
+from ingestor.app.observing.observer import Observer
+from ingestor.app.observing.recording import Recording
 from ingestor.app.options import BatchOptions
 from ingestor.app.outputs import refuse_outputs_among, refuse_shared_outputs
+from ingestor.app.owned_state import owned_state
 from ingestor.app.ports import OpenReading, Ports, Reading, Work, Wrap, unwrapped
-from ingestor.app.scope import require_state, scope_of
+from ingestor.app.scope import scope_of
 from ingestor.app.sending import Sending
 from ingestor.app.service import OpenService, opened_unless, refuse_a_mixed_batch
 from ingestor.app.target import Target
@@ -26,14 +31,10 @@ from ingestor.pipeline.options import Known, PipelineResult
 from ingestor.pipeline.pipeline import Pipeline
 from ingestor.pipeline.reconciliation import Reconciliation
 from ingestor.report.metrics import Metrics
-from ingestor.report.output_file import STALL
 from ingestor.report.progress_log import logging_progress
 from ingestor.report.rejects import RejectsFile
 from ingestor.system.limits import limit_of
 from ingestor.system.tasks import in_background
-
-_OVER_BUDGET = "the time budget is used up"
-"""Why a batch ends when its time budget is used up."""
 
 _NOTHING_READ = "no record could be read: the input has another format"
 
@@ -47,44 +48,57 @@ class Session:
         target: where the runs are created.
         options: how the batch is processed.
         metrics: the counts so far.
+        life: how far it is, and what observers see of it. Ask it to end early.
         error: the error that ended the work, if one did. Reports show it as a halt.
     """
 
     def __init__(
-        self, target: Target, options: BatchOptions, *, views: Sequence[EventSink] = (), wrap: Wrap = unwrapped
+        self,
+        target: Target,
+        options: BatchOptions,
+        *,
+        views: Sequence[EventSink] = (),
+        observers: Sequence[Observer] = (),
+        wrap: Wrap = unwrapped,
     ) -> None:
-        """`target` and `options` say where and how to send. `views` receive every event. Raises LimitError."""
+        """`target` and `options` say where and how to send. `views` receive every event. Raises LimitError.
+
+        `observers` watch the session from before the state directory is open until after its end is known.
+        """
         self.target = target
         self.options = options
         self.metrics = Metrics(time.monotonic)
         self._sending = Sending(target, options)
         self._views = views
+        self._observers = observers
         self._wrap = wrap
-        self._work: Work | None = None
-        self._batch: Batch | None = None
-        self._opening_since: float | None = None
-        self._stopping = asyncio.Event()
-        self._stop_reason: str | None = None
+        self.life = Lifecycle(target, options, self.metrics)
         self.error: IngestorError | None = None
 
     def stop(self, reason: str) -> None:
         """Stop: read no more, let requests in flight end, write everything. The first reason counts."""
-        self._stop_reason = self._stop_reason or reason
-        self._stopping.set()
-        if self._work is not None:
-            self._work.stop(self._stop_reason)
+        self.life.stop(reason)
+
+    def finish(self, reason: str) -> None:
+        """Wait for no more input: read what exists now to its end and send it, as long as the drain timeout allows.
+
+        Then stop. An input that ends by itself is read to its end. The first reason of finish and stop counts.
+        """
+        self.life.finish(reason)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The exit code of the command; STOPPED before the end is known."""
+        return ExitCode.STOPPED if self.life.exit_code is None else self.life.exit_code
 
     def reopen_log(self) -> None:
         """Open the log anew, under its name, if it is a regular file: another program may have renamed it."""
-        if self._batch is not None:
-            self._batch.log.reopen()
+        if self.life.batch is not None:
+            self.life.batch.log.reopen()
 
     def waits_for(self) -> list[str]:
         """Return what the work has been waiting for, for longer than a few seconds, in sentences; from any thread."""
-        since, batch = self._opening_since, self._batch
-        if since is not None and time.monotonic() - since > STALL:
-            return [f"the state directory {self.options.state} does not answer"]
-        return [] if batch is None else batch.waits_for()
+        return self.life.waits_for()
 
     async def ingest(
         self, open_reading: OpenReading, names: Sequence[str], *, continues: bool = False
@@ -95,21 +109,34 @@ class Session:
         Raises IngestorError if the batch can't begin (a setting, the state directory, its journal), and where its
         journal can't be finished, and what a program's iterable raised. Any other error halts the batch.
         """
+        async with self.life.observed(self._observers):
+            finished = await self._ingest(open_reading, names, continues=continues)
+            self.life.end_well([finished])
+            return finished
+
+    async def _ingest(self, open_reading: OpenReading, names: Sequence[str], *, continues: bool) -> BatchFinished:
         await asyncio.to_thread(refuse_shared_outputs, self.options)
         service = self._sending.open_service(self.options.senders)
-        async with self._time_budget(), self._open_state() as state:
+        async with self._time_budget(), self.life.opening(owned_state(self.options)) as state:
             await asyncio.to_thread(refuse_a_mixed_batch, self.target, self.options)
-            rejects = RejectsFile(self.options.rejects_path, append=continues)
+            appends = continues or self.options.follow
+            rejects = RejectsFile(self.options.rejects_path, append=appends)
             async with self._open_batch(state, self.options.batch, rejects) as batch:
                 reading = await open_reading(batch.journal, batch.scope)
-                batch.reading_waits_for = reading.waits_for
+                batch.reading_waits_for, batch.reading_lag = reading.waits_for, reading.lag
                 await asyncio.to_thread(refuse_outputs_among, self.options, [it.source for it in reading.starts])
                 is_rehearsal = self.target.endpoint.is_on_this_machine
                 await batch.journal.start_execution(rehearsal=is_rehearsal, checkpoints=reading.starts)
                 self._emit_start(batch, names, reading.skipped)
-                make = partial(self._pipeline, await batch.known(), batch.clock, reading)
-                result = await self._do(batch, service, make, reading.source)
-                finished = await batch.finish(self._summarise(batch, result))
+                known = replace(await batch.known(), reported_rejects=reading.reported)
+                make = partial(self._pipeline, known, batch.clock, reading)
+                recording = Recording(
+                    batch.journal, self.life.recorder, self.life.activity, sentence=self.life.sentence
+                )
+                described = description_of(self.target, self.options, names, continues=continues)
+                async with recording.of(described, continues=appends):
+                    result = await self._do(batch, service, make, reading.source)
+                    finished = await batch.finish(self._summarise(batch, result))
                 if result.error is not None:
                     raise result.error
                 return finished
@@ -119,9 +146,15 @@ class Session:
 
         Raises IngestorError as `ingest` does.
         """
+        async with self.life.observed(self._observers):
+            ends = await self._reconcile(batches)
+            self.life.end_well(ends, decisive={Outcome.UNRESOLVED})
+            return ends
+
+    async def _reconcile(self, batches: Sequence[str]) -> list[BatchFinished]:
         await asyncio.to_thread(refuse_shared_outputs, self.options)
         ends: list[BatchFinished] = []
-        async with self._time_budget(), self._open_state() as state:
+        async with self._time_budget(), self.life.opening(owned_state(self.options)) as state:
             for name in batches:
                 async with self._open_batch(state, name, None) as batch:
                     self._emit_start(batch)
@@ -134,29 +167,11 @@ class Session:
         return ends
 
     @asynccontextmanager
-    async def _open_state(self) -> AsyncIterator[StateDirectory]:
-        """Own the state directory. A stuck one does not block the event loop, and may be cancelled."""
-        options = self.options
-        require_state(options)
-        open_state = partial(StateDirectory.open, options.state, allow_network_fs=options.allow_network_state)
-        self._opening_since = time.monotonic()
-        opening = asyncio.create_task(asyncio.to_thread(open_state))
-        try:
-            state = await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            opening.add_done_callback(_close_if_open)
-            raise
-        finally:
-            self._opening_since = None
-        with state:
-            yield state
-
-    @asynccontextmanager
     async def _time_budget(self) -> AsyncIterator[None]:
         """Stop the work inside the block if its time budget is used up."""
         budget, timer = self.options.time_budget, None
         if budget is not None:
-            timer = asyncio.get_running_loop().call_later(budget, self.stop, _OVER_BUDGET)
+            timer = asyncio.get_running_loop().call_later(budget, self.life.use_up_budget)
         try:
             yield
         finally:
@@ -167,24 +182,25 @@ class Session:
     async def _open_batch(self, state: StateDirectory, name: str, rejects: RejectsFile | None) -> AsyncIterator[Batch]:
         """Open journal and log; close them and the rejects in any case. Raises IngestorError."""
         scope = await asyncio.to_thread(scope_of, self.target, replace(self.options, batch=name))
-        async with Batch.open(state, scope, self.options, rejects, self.metrics, self._views) as batch:
+        views = [self.life.recorder, *self._views]
+        async with Batch.open(state, scope, self.options, rejects, self.metrics, views) as batch:
             if self.target.is_server and self.target.platform != scope.platform:
                 await batch.journal.keep_address(self.target.platform)
-            self._batch = batch
+            self.life.batch = batch
             try:
                 async with in_background(self._end_waits(batch)):
                     yield batch
             finally:
-                self._batch, self.error = None, batch.error
+                self.life.batch, self.error = None, batch.error
 
     async def _end_waits(self, batch: Batch) -> None:
         """After a stop, wait for no reader of log and rejects any more, once the work had its time to end."""
-        await self._stopping.wait()
+        await self.life.stopping.wait()
         loop = asyncio.get_running_loop()
-        end_of_drain = loop.time() + self.options.drain_timeout
+        end_of_drain = loop.time() + self.life.drain_seconds
         while True:
             await asyncio.sleep(_POLL)
-            if batch.waiting_files() and (not self._left or loop.time() > end_of_drain):
+            if batch.waiting_files() and (not self.life.left or loop.time() > end_of_drain):
                 return batch.give_up_files()
 
     def _emit_start(self, batch: Batch, names: Sequence[str] = (), skipped: SkippedFiles = NOTHING_SKIPPED) -> None:
@@ -199,15 +215,14 @@ class Session:
             await batch.relay.catch_up()
             async with (
                 batch.relay.confirming(),
-                opened_unless(self._stopping, service) as is_open,
-                logging_progress(self.metrics, batch.reporter, batch.counts_before),
+                opened_unless(self.life.stopping, service) as is_open,
+                logging_progress(self.metrics, batch.reporter, batch.counts_before, self.life.sentence),
             ):
                 if not is_open:
                     return self._stopped_early()
-                self._work = make(self._wrap(Ports(batch.journal, service, batch.reporter, source)))
-                if self._stop_reason is not None:
-                    self._work.stop(self._stop_reason)
-                return await self._work.run()
+                work = make(self._wrap(Ports(batch.journal, service, batch.reporter, source)))
+                self.life.begin(work)
+                return await work.run()
         except Exception as error:
             known = error if isinstance(error, IngestorError) else limit_of(error)
             if known is None:
@@ -215,16 +230,12 @@ class Session:
             if known.exit_code is ExitCode.STOPPED:
                 return self._stopped_early()
             halt = batch.halt(known)
-            return PipelineResult(halt=halt, stopped=True, left=self._left, reason=halt.reason)
+            return PipelineResult(halt=halt, stopped=True, left=self.life.left, reason=halt.reason)
         finally:
-            self._work = None
-
-    @property
-    def _left(self) -> int:
-        return 0 if self._work is None else self._work.left
+            self.life.end_work()
 
     def _stopped_early(self) -> PipelineResult:
-        return PipelineResult(halt=None, stopped=True, left=self._left, reason=self._stop_reason)
+        return PipelineResult(halt=None, stopped=True, left=self.life.left, reason=self.life.reason)
 
     def _pipeline(self, known: Known, clock: Timekeeper, reading: Reading, ports: Ports) -> Work:
         return Pipeline(
@@ -255,6 +266,9 @@ class Session:
             read_nothing=self.metrics.has_read_nothing,
             counts={outcome: counts[outcome] for outcome in decisive},
         )
+        exhausted, lag = result.exhausted or self.metrics.has_read_all, self.life.lag()
+        if exhausted:
+            self.metrics.sources.end_followed()
         return BatchFinished(
             batch=batch.scope.batch,
             counts={str(outcome): count for outcome, count in counts.items()},
@@ -263,12 +277,9 @@ class Session:
             exit_code=code,
             duration=time.monotonic() - batch.began_at,
             reason=_NOTHING_READ if code is ExitCode.USAGE else result.reason,
-            exhausted=result.exhausted or self.metrics.has_read_all,
+            exhausted=exhausted,
+            unread_bytes=0 if exhausted else None if lag is None else lag.unread_bytes,
+            rejected_lines=self.metrics.acceptance.rejected,
             sources=self.metrics.sources.listed(),
             other_sources=self.metrics.sources.others,
         )
-
-
-def _close_if_open(opening: asyncio.Task[StateDirectory]) -> None:
-    if not opening.cancelled() and opening.exception() is None:
-        opening.result().close()

@@ -8,7 +8,7 @@ from types import FrameType, TracebackType
 from typing import Self
 
 from ingestor.model.errors import ExitCode
-from ingestor.system.stops import REOPENS_LOG, STOPS, taken_signals
+from ingestor.system.stops import REOPENS_LOG, STOPS, STOPS_NOTHING, taken_signals
 
 ONE_STOP = 1.0
 """Seconds in which all signals count as one: a wrapper passes on those that the whole group gets."""
@@ -27,7 +27,7 @@ class StopSignals:
     The first stop signal calls `on_stop` with its name, and the process exits at the latest `seconds` later. A signal
     that comes more than ONE_STOP seconds after the first calls `on_second`, and the process exits soon, whatever it
     waits for. After `finish`, the exit code is decided: a signal only sees to it that the process ends soon.
-    `on_reopen` is called on REOPENS_LOG.
+    `on_reopen` is called on REOPENS_LOG, `on_status` on SHOWS_STATUS.
 
     Attributes:
         count: how many stop signals arrived that count.
@@ -40,6 +40,7 @@ class StopSignals:
         on_stop: Callable[[str], None],
         on_second: Callable[[], object],
         on_reopen: Callable[[], None],
+        on_status: Callable[[], object],
         seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -48,6 +49,7 @@ class StopSignals:
         self._on_stop = on_stop
         self._on_second = on_second
         self._on_reopen = on_reopen
+        self._on_status = on_status
         self._seconds = seconds
         self._clock = clock
         self._first_at = 0.0
@@ -74,9 +76,9 @@ class StopSignals:
             exit_after(LAST_WORDS, code)
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:
-        if number == REOPENS_LOG:
+        if number in STOPS_NOTHING:
             if self._code is None:
-                self._schedule(self._on_reopen)
+                self._schedule(self._on_reopen if number == REOPENS_LOG else self._on_status)
         elif self._code is not None:
             exit_after(GRACE, self._code)
         elif not self.count:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Literal, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
 from pydantic import SecretStr
 
@@ -55,6 +55,7 @@ class Target:
         workspace: the key of the workspace; empty for a server.
         honours_tokens: whether services of its kind honour retry tokens.
         user_principal: the header dh-user-principal; None sends none.
+        ca_file: the certificates of the trusted authorities; None for those of the system.
     """
 
     endpoint: Endpoint
@@ -63,6 +64,7 @@ class Target:
     workspace: str
     honours_tokens: bool
     user_principal: str | None
+    ca_file: Path | None = None
 
     @property
     def is_server(self) -> bool:
@@ -83,6 +85,7 @@ class Target:
             timeout=timeout,
             user_principal=self.user_principal,
             rate=rate,
+            ca_file=self.ca_file,
         )
 
     def scope(self, batch: str) -> Scope:
@@ -96,6 +99,7 @@ def aidp(
     workspace: str,
     region: str | None = None,
     endpoint: str | None = None,
+    ca_file: str | PathLike[str] | None = None,
     **credentials: Unpack[Credentials],
 ) -> Target:
     """Return a workspace of AI Data Platform.
@@ -103,8 +107,9 @@ def aidp(
     Args:
         platform_id: the OCID of the platform.
         workspace: the key of the workspace.
-        region: the OCI region, such as us-ashburn-1. Exactly one of `region` and `endpoint` is given.
-        endpoint: the address of the service: a private endpoint, or the simulator.
+        region: the OCI region, such as us-ashburn-1. Either this or `endpoint` is given.
+        endpoint: the address of a private endpoint, or of the simulator.
+        ca_file: a file of certificates of authorities; they are trusted instead of the system's.
         **credentials: who calls (`Credentials`).
 
     Raises:
@@ -114,27 +119,25 @@ def aidp(
         raise UsageError("Give either region or endpoint.")
     platform_id = _checked("platform_id", values.path_segment, platform_id)
     workspace = _checked("workspace", values.path_segment, workspace)
-    address = api.aidp(
-        platform_id=platform_id,
-        workspace=workspace,
-        region=None if region is None else _checked("region", values.region, region),
-        endpoint=None if endpoint is None else _checked("endpoint", values.address, endpoint),
-    )
+    region = None if region is None else _checked("region", values.region, region)
+    endpoint = None if endpoint is None else _checked("endpoint", values.address, endpoint)
     return Target(
-        endpoint=address,
+        endpoint=api.aidp(platform_id=platform_id, workspace=workspace, region=region, endpoint=endpoint),
         auth=_auth(AuthKind.API_KEY, credentials),
         platform=platform_id,
         workspace=workspace,
         honours_tokens=True,
         user_principal=_user_principal(credentials),
+        ca_file=_path("ca_file", ca_file),
     )
 
 
-def mlflow(url: str, **credentials: Unpack[Credentials]) -> Target:
+def mlflow(url: str, *, ca_file: str | PathLike[str] | None = None, **credentials: Unpack[Credentials]) -> Target:
     """Return an MLflow-compatible server.
 
     Args:
         url: its tracking URI.
+        ca_file: a file of certificates of authorities; they are trusted instead of the system's.
         **credentials: who calls (`Credentials`).
 
     Raises:
@@ -148,6 +151,7 @@ def mlflow(url: str, **credentials: Unpack[Credentials]) -> Target:
         workspace="",
         honours_tokens=False,
         user_principal=_user_principal(credentials),
+        ca_file=_path("ca_file", ca_file),
     )
 
 
@@ -182,11 +186,11 @@ def _auth(default: AuthKind, given: Credentials) -> AuthOptions:
         raise UsageError("auth: basic needs basic_username and basic_password")
     return AuthOptions(
         kind=AuthKind(kind),
-        oci_config=_path(given, "oci_config"),
+        oci_config=_path("oci_config", given.get("oci_config")),
         oci_profile=_checked("oci_profile", str, given.get("oci_profile", "DEFAULT")),
         passphrase=_secret("oci_passphrase", str, given.get("oci_passphrase")),
         bearer_token=_secret("bearer_token", values.token, token),
-        bearer_token_file=_path(given, "bearer_token_file"),
+        bearer_token_file=_path("bearer_token_file", given.get("bearer_token_file")),
         basic_username=None if user is None else _checked("basic_username", values.user_name, user),
         basic_password=_secret("basic_password", values.password, password),
     )
@@ -197,8 +201,7 @@ def _user_principal(given: Credentials) -> str | None:
     return None if principal is None else _checked("user_principal", values.header_text, principal)
 
 
-def _path(given: Credentials, name: Literal["oci_config", "bearer_token_file"]) -> Path | None:
-    path = given.get(name)
+def _path(name: str, path: object) -> Path | None:
     return None if path is None else checked(name, to_path, path)
 
 

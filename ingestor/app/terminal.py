@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from ingestor.app.messages import complain, print_result
+from ingestor.app.observing.observer import Observer
 from ingestor.app.options import STDOUT, BatchOptions
 from ingestor.app.signals import StopSignals
 from ingestor.app.standard_streams import last_messages
@@ -23,6 +24,7 @@ from ingestor.report.output_file import STALL
 from ingestor.report.progress import Mode, Progress
 from ingestor.report.summary import as_json, as_text
 from ingestor.system.limits import LimitError, start_thread
+from ingestor.system.stops import release_stops
 
 if TYPE_CHECKING:
     from ingestor.app.session import Session
@@ -42,19 +44,23 @@ class Terminal:
     Attributes:
         json: whether the result on standard output is JSON.
         progress: whether progress is shown on standard error.
+        quiet: whether nothing is printed if all is well: no progress, and a summary only if the exit code is not 0.
+        observers: what else watches the session.
     """
 
     json: bool = False
     progress: Mode = Mode.AUTO
+    quiet: bool = False
+    observers: Sequence[Observer] = ()
 
-    def attend(self, session: "Session", work: Awaitable[T], code_of: Callable[[T], int]) -> T | None:
+    def attend(self, session: "Session", work: Awaitable[T]) -> T | None:
         """Do the work of a session with progress and stop signals; None if a second signal ended it at once.
 
         What is waited for long is named. From then on, no signal changes the exit code of the process, which is that
-        of the result (`code_of`).
+        of the session.
         """
         collect_rarely()
-        attending = self._attend(session, work, code_of)
+        attending = self._attend(session, work)
         with naming(session.waits_for):
             return asyncio.run(attending)
 
@@ -63,6 +69,8 @@ class Terminal:
 
         A summary that standard output does not take is printed on standard error.
         """
+        if self.quiet and not self.json and session.exit_code is ExitCode.OK:
+            return
         metrics, files = session.metrics, files_of(session.options)
         if metrics.halt is not None and not sys.stdout.isatty():  # a program may read only standard error
             complain(f"halted: {printable(metrics.halt.reason, 1000)}")
@@ -75,10 +83,12 @@ class Terminal:
         with naming(lambda: ["standard output waits for its reader"] if time.monotonic() - began > STALL else []):
             print_result(summary)
 
-    async def _attend(self, session: "Session", work: Awaitable[T], code_of: Callable[[T], int]) -> T | None:
-        with _signals_to(session) as signals:
+    async def _attend(self, session: "Session", work: Awaitable[T]) -> T | None:
+        with _signals_to(session, quiet=self.quiet) as signals:
+            release_stops()
             try:
-                async with Progress.on(sys.stderr, self.progress, session.metrics, time.monotonic).shown():
+                mode = Mode.OFF if self.quiet else self.progress
+                async with Progress.on(sys.stderr, mode, session.metrics, time.monotonic).shown():
                     result = await work
             except asyncio.CancelledError:
                 if not signals.count:
@@ -86,7 +96,7 @@ class Terminal:
                 signals.finish(ExitCode.STOPPED)
                 complain("ended at once; run the same command again to continue")
                 return None
-            signals.finish(code_of(result))
+            signals.finish(session.exit_code)
             return result
 
 
@@ -118,13 +128,18 @@ def naming(waits: Callable[[], Sequence[str]]) -> Iterator[None]:
         over.set()
 
 
-def _signals_to(session: "Session") -> StopSignals:
-    """Return the signals that stop a session, and cancel this task."""
+def _signals_to(session: "Session", *, quiet: bool) -> StopSignals:
+    """Return the signals that stop a session, and cancel this task. Unless `quiet`, the first one prints a message."""
 
     def stop(signal: str) -> None:
-        session.stop(f"stopped by {signal}")
+        session.life.end_early(f"stopped by {signal}")
         wait = f"{session.options.drain_timeout:g} s"
-        complain(f"stopping: requests in flight get {wait} to end (Ctrl-C again ends at once)")
+        if session.options.follow:
+            what = f"reading what exists to its end, and sending it for at most {wait}"
+        else:
+            what = f"requests in flight get {wait} to end"
+        if not quiet:
+            complain(f"stopping: {what} (Ctrl-C again ends at once)")
 
     def end() -> None:
         if task is not None:
@@ -136,5 +151,6 @@ def _signals_to(session: "Session") -> StopSignals:
         on_stop=stop,
         on_second=end,
         on_reopen=session.reopen_log,
+        on_status=lambda: complain(f"status: {session.life.status_line()}"),
         seconds=session.options.drain_timeout + OVERTIME,
     )

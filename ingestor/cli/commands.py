@@ -11,24 +11,29 @@ from pydantic import BaseModel
 
 from ingestor.app.messages import warn
 from ingestor.app.options import BatchOptions
+from ingestor.cli.command import Command, epilog
 from ingestor.cli.flags import Parser
-from ingestor.cli.pages import Command, epilog
-from ingestor.cli.target import target_of
+from ingestor.cli.target import target_for_sending
 from ingestor.model.errors import ExitCode, UsageError
 from ingestor.settings.commands import (
     CheckOptions,
     ConfigOptions,
+    DoctorOptions,
     ForgetOptions,
     Format,
     ResultsOptions,
     SimulateOptions,
+    StatusOptions,
 )
 from ingestor.settings.load import Loaded, from_flags, load
 from ingestor.settings.options import Settings
+from ingestor.settings.report_commands import PruneOptions, ReportOptions
 from ingestor.settings.rules import TARGETS
 from ingestor.settings.values import Output
+from ingestor.system.stops import release_stops
 
 if TYPE_CHECKING:
+    from ingestor.app.observing.observer import Observer
     from ingestor.app.target import Target
     from ingestor.app.terminal import Terminal
 
@@ -36,9 +41,13 @@ _OWN_OPTIONS: Mapping[str, type[BaseModel]] = MappingProxyType(
     {
         "check": CheckOptions,
         "config": ConfigOptions,
+        "doctor": DoctorOptions,
         "forget": ForgetOptions,
+        "prune": PruneOptions,
+        "report": ReportOptions,
         "results": ResultsOptions,
         "simulate": SimulateOptions,
+        "status": StatusOptions,
     }
 )
 """The options that only one command has."""
@@ -61,6 +70,11 @@ class Call:
         return loaded
 
 
+def own_options(name: str) -> type[BaseModel] | None:
+    """Return the options that only this command has; None if it has none."""
+    return _OWN_OPTIONS.get(name)
+
+
 def perform(command: Command, argv: Sequence[str]) -> int:
     """Run one command and return its exit code. Raises IngestorError."""
     parser = parser_of(command)
@@ -70,7 +84,8 @@ def perform(command: Command, argv: Sequence[str]) -> int:
     line = parser.read(argv)
     if "" in line.arguments:
         raise UsageError("an empty name: name a file or a directory. An empty variable of a shell may be the cause")
-    names = _OWN_OPTIONS[command.name].model_fields if command.name in _OWN_OPTIONS else {}
+    own_model = own_options(command.name)
+    names = {} if own_model is None else own_model.model_fields
     own = {name: value for name, value in line.options.items() if name in names}
     settings = {name: value for name, value in line.options.items() if name not in names}
     return _COMMANDS[command.name](Call(own, settings, line.config, line.arguments))
@@ -79,7 +94,7 @@ def perform(command: Command, argv: Sequence[str]) -> int:
 def parser_of(command: Command) -> Parser:
     """Return the parser for the options of a command."""
     parser = Parser(command.name, command.arguments, command.text, epilog(command))
-    if (own := _OWN_OPTIONS.get(command.name)) is not None:
+    if (own := own_options(command.name)) is not None:
         parser.add_options(own)
     if own is not SimulateOptions:
         parser.add_options(Settings, command.settings, command.defaults)
@@ -88,41 +103,70 @@ def parser_of(command: Command) -> Parser:
 
 
 def _run(call: Call) -> int:
-    loaded = call.load(sending=True)
-    target, options, terminal = _batch(loaded.settings)
-    from ingestor.app.run import run
-
-    return run(target, options, call.arguments, terminal, spool=loaded.settings.spool)
+    return _send(call, _run_batch)
 
 
 def _resume(call: Call) -> int:
+    return _send(call, _resume_batch)
+
+
+def _reconcile(call: Call) -> int:
+    return _send(call, _reconcile_batches)
+
+
+def _send(call: Call, work: "Callable[[Call, Loaded, Sequence[Observer]], int]") -> int:
+    """Return the exit code of a command that sends, after it is in the metrics file, if there is one."""
     loaded = call.load(sending=True)
-    target, options, terminal = _batch(loaded.settings)
+    if not loaded.settings.follow:
+        release_stops()
+    path = loaded.settings.metrics_file
+    if path is None:
+        return work(call, loaded, ())
+    from ingestor.app.observing.metrics_file import MetricsFile
+
+    file = MetricsFile(path, options_of(loaded.settings))
+    return file.conclude(lambda: work(call, loaded, [file.observe]))
+
+
+def _run_batch(call: Call, loaded: Loaded, observers: "Sequence[Observer]") -> int:
+    target, options, terminal = _batch(loaded.settings, observers)
+    from ingestor.app.on_done import OnDone
+    from ingestor.app.run import run
+
+    accepting = None
+    if loaded.settings.accept is not None:
+        from ingestor.cli.accepting import accepting_of
+
+        accepting = accepting_of(loaded.settings.accept, loaded)
+    settings = loaded.settings
+    on_done = OnDone.parse(settings.on_done, age=settings.on_done_age)
+    return run(target, options, call.arguments, terminal, spool=settings.spool, accepting=accepting, on_done=on_done)
+
+
+def _resume_batch(_call: Call, loaded: Loaded, observers: "Sequence[Observer]") -> int:
+    target, options, terminal = _batch(loaded.settings, observers)
     from ingestor.app.resume import resume
 
     return resume(target, options, terminal, is_named=_named_batch(loaded) is not None)
 
 
-def _reconcile(call: Call) -> int:
-    loaded = call.load(sending=True)
-    target, options, terminal = _batch(loaded.settings)
+def _reconcile_batches(_call: Call, loaded: Loaded, observers: "Sequence[Observer]") -> int:
+    target, options, terminal = _batch(loaded.settings, observers)
     from ingestor.app.run import reconcile
 
     return reconcile(target, options, _named_batch(loaded), terminal)
 
 
-def _batch(settings: Settings) -> "tuple[Target, BatchOptions, Terminal]":
+def _batch(settings: Settings, observers: "Sequence[Observer]") -> "tuple[Target, BatchOptions, Terminal]":
     """Return what a command that sends needs. Raises UsageError and LimitError."""
     from ingestor.app.limits import most_in_flight
     from ingestor.app.sending import Sending
-    from ingestor.app.target import check_address
 
-    target, options = target_of(settings), options_of(settings)
-    check_address(target)
+    target, options = target_for_sending(settings), options_of(settings)
     allowed = Sending(target, options).bounds.slots
     if allowed < most_in_flight(options):
         warn(f"the limit of open files (ulimit -n) allows only {allowed:,} requests in flight")
-    return target, options, terminal_of(settings)
+    return target, options, terminal_of(settings, observers)
 
 
 def _check(call: Call) -> int:
@@ -136,7 +180,7 @@ def _check(call: Call) -> int:
     if online:
         from ingestor.app.online import check_online
 
-        return check_online(target_of(settings), options, call.arguments, as_json=as_json, progress=progress)
+        return check_online(target_for_sending(settings), options, call.arguments, as_json=as_json, progress=progress)
     from ingestor.app.check import check
 
     if any(name in loaded.given for name in TARGETS):
@@ -147,10 +191,15 @@ def _check(call: Call) -> int:
 
 
 def _status(call: Call) -> int:
-    settings = call.load().settings
+    own, settings = from_flags(StatusOptions, call.own), call.load().settings
+    as_json = settings.output is Output.JSON
+    if own.watch:
+        from ingestor.app.watch import watch
+
+        return watch(settings.state, as_json=as_json)
     from ingestor.app.inspect import status
 
-    return status(settings.state, as_json=settings.output is Output.JSON)
+    return status(settings.state, as_json=as_json)
 
 
 def _results(call: Call) -> int:
@@ -169,6 +218,20 @@ def _forget(call: Call) -> int:
     return forget(own, loaded.settings, _named_batch(loaded))
 
 
+def _report(call: Call) -> int:
+    own, loaded = from_flags(ReportOptions, call.own), call.load()
+    from ingestor.cli.report import report
+
+    return report(own, loaded.settings, _named_batch(loaded))
+
+
+def _prune(call: Call) -> int:
+    own, loaded = from_flags(PruneOptions, call.own), call.load()
+    from ingestor.cli.prune import prune_journal
+
+    return prune_journal(own, loaded.settings, _named_batch(loaded))
+
+
 def _simulate(call: Call) -> int:
     options = from_flags(SimulateOptions, call.own)
     from ingestor.cli.simulate import simulate
@@ -183,6 +246,19 @@ def _config(call: Call) -> int:
     return init(call.settings, call.config) if own.init else config(call.load())
 
 
+def _completion(call: Call) -> int:
+    from ingestor.cli.completion import completion
+
+    return completion(call.arguments)
+
+
+def _doctor(call: Call) -> int:
+    own = from_flags(DoctorOptions, call.own)
+    from ingestor.cli.doctor import doctor
+
+    return doctor(own, call.settings, call.config, call.arguments)
+
+
 _COMMANDS: Mapping[str, Callable[[Call], int]] = MappingProxyType(
     {
         "run": _run,
@@ -192,8 +268,12 @@ _COMMANDS: Mapping[str, Callable[[Call], int]] = MappingProxyType(
         "reconcile": _reconcile,
         "resume": _resume,
         "forget": _forget,
+        "report": _report,
+        "prune": _prune,
         "simulate": _simulate,
         "config": _config,
+        "doctor": _doctor,
+        "completion": _completion,
     }
 )
 
@@ -207,8 +287,14 @@ def options_of(settings: Settings) -> BatchOptions:
     return BatchOptions(**{field.name: getattr(settings, field.name) for field in fields(BatchOptions)})
 
 
-def terminal_of(settings: Settings) -> "Terminal":
-    """Return what the command prints."""
+def terminal_of(settings: Settings, observers: "Sequence[Observer]" = ()) -> "Terminal":
+    """Return what the command prints, and what watches it: `observers`, and those of the settings."""
     from ingestor.app.terminal import Terminal
+    from ingestor.cli.observers import observers_of
 
-    return Terminal(json=settings.output is Output.JSON, progress=settings.progress)
+    return Terminal(
+        json=settings.output is Output.JSON,
+        progress=settings.progress,
+        quiet=settings.quiet,
+        observers=[*observers_of(settings), *observers],
+    )

@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings
 
 from ingestor.model.errors import UsageError
 from ingestor.settings.load import CONFIG_VARIABLE
-from ingestor.settings.options import OLD_NAMES, Settings, flag_of, option_of, variable_of
+from ingestor.settings.options import Settings, flag_of, option_of, variable_of
 from ingestor.settings.wording import did_you_mean, shown
 
 _SECRETS = {
@@ -103,16 +103,9 @@ class Parser(argparse.ArgumentParser):
             group = self.add_argument_group(title, _secrets_among(options, shows))
             for name, field in options.items():
                 if not option_of(field).secret:
-                    self._add_former_names(group, name)
                     default = defaults.get(name) or default_of(field)
                     text = _help(model, name, field, default) if name in shows else argparse.SUPPRESS
                     _add(group, name, field, text)
-
-    def _add_former_names(self, group: argparse._ArgumentGroup, name: str) -> None:
-        for former in (old for old, present in OLD_NAMES.items() if present == name):
-            group.add_argument(
-                flag_of(former), dest=former, action=_Switch, default=argparse.SUPPRESS, help=argparse.SUPPRESS
-            )
 
     def add_common(self, *, config: bool) -> None:
         """Add the options of every command; `config` only for a command with settings."""
@@ -179,10 +172,11 @@ def _help(model: type[BaseModel], name: str, field: FieldInfo, default: str) -> 
 def description_of(field: FieldInfo) -> str:
     """Return what an option means, and the values that it takes."""
     text = " ".join((field.description or "").split())
-    return f"{text} One of {', '.join(names)}." if (names := _choices(field)) else text
+    return f"{text} One of {', '.join(names)}." if (names := choices_of(field)) else text
 
 
-def _choices(field: FieldInfo) -> list[str]:
+def choices_of(field: FieldInfo) -> list[str]:
+    """Return the words that an option takes; none if it takes any text."""
     kinds = () if get_origin(field.annotation) is Mapping else (field.annotation, *get_args(field.annotation))
     return [str(choice) for kind in kinds if isinstance(kind, type) and issubclass(kind, StrEnum) for choice in kind]
 

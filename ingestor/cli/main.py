@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from types import FrameType
 
-from ingestor import __version__
 from ingestor.model.errors import ExitCode, IngestorError, UsageError
-from ingestor.system.stops import REOPENS_LOG, Handler, taken_signals
+from ingestor.system.limits import forbid_core_dumps
+from ingestor.system.stops import STOPS_NOTHING, Handler, hold_stops, release_stops, taken_signals
 
 RESUMABLE = frozenset({"run", "resume", "reconcile"})
 """The commands that may be stopped and repeated."""
@@ -28,19 +28,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     Without `argv` it is the program: the process ends here, whatever its threads wait for, and whatever signal arrives.
     """
     words = sys.argv[1:] if argv is None else list(argv)
-    before = _take_early_signals(words[0] if words else "")
+    if argv is None:
+        forbid_core_dumps()
+    before, code = _take_early_signals(words), int(ExitCode.STOPPED)
     try:
-        from ingestor.app.standard_streams import open_closed_streams, unfailing_messages
+        with suppress(KeyboardInterrupt):  # before the command begins, or after its end
+            from ingestor.app.standard_streams import open_closed_streams, unfailing_messages
 
-        open_closed_streams()
-        with unfailing_messages():
-            code = int(_end(words))
+            open_closed_streams()
+            with unfailing_messages():
+                code = int(_end(words))
         if argv is None:
             os._exit(code)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)
+        release_stops()
     return code
 
 
@@ -89,13 +93,17 @@ def _explain(error: Exception) -> int:
 
 
 def _perform(argv: Sequence[str]) -> int:
-    from ingestor.cli.pages import COMMANDS, front_page
+    from ingestor.cli.pages import COMMANDS
 
     first, rest = (argv[0], argv[1:]) if argv else ("", ())
     if first in {"-h", "--help"}:
+        from ingestor.cli.front_page import front_page
+
         sys.stdout.write(f"{front_page()}\n")
     elif first == "--version":
-        sys.stdout.write(f"ingestor {__version__}\n")
+        from ingestor.cli.version import version
+
+        sys.stdout.write(f"{version()}\n")
     elif first in COMMANDS:
         from ingestor.cli.commands import perform
 
@@ -105,16 +113,25 @@ def _perform(argv: Sequence[str]) -> int:
     return ExitCode.OK
 
 
-def _take_early_signals(command: str) -> dict[signal.Signals, Handler]:
+def _take_early_signals(words: Sequence[str]) -> dict[signal.Signals, Handler]:
     """Take the signals that arrive before a batch begins, because imports take long; return the handlers from before.
 
-    A command that sends exits with STOPPED: nothing was sent. Any other is interrupted.
+    A command that sends exits with STOPPED: nothing was sent. Where it may follow its sources, the signal waits: what
+    exists must be read. Any other command is interrupted.
     """
     before = taken_signals()
     for number in before:
-        early: Handler = _exit_early if command in RESUMABLE else _interrupt
-        signal.signal(number, signal.SIG_IGN if number == REOPENS_LOG else early)  # no log is open yet
+        early: Handler = _exit_early if words[:1] and words[0] in RESUMABLE else _interrupt
+        signal.signal(number, signal.SIG_IGN if number in STOPS_NOTHING else early)
+    if before and words[:1] == ["run"] and _may_follow(words):
+        hold_stops()
     return before
+
+
+def _may_follow(words: Sequence[str]) -> bool:
+    """Whether the settings, which are not read yet, may say that the sources are followed."""
+    is_named = any(name in os.environ for name in ("INGESTOR_FOLLOW", "INGESTOR_ACCEPT", "INGESTOR_CONFIG"))
+    return is_named or any(word.startswith(("--follow", "--accept", "--config")) for word in words)
 
 
 def _exit_early(_number: int, _frame: FrameType | None) -> None:
@@ -127,7 +144,7 @@ def _exit_early(_number: int, _frame: FrameType | None) -> None:
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     """Interrupt the command; a second signal ends the process, whatever it waits for."""
     for number in taken_signals():
-        if number != REOPENS_LOG:
+        if number not in STOPS_NOTHING:
             signal.signal(number, lambda *_: os._exit(ExitCode.STOPPED))
     raise KeyboardInterrupt
 

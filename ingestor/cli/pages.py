@@ -1,37 +1,19 @@
 """The help of each command. Plain text, so that the first page appears at once."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-
+from ingestor.cli.command import Command
+from ingestor.cli.exit_codes import (
+    CHECK_CODES,
+    DOCTOR_CODES,
+    FORGET_CODES,
+    JOURNAL_CODES,
+    PLAIN_CODES,
+    PRUNE_CODES,
+    RECONCILE_CODES,
+    RESUME_CODES,
+    RUN_CODES,
+)
 from ingestor.simulator.limiter_spec import KINDS
 from ingestor.simulator.options import PLATFORM_ID, WORKSPACE_KEY
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
-    """One command as its help page shows it.
-
-    Attributes:
-        purpose: one line, for the list of commands.
-        text: the paragraph above the options.
-        examples: commands, each with its purpose.
-        exit_codes: those that the command can end with, each with its meaning.
-        arguments: how usage shows its arguments; empty if it has none.
-        settings: names of the settings that it uses; None is all. It accepts the others too.
-        defaults: defaults in words, where they are not those of `run`.
-        values: under a title, the forms of a value that needs a list, each with its meaning.
-    """
-
-    name: str
-    purpose: str
-    text: str
-    examples: tuple[tuple[str, str], ...]
-    exit_codes: Mapping[int, str]
-    arguments: str = ""
-    settings: Collection[str] | None = None
-    defaults: Mapping[str, str] = field(default_factory=dict)
-    values: tuple[str, Mapping[str, str]] | None = None
-
 
 _TARGET = (
     "region",
@@ -40,6 +22,7 @@ _TARGET = (
     "workspace",
     "tracking_uri",
     "dh_user_principal",
+    "ca_file",
     "auth",
     "oci_config",
     "oci_profile",
@@ -50,68 +33,44 @@ _TARGET = (
     "bearer_token",
 )
 _STATE = ("batch", "state", "same_server", "allow_network_state")
+_SPEED = ("rate", "concurrency", "timeout")
+_MONITORING = ("listen", "listen_name", "listen_token_file", "metrics_file")
 _SENDING = (
     *_TARGET,
     "retry_tokens",
     *_STATE,
-    "rate",
-    "concurrency",
-    "timeout",
+    *_MONITORING,
+    *_SPEED,
     "max_attempts",
     "max_retry_time",
     "max_pause",
     "give_up_after",
     "wait_for_service",
     "time_budget",
+    "budget_exit",
     "drain_timeout",
     "log",
     "log_max_bytes",
     "log_keep",
     "output",
     "progress",
+    "quiet",
 )
 """The settings that every command uses which sends requests."""
 
-_WRONG = {2: "the command or a setting is wrong"}
+_EXAMINED = ("new_state", "follow", "accept", "accept_token_file", *_MONITORING, *_SPEED, "senders", "log", "rejects")
+"""What else `doctor` looks at."""
+
 _LIMITERS = {f"{name}:{kind.form}": kind.purpose for name, kind in KINDS.items()}
-_INTERRUPTED = {75: "interrupted, by Ctrl-C or another signal"}
-_RUN_CODES = {
-    0: "every record is a complete run",
-    **_WRONG,
-    3: "finished, but some records are rejected, failed, partial or unresolved",
-    4: "halted: credentials, address or service are wrong for every record, or the state directory can't be used",
-    75: "stopped early: the same command continues",
-}
-_RESUME_CODES = {
-    **_RUN_CODES,
-    3: f"{_RUN_CODES[3]}; or some outcomes are unknown: run `ingestor reconcile`",
-    75: "stopped early; or the rest of a pipe was not kept: run the command that read it again",
-}
-_RECONCILE_CODES = {
-    0: "nothing is unresolved now",
-    **_WRONG,
-    3: "some jobs are still unresolved: `ingestor results --outcome unresolved` shows why",
-    4: "halted: credentials, address or service are wrong, or the state directory can't be used",
-    75: "stopped early: the same command continues",
-}
-_CHECK_CODES = {
-    0: "every record is valid; with --online, also: all experiments can take runs",
-    **_WRONG,
-    3: "some records are not valid; with --online, also: experiments are missing, deleted or not known",
-    4: "with --online: credentials, address or service are wrong for every record; or a limit of the system is reached",
-    **_INTERRUPTED,
-}
-_JOURNAL_CODES = {0: "done", **_WRONG, 4: "the journal can't be read", **_INTERRUPTED}
-_FORGET_CODES = {**_JOURNAL_CODES, 4: "the journal can't be changed", 75: "a run uses the state directory: wait"}
-_PLAIN_CODES = {0: "done", **_WRONG}
 
 _SOURCES = """\
 SOURCE is a file, a glob in quotes, a directory (its .jsonl, .ndjson and .json files at any depth) or - for
 standard input, which is the default. All may be compressed, with gzip, bzip2, xz or zstd."""
 
-_TO_THE_SIMULATOR = f"""\
+TO_THE_SIMULATOR = f"""\
 ingestor run runs.jsonl --auth none --endpoint http://127.0.0.1:8765 \\
     --platform-id {PLATFORM_ID} --workspace {WORKSPACE_KEY}"""
+"""The first command of a user, against the simulator."""
 
 COMMANDS = {
     command.name: command
@@ -133,8 +92,17 @@ COMMANDS = {
                     "jq -r .record .ingestor/rejects.jsonl | ingestor run --config migration.toml -",
                     "rejected records, after you fixed them",
                 ),
+                ("ingestor run --config backfill.toml --time-budget 10800 --quiet /exports", "each night, from cron"),
+                (
+                    "ingestor run --config sidecar.toml --follow '/runs/*.jsonl*'",
+                    "records that an application writes, until SIGTERM",
+                ),
+                (
+                    "ingestor run --config sidecar.toml --accept unix:accept.sock",
+                    "records that other programs send with POST /runs, until SIGTERM",
+                ),
             ),
-            exit_codes=_RUN_CODES,
+            exit_codes=RUN_CODES,
         ),
         Command(
             name="check",
@@ -147,15 +115,19 @@ COMMANDS = {
                 ("ingestor check runs.jsonl", "before the first real run"),
                 ("ingestor check --online --config migration.toml runs.jsonl", "credentials and experiments as well"),
             ),
-            exit_codes=_CHECK_CODES,
+            exit_codes=CHECK_CODES,
         ),
         Command(
             name="status",
             purpose="what is in the journal: jobs per outcome, oldest unresolved, last run",
-            text="Print what is in the journal of the state directory. Nothing is sent.",
+            text="Print what is in the journal of the state directory. Nothing is sent. A run in progress writes down\n"
+            "about once a minute what it does, and why it is not faster.",
             settings=("state", "output"),
-            examples=(("ingestor status --output json", "for a script"),),
-            exit_codes=_JOURNAL_CODES,
+            examples=(
+                ("ingestor status --output json", "for a script"),
+                ("ingestor status --watch", "follow a run in another terminal, or of another user"),
+            ),
+            exit_codes=JOURNAL_CODES,
         ),
         Command(
             name="results",
@@ -168,7 +140,7 @@ COMMANDS = {
                 ("ingestor results --format csv > runs.csv", "for a spreadsheet"),
                 ("ingestor results --outcome failed", "what the service refused, and why"),
             ),
-            exit_codes=_JOURNAL_CODES,
+            exit_codes=JOURNAL_CODES,
         ),
         Command(
             name="reconcile",
@@ -179,7 +151,7 @@ COMMANDS = {
             settings=_SENDING,
             defaults={"batch": "all batches of this target"},
             examples=(("ingestor reconcile --config migration.toml", "after a run that ended with exit code 3"),),
-            exit_codes=_RECONCILE_CODES,
+            exit_codes=RECONCILE_CODES,
         ),
         Command(
             name="resume",
@@ -192,7 +164,7 @@ COMMANDS = {
                 ("ingestor resume --config sidecar.toml", "after the pod was killed"),
                 ("ingestor resume --config sidecar.toml --batch nightly", "the same for another batch"),
             ),
-            exit_codes=_RESUME_CODES,
+            exit_codes=RESUME_CODES,
         ),
         Command(
             name="forget",
@@ -217,7 +189,43 @@ COMMANDS = {
                 ("ingestor forget --job-id run-17 --job-id run-18", "two jobs"),
                 ("ingestor forget --outcome failed --undo", "take it back: the next run sends them again"),
             ),
-            exit_codes=_FORGET_CODES,
+            exit_codes=FORGET_CODES,
+        ),
+        Command(
+            name="report",
+            purpose="one document about a batch, from the journal",
+            text="Write what came in, what exists now, what is missing and what to do; how fast it was, what failed\n"
+            "and why, records by source and by experiment, settings, and a digest of `ingestor results`. It works at\n"
+            "any time: during a run, after it, and after a crash. Nothing is sent.",
+            settings=("platform_id", "workspace", "tracking_uri", "batch", "state"),
+            defaults={"batch": "the only batch of the journal"},
+            examples=(
+                ("ingestor report --to migration.html", "one file for a browser, to send to others"),
+                ("ingestor report", "as text, at the terminal"),
+            ),
+            exit_codes=JOURNAL_CODES,
+        ),
+        Command(
+            name="prune",
+            purpose="delete old rows of finished jobs from the journal",
+            text="Delete the rows of jobs whose runs are complete and that ended long ago: of all batches, or of the\n"
+            "one that is named. Their numbers stay. Jobs that are pending, unresolved, failed or forgotten stay at\n"
+            "any age. A run that reads a record again whose row is deleted creates its run again.",
+            settings=(
+                "platform_id",
+                "workspace",
+                "tracking_uri",
+                "batch",
+                "state",
+                "allow_network_state",
+                "output",
+            ),
+            defaults={"batch": "all batches"},
+            examples=(
+                ("ingestor prune --older-than 90d --dry-run", "what would be deleted"),
+                ("ingestor prune --older-than 90d", "once a week, for a journal that is used for years"),
+            ),
+            exit_codes=PRUNE_CODES,
         ),
         Command(
             name="simulate",
@@ -230,9 +238,9 @@ COMMANDS = {
                     "ingestor simulate --limiter shed:0.5%+fixed:30000/min,window=60",
                     "two limiters, one after the other",
                 ),
-                (_TO_THE_SIMULATOR, "the command for another terminal"),
+                (TO_THE_SIMULATOR, "the command for another terminal"),
             ),
-            exit_codes=_PLAIN_CODES,
+            exit_codes=PLAIN_CODES,
             values=("Limiters (a RATE is 500/s, 30000/min or 100000/h; a SHARE is 0.5%):", _LIMITERS),
         ),
         Command(
@@ -243,49 +251,34 @@ COMMANDS = {
                 ("ingestor config --init", "a file that explains every setting, to begin with"),
                 ("ingestor config --config migration.toml --rate 50", "the settings that run would use"),
             ),
-            exit_codes=_PLAIN_CODES,
+            exit_codes=PLAIN_CODES,
+        ),
+        Command(
+            name="doctor",
+            purpose="find what is wrong with the set-up",
+            text="Check settings, credentials, clock, network, service, state directory, sources and limits. Each\n"
+            "problem has its cause and what to do; what follows from a cause is not listed. One search is sent, and\n"
+            "one for each experiment that the first records name. Nothing is written. The output has no secret.\n\n"
+            "SOURCE is what you would give to run. Pipes and standard input are not read.",
+            arguments="[SOURCE ...]",
+            settings=(*_TARGET, *_STATE, *_EXAMINED, "output"),
+            examples=(
+                ("ingestor doctor --config migration.toml 'export/*.jsonl.gz'", "before a run, or after a halt"),
+                ("ingestor doctor --offline --output json", "without sending anything, for a script"),
+            ),
+            exit_codes=DOCTOR_CODES,
+        ),
+        Command(
+            name="completion",
+            purpose="a script that completes commands and options: bash, zsh",
+            text="Print the script that completes commands, options and their values in a shell.",
+            arguments="SHELL",
+            settings=(),
+            examples=(
+                ("ingestor completion zsh > ~/.zfunc/_ingestor", "into a directory of $fpath, before compinit"),
+                ("source <(ingestor completion bash)", "in this shell, or in ~/.bashrc"),
+            ),
+            exit_codes=PLAIN_CODES,
         ),
     )
 }
-
-
-def front_page() -> str:
-    """Return what `ingestor --help` prints."""
-    width = max(map(len, COMMANDS))
-    commands = "\n".join(f"  {name:{width}}  {command.purpose}" for name, command in COMMANDS.items())
-    return f"""\
-usage: ingestor COMMAND [SOURCE ...] [OPTIONS]
-
-Imports the history of ML experiments into Oracle AI Data Platform: every record becomes exactly one run.
-
-Commands:
-{commands}
-
-ingestor COMMAND --help explains one command; ingestor --version prints the version.
-
-Try it on this machine. In one terminal
-  ingestor simulate
-and in another
-  echo '{{"experiment_id": "1", "run_name": "my first run"}}' > runs.jsonl
-  {_TO_THE_SIMULATOR}
-  ingestor results
-
-Settings: every option has one name everywhere. --platform-id is INGESTOR_PLATFORM_ID in the environment and
-platform_id in the TOML file that --config or INGESTOR_CONFIG names. Flags override environment variables, which
-override the file. Secrets can't be given as flags.
-
-{_listed(_RUN_CODES)}"""
-
-
-def epilog(command: Command) -> str:
-    """Return the text below the options of a command."""
-    values = f"{command.values[0]}\n{_explained(command.values[1])}\n\n" if command.values else ""
-    return f"{values}Examples:\n{_explained(dict(command.examples))}\n\n{_listed(command.exit_codes)}"
-
-
-def _explained(lines: Mapping[str, str]) -> str:
-    return "\n".join(f"  {line}\n      {purpose}" for line, purpose in lines.items())
-
-
-def _listed(exit_codes: Mapping[int, str]) -> str:
-    return "Exit codes:\n" + "\n".join(f"  {code:2}  {meaning}" for code, meaning in exit_codes.items())

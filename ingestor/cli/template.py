@@ -34,11 +34,19 @@ _EXAMPLES: Mapping[str, object] = {
     "workspace": "my-workspace",
     "tracking_uri": "https://mlflow.example.com",
     "dh_user_principal": "someone@example.com",
+    "ca_file": "/etc/ssl/private-ca.pem",
     "bearer_token_file": "/var/run/secrets/ingestor/token",
     "basic_username": "nightly",
+    "accept": "unix:/run/ingestor/accept.sock",
+    "accept_token_file": "/var/run/secrets/ingestor/accept-token",
     "rate": 50.0,
+    "give_up_after": 3600.0,
     "time_budget": 21600.0,
     "log_max_bytes": 100_000_000,
+    "listen": "127.0.0.1:9464",
+    "listen_name": "ingestor.example.com",
+    "listen_token_file": "/var/run/secrets/ingestor/listen-token",
+    "metrics_file": "/var/lib/node_exporter/textfile/ingestor.prom",
 }
 """Values of options that have no default. They are comments in the file."""
 

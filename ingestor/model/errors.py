@@ -60,7 +60,7 @@ class JournalLostError(JournalError):
 
 
 class SpoolError(IngestorError):
-    """Standard input can't be kept on disk, so it does not count as read."""
+    """Standard input can't be kept on disk, so it does not count as read; or accepted records can't be read from it."""
 
 
 class StateInUseError(IngestorError):

@@ -32,6 +32,7 @@ class InputRead:
         end: set if the source ends here.
         again: records of the source that `records` leaves out: they were read before, from the journal.
         size: the bytes that these records take; None: all since the last event.
+        is_followed: whether the source is followed: it has no end, and others are read at the same time.
     """
 
     records: int
@@ -41,6 +42,7 @@ class InputRead:
     end: SourceEnd | None = None
     again: int = 0
     size: int | None = None
+    is_followed: bool = False
 
     @classmethod
     def of(cls, chunk: Chunk, read_bytes: int, total_bytes: int | None, *, again: int = 0) -> Self:
@@ -48,7 +50,8 @@ class InputRead:
         source = None if chunk.source is None else chunk.source.name
         begin, end = chunk.extent or (None, read_bytes)
         size = None if begin is None else end - begin
-        return cls(len(chunk.records) - again, end, total_bytes, source, chunk.end, again, size)
+        is_followed = chunk.source is not None and chunk.source.number > 0
+        return cls(len(chunk.records) - again, end, total_bytes, source, chunk.end, again, size, is_followed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +64,7 @@ class SourceCount:
         rejected: how many of them were rejected.
         end: how reading ended; None if it has not ended.
         is_other_format: whether it has another format; then it is one rejected record as a whole.
+        is_followed: whether it is followed, so that its end is none of the batch.
     """
 
     source: str
@@ -68,13 +72,18 @@ class SourceCount:
     rejected: int
     end: SourceEnd | None
     is_other_format: bool = False
+    is_followed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RecordRejected:
-    """A record is invalid, or its key was already used with another digest."""
+    """A record is invalid, or its key was already used with another digest.
+
+    `is_known`: an earlier execution has written it to the file of rejected records, and was killed before it counted.
+    """
 
     reject: Reject
+    is_known: bool = False
 
 
 @value(frozen=True, slots=True)
@@ -178,6 +187,7 @@ class BatchProgress:
         total: about how many records there are; None if that is not known.
         rate: records a second that got an outcome, since the last event of this kind.
         pause: why nothing is sent at present; None if that is not so.
+        situation: what the batch does, and why it is not faster, in one sentence.
     """
 
     counts: Mapping[str, int]
@@ -187,6 +197,7 @@ class BatchProgress:
     total: int | None
     rate: float
     pause: str | None = None
+    situation: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +213,8 @@ class BatchFinished:
         duration: seconds.
         reason: why it ended early; None if it did not.
         exhausted: whether the input was read to its end.
+        unread_bytes: what exists of followed files and of accepted records and was not read; None: not known.
+        rejected_lines: lines of requests that are no records: their senders know them, and `counts` leaves them out.
         sources: what was read of each source: of many, the first ones and those with rejects or damage.
         other_sources: how many sources are not in `sources`.
     """
@@ -214,6 +227,8 @@ class BatchFinished:
     duration: float
     reason: str | None = None
     exhausted: bool = True
+    unread_bytes: int | None = 0
+    rejected_lines: int = 0
     sources: Sequence[SourceCount] = ()
     other_sources: int = 0
 

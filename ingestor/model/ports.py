@@ -76,6 +76,13 @@ class Input(Protocol):
         """Record that these checkpoints are durable: what a source keeps before them may be deleted."""
         ...
 
+    def finish(self) -> None:
+        """Wait for nothing more: `chunks` ends after what exists now. Safe to call twice.
+
+        It changes nothing for an input that ends by itself.
+        """
+        ...
+
     def stop(self) -> None:
         """Read no more: `chunks` ends after what was already read. Safe to call twice."""
         ...

@@ -21,10 +21,13 @@ class Source:
         name: as the user wrote it, or STDIN. Records carry it as their origin.
         path: by this another process finds the same source: the real path of a file, without links. None if no other
             process can read the same source: a pipe, a descriptor, an iterable.
+        number: which of the files is meant that were, one after the other, under this path. Only followed files have
+            one; it is never used again in a batch.
     """
 
     name: str
     path: str | None
+    number: int = 0
 
 
 STDIN = "-"
@@ -82,6 +85,8 @@ class Chunk:
         end: set in the last chunk of a source.
         extent: from where to where they are; None if that is not known. A source counts its stored bytes, an `Input`
             the bytes of text of all its sources.
+        is_again: they may have been read before, under this name or another one. Records that are known then are
+            counted, and not reported one by one.
     """
 
     source: Source | None
@@ -89,6 +94,7 @@ class Chunk:
     position: Position | None = None
     end: SourceEnd | None = None
     extent: tuple[int, int] | None = None
+    is_again: bool = False
 
 
 @value(frozen=True, slots=True)

@@ -1,4 +1,6 @@
-"""Text from other people's systems, made safe for one line of a log or a terminal."""
+"""Text from other people's systems, made safe for one line of a log or a terminal, or for a database."""
+
+import re
 
 MESSAGE_LIMIT = 500
 """Characters that are kept of a message of the service."""
@@ -28,6 +30,20 @@ def printable(text: str, limit: int = 200) -> str:
     """
     shown = "".join(char if char.isprintable() else _escape(char) for char in text[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def storable(text: str) -> str:
+    """Return `text` as UTF-8 can hold it: a lone surrogate, as in a file name or a hostile answer, is its escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+_SPECIFIC = re.compile(r"""(?<!\w)(?:'[^']*'|"[^"]*"|`[^`]*`)(?!\w)|(?<![\w.:/-])[\w.:/-]*\d[\w.:/-]*""")
+"""Quoted text, and words that contain a digit: names, ids, times. They differ between two messages of one error."""
+
+
+def without_specifics(message: str) -> str:
+    """Return what two messages of one kind of error have in common: names, ids and numbers are `#`."""
+    return _SPECIFIC.sub("#", message)
 
 
 def _escape(char: str) -> str:

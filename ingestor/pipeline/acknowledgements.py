@@ -18,6 +18,7 @@ class OpenChunk:
         end: whether that is the end of the source.
         before: the open chunk that was read before it.
         after: the open chunk that was read after it.
+        is_again: whether its records may have been read before (see `Chunk`).
     """
 
     source: Source
@@ -27,6 +28,7 @@ class OpenChunk:
     before: "OpenChunk | None" = None
     after: "OpenChunk | None" = None
     rejected: int = 0
+    is_again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,9 @@ class Acknowledgements:
         progress = self._progress.get(chunk.source)
         if progress is None:
             progress = self._progress[chunk.source] = _Progress(self._rejected_before.get(chunk.source, 0))
-        opened = OpenChunk(chunk.source, len(chunk.records), chunk.position, chunk.end, progress.last)
+        opened = OpenChunk(
+            chunk.source, len(chunk.records), chunk.position, chunk.end, progress.last, is_again=chunk.is_again
+        )
         if progress.last is not None:
             progress.last.after = opened
         progress.last = opened

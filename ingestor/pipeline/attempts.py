@@ -9,6 +9,7 @@ import asyncio
 from dataclasses import dataclass
 from math import inf
 
+from ingestor.model.activity import Health
 from ingestor.model.ports import Service, Timekeeper
 from ingestor.model.reply import Fault, Reply
 from ingestor.model.request import Operation, Request
@@ -18,7 +19,6 @@ from ingestor.pipeline.in_flight import Delivery
 from ingestor.pipeline.options import PipelineOptions
 from ingestor.policy.attempt_timeout import LEAST, AttemptTimeout
 from ingestor.policy.expiry import protects
-from ingestor.policy.health import Health
 from ingestor.policy.retry import Recovery
 
 _INTERVAL = 0.1  # seconds between two looks at the attempts that are older than the shortest timeout

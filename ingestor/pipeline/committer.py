@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from ingestor.model.errors import IngestorError
-from ingestor.model.events import RecordsDuplicate, RunsEnded
+from ingestor.model.events import RecordsAlreadyDone, RecordsDuplicate, RunsEnded
 from ingestor.model.ports import Changes, EventLog
 from ingestor.model.record import Outcome, Result
 from ingestor.model.reply import Reply
@@ -123,10 +123,15 @@ class Committer:
             self._in_flight.remove(delivery)
         if results:
             self._log.emit(RunsEnded(results, sequence))
-        duplicates = [(job, result.run_id) for delivery, result in ended for job, _ in delivery.followers]
-        if duplicates:
-            self._log.emit(RecordsDuplicate(duplicates))
-            self._count_followers(ended)
+        followers = [(job, result.run_id, chunk) for delivery, result in ended for job, chunk in delivery.followers]
+        if not followers:
+            return
+        new = [(job, run_id) for job, run_id, chunk in followers if chunk is None or not chunk.is_again]
+        if new:
+            self._log.emit(RecordsDuplicate(new))
+        if len(new) < len(followers):
+            self._log.emit(RecordsAlreadyDone(len(followers) - len(new)))
+        self._count_followers(ended)
 
     def _count_followers(self, ended: Sequence[tuple[Delivery, Result]]) -> None:
         """Count followers only now: a follower may have been added while the group was committed."""

@@ -7,6 +7,7 @@ from ingestor.pipeline.health_monitor import HealthMonitor
 from ingestor.pipeline.in_flight import Backlog, Delivery
 from ingestor.pipeline.options import PipelineOptions
 from ingestor.pipeline.pacer import Pacer
+from ingestor.pipeline.waits import Wait, Waits
 
 
 class Dispatch:
@@ -17,6 +18,7 @@ class Dispatch:
 
     Attributes:
         is_sending: whether attempts are started: False after a stop.
+        waits: what the next attempt waits for.
     """
 
     def __init__(
@@ -28,6 +30,7 @@ class Dispatch:
         attempt: Callable[[Delivery], Coroutine[None, None, None]],
     ) -> None:
         self.is_sending = False
+        self.waits = Waits()
         self._slots, self._most_outside = options.concurrency, options.most_outside
         self._backlog = backlog
         self._monitor = monitor
@@ -43,9 +46,13 @@ class Dispatch:
         self.is_sending = True
         try:
             while True:
+                self.waits.next = Wait.SLOT
                 await self._free_slot()
+                self.waits.next = Wait.BACKLOG
                 await self._backlog.ready()
+                self.waits.next = Wait.HEALTH
                 await self._monitor.may_send()
+                self.waits.next = Wait.PACER
                 await self._pacer.acquire()
                 self._start(group, self._backlog.take())
         finally:
@@ -70,12 +77,18 @@ class Dispatch:
         self._free(attempt)
 
     async def _free_slot(self) -> None:
-        while len(self._running) >= self._most():
+        while len(self._running) >= self.most:
             self._changed.clear()
             await self._changed.wait()
 
-    def _most(self) -> int:
-        """Return how many attempts may have a slot now."""
+    @property
+    def in_flight(self) -> int:
+        """How many attempts are sent and not answered."""
+        return len(self._running) + len(self._outside)
+
+    @property
+    def most(self) -> int:
+        """How many attempts may have a slot now."""
         most, by_health, by_pace = self._slots, self._monitor.health.max_in_flight, self._pacer.size
         if by_health is not None and by_health < most:
             most = by_health

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import suppress
 
+from ingestor.model.activity import Health, Hold
 from ingestor.model.events import BatchPaused, BatchResumed
 from ingestor.model.ports import EventSink, Service
 from ingestor.model.reply import Fault, Reply
@@ -11,7 +12,7 @@ from ingestor.pipeline.options import Known, PipelineOptions
 from ingestor.pipeline.pacer import Pacer
 from ingestor.policy.advice import Halt
 from ingestor.policy.decisions import Continue, GiveUp, HealthDecision, Pause
-from ingestor.policy.health import Health, ServiceHealth
+from ingestor.policy.health import ServiceHealth
 from ingestor.policy.retry import Classification, ReplyKind
 from ingestor.policy.run_ids import RecentRunIds
 
@@ -39,6 +40,7 @@ class HealthMonitor:
         self._changed = asyncio.Event()
         self._may_send = asyncio.Event()
         self._pause: Pause | None = None
+        self._paused_at = 0.0
         self.on_change = _do_nothing
 
     @property
@@ -51,6 +53,19 @@ class HealthMonitor:
         """What a reply has shown to be wrong for every record, if anything is."""
         decision = self.health.check(self._now()) if self.health.health is Health.HALTED else None
         return decision if isinstance(decision, Halt) else None
+
+    @property
+    def hold(self) -> Hold | None:
+        """Why the batch does not advance; None if it does."""
+        if self._pause is None:
+            return None
+        now = self._now()
+        return Hold(
+            reason=self._pause.reason,
+            seconds=now - self._paused_at,
+            left=max(0.0, self._pause.until - now),
+            gives_up=self.health.probe_at is None,
+        )
 
     async def may_send(self) -> None:
         """Wait while the service is down."""
@@ -159,6 +174,8 @@ class HealthMonitor:
             return
         if reported is not None and (pause is None or pause.reason != reported.reason):
             self._log.emit(BatchResumed(reported.reason))
+        if reported is None:
+            self._paused_at = self._now()
         self._pause = pause
         if pause is not None:
             self._log.emit(BatchPaused(pause.reason, round(max(0.0, pause.until - self._now()), 3)))

@@ -126,6 +126,11 @@ class InFlight:
         return iter(list(self._deliveries.values()))
 
     @property
+    def oldest(self) -> Delivery | None:
+        """The job that was admitted first; None without one."""
+        return next(iter(self._deliveries.values()), None)
+
+    @property
     def room(self) -> int:
         """How many more jobs fit by number; 0 if it is full."""
         if self._bytes >= MAX_BYTES:

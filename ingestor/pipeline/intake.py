@@ -15,8 +15,10 @@ from ingestor.pipeline.committer import Committer
 from ingestor.pipeline.in_flight import Backlog, Delivery, InFlight, start
 from ingestor.pipeline.options import Known, PipelineOptions
 from ingestor.pipeline.read_ahead import reading_ahead
+from ingestor.pipeline.waits import Wait, Waits
 from ingestor.policy.expiry import EXPIRED
 from ingestor.policy.identity import reject_digest
+from ingestor.policy.reported import Reported
 
 _CONFLICT = "job_id: was already used in this batch with other content; give the changed record a new job_id"
 _NOT_STAMPED = (
@@ -39,6 +41,7 @@ class Intake:
 
     Attributes:
         admitting: jobs whose intents are being written.
+        waits: what reading waits for.
     """
 
     options: PipelineOptions
@@ -50,6 +53,7 @@ class Intake:
     backlog: Backlog
     committer: Committer
     acknowledgements: Acknowledgements
+    waits: Waits
     admitting: list[Job] = field(default_factory=list, init=False)
     _resent: dict[str, bytes] = field(default_factory=dict, init=False)
     _read_again: int = field(default=0, init=False)
@@ -61,9 +65,11 @@ class Intake:
     async def run(self) -> None:
         """Read the whole input, or as much as is read before `in_flight` is closed. Raises what ends the input."""
         async with reading_ahead(self.source) as ahead:
+            self.waits.next = Wait.INPUT
             while chunks := await ahead.take():
                 await self._admit_all(self._open(chunks))
                 self.committer.checkpoints_moved()
+                self.waits.next = Wait.INPUT
 
     def _open(self, chunks: Sequence[Chunk]) -> list[Arrival]:
         """Register chunks; return their jobs, without what is rejected or in flight from its kept text."""
@@ -101,12 +107,21 @@ class Intake:
     def _set_aside(self, reject: Reject, chunk: OpenChunk | None, *, is_conflict: bool = False) -> None:
         """Report a rejected record, unless the user gave it up. Another one with its `job_id` may be a run since."""
         if not self._is_given_up(reject):
-            self.log.emit(RecordRejected(reject))
-            self.acknowledgements.rejected(chunk)
+            self._reject_once(reject, chunk)
             return
         is_repaired = not is_conflict and _digest_of(reject) in self.known.repaired_rejects
         self.log.emit(RecordsAlreadyDone(1) if is_repaired else RecordsForgotten(1))
         self.acknowledgements.done(chunk)
+
+    def _reject_once(self, reject: Reject, chunk: OpenChunk | None) -> None:
+        """Report a rejected record, unless the same one was reported from the same place."""
+        reported = Reported.NO if self.known.reported_rejects is None else self.known.reported_rejects.add(reject)
+        if reported is Reported.IN_THIS_EXECUTION:
+            self.log.emit(RecordsAlreadyDone(1))
+            self.acknowledgements.done(chunk)
+            return
+        self.log.emit(RecordRejected(reject, is_known=reported is Reported.EARLIER))
+        self.acknowledgements.rejected(chunk)
 
     def _is_given_up(self, reject: Reject) -> bool:
         """Whether the user gave a rejected record up. Damage can't be given up: what is missing is not known."""
@@ -117,6 +132,7 @@ class Intake:
         """Admit jobs as there is room. A repeated key waits for its first job, or for the next round."""
         try:
             await self.log.ready()
+            self.waits.next = Wait.ROOM
             while arrivals and await self.in_flight.has_room():
                 fitting = self.in_flight.fitting([job for job, _ in arrivals])
                 first, repeated = self._split(arrivals[:fitting])
@@ -143,7 +159,9 @@ class Intake:
 
     async def _admit(self, arrivals: Sequence[Arrival]) -> None:
         self.admitting = [job for job, _ in arrivals]
+        self.waits.next = Wait.JOURNAL
         admissions = await self.journal.admit(self.admitting, stamped=self.options.stamped)
+        self.waits.next = Wait.ROOM
         self.admitting = []
         self._place_all(admissions, [chunk for _, chunk in arrivals])
 
@@ -162,7 +180,7 @@ class Intake:
             self.acknowledgements.done(chunk)
             if admission.status is AdmissionStatus.FORGOTTEN:
                 given_up += 1
-            elif admission.done_in_this_execution:
+            elif admission.done_in_this_execution and not (chunk is not None and chunk.is_again):
                 duplicates.append((admission.job, admission.run_id))
             else:
                 already_done += 1

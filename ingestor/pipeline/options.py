@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from ingestor.policy.advice import UNKNOWN, Access, Halt
 from ingestor.policy.lookup import LOOKUP_DELAY
+from ingestor.policy.reported import ReportedRejects
 from ingestor.policy.retry import Recovery, RetryBudget
 
 _LOOK_AHEAD = 16  # jobs for each slot
@@ -70,12 +71,14 @@ class Known:
         recent_runs: the ids and retry tokens of the batch's last runs, see `policy.run_ids.RecentRunIds`.
         forgotten_rejects: the digests (`policy.identity.reject_digest`) of rejected records that the user gave up.
         repaired_rejects: those of them whose `job_id` has a complete run.
+        reported_rejects: the rejected records that were reported, with their places; None: each one is reported.
     """
 
     has_runs: bool = False
     recent_runs: Sequence[tuple[str, str]] = ()
     forgotten_rejects: Collection[bytes] = frozenset()
     repaired_rejects: Collection[bytes] = frozenset()
+    reported_rejects: ReportedRejects | None = None
 
 
 NOTHING_KNOWN = Known()

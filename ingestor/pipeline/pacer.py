@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from aiolimiter import AsyncLimiter
 
+from ingestor.model.activity import Bound, Hold
 from ingestor.model.events import BatchPaused, BatchResumed, RateChanged
 from ingestor.model.ports import EventSink
 from ingestor.policy.ceiling import TOLERANCE, paced
@@ -57,8 +58,10 @@ class Pacer:
         self.on_change = _do_nothing
         self._sink = sink
         self._now = asyncio.get_running_loop().time
+        self._ceiling = None if ceiling is None else paced(ceiling)
+        self._was_refused = False
         self._control = SendControl(
-            None if ceiling is None else paced(ceiling),
+            self._ceiling,
             most_in_flight,
             self._now(),
             first_in_flight=first_in_flight,
@@ -78,6 +81,27 @@ class Pacer:
         """The most attempts that may have a slot now, at least 1."""
         return self._control.size
 
+    @property
+    def rate(self) -> float:
+        """Attempts a second that are allowed now."""
+        return self._control.rate
+
+    @property
+    def bound(self) -> Bound:
+        """What limits the rate."""
+        if self._ceiling is not None and self._control.rate >= self._ceiling:
+            return Bound.RATE
+        return Bound.SERVICE if self._was_refused else Bound.GROWTH
+
+    @property
+    def hold(self) -> Hold | None:
+        """The closure that was reported; None if there is none."""
+        if self._closed_at is None or self._reported_until is None:
+            return None
+        now = self._now()
+        left = max(0.0, self._control.resume_at - now)
+        return Hold(reason=PAUSE_REASON, seconds=now - self._closed_at, left=left)
+
     async def acquire(self) -> None:
         """Wait until the next request may be sent."""
         async with self._turn:
@@ -90,6 +114,7 @@ class Pacer:
         """Record an answer: `throttled` is a 429; its `retry_after`, seconds, counts while the service is closed."""
         now = self._now()
         if throttled:
+            self._was_refused = True
             self._control.throttled(now, sent_at, retry_after)
         else:
             self._control.accepted(now, sent_at)

@@ -8,7 +8,9 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
+from math import isfinite
 
+from ingestor.model.activity import Activity, Bound
 from ingestor.model.errors import ExitCode, IngestorError, JournalError
 from ingestor.model.events import BatchHalted
 from ingestor.model.ports import EventLog, Input, Journal, Service, Timekeeper
@@ -23,6 +25,7 @@ from ingestor.pipeline.in_flight import Backlog, Delivery, InFlight
 from ingestor.pipeline.intake import Intake
 from ingestor.pipeline.options import NOTHING_KNOWN, Known, PipelineOptions, PipelineResult
 from ingestor.pipeline.pacer import Pacer
+from ingestor.pipeline.waits import Wait, Waits
 from ingestor.pipeline.worker import Worker
 from ingestor.policy.advice import Halt
 from ingestor.policy.decisions import GiveUp
@@ -56,6 +59,8 @@ class Supervisor(ABC):
         self._stop = asyncio.Event()
         self._reason: str | None = None
         self._exhausted = False
+        self._drain = options.drain_timeout
+        self._reading = Waits()
         self._error: Exception | None = None
         self._backlog = Backlog()
         self._in_flight = InFlight(options.look_ahead, max(options.look_ahead, options.most_jobs))
@@ -82,9 +87,47 @@ class Supervisor(ABC):
         """Records that were read and have no outcome yet."""
         return len(self._in_flight) + self._in_flight.left_out
 
-    def stop(self, reason: str = "asked to") -> None:
-        """Read no more, let what is in flight end, commit, and return from `run`. The first reason counts."""
+    def activity(self) -> Activity:
+        """Return what the work does at this moment. `bound` is better the more regularly this is called."""
+        for waits in (self._dispatch.waits, self._reading):
+            waits.sample()
+        dispatch, pacer, hold = self._dispatch, self._pacer, self._monitor.hold or self._pacer.hold
+        rate, oldest = pacer.rate, self._in_flight.oldest
+        return Activity(
+            health=self._monitor.health.health,
+            bound=Bound.OUTAGE if hold is not None else self._bound(),
+            hold=hold,
+            allowed_rate=rate if isfinite(rate) else None,
+            in_flight=dispatch.in_flight,
+            slots=dispatch.most,
+            backlog=max(0, len(self._in_flight) - dispatch.in_flight),
+            left=self.left,
+            is_reading=not self._exhausted and not self._stop.is_set(),
+            oldest_in_flight=None if oldest is None else oldest.admission.first_sent_at,
+        )
+
+    def _bound(self) -> Bound:
+        """Return what limits the speed while requests are sent."""
+        wait = self._dispatch.waits.longest
+        if wait is Wait.PACER:
+            return self._pacer.bound
+        if self._dispatch.waits.is_busy:
+            return Bound.PROCESSOR
+        if wait is Wait.BACKLOG:
+            return Bound.JOURNAL if self._reading.longest is Wait.JOURNAL else Bound.INPUT
+        return Bound.SLOTS if wait is Wait.SLOT else Bound.NOTHING
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Wait for no more input: process what exists now to its end. Safe to call twice."""
+
+    def stop(self, reason: str = "asked to", *, drain: float | None = None) -> None:
+        """Read no more, let what is in flight end, commit, and return from `run`. The first reason counts.
+
+        What is in flight has `drain` seconds to end; None: those of the options.
+        """
         self._reason = self._reason or reason
+        self._drain = self._drain if drain is None else drain
         self._stop.set()
         self._in_flight.close()
 
@@ -143,7 +186,7 @@ class Supervisor(ABC):
     def _drain_seconds(self) -> float:
         """Return how long attempts in flight may take to end: 0 if the service never answered."""
         is_hopeless = self._halt is not None and not self._monitor.health.has_answered
-        return 0.0 if is_hopeless else self._options.drain_timeout
+        return 0.0 if is_hopeless else self._drain
 
     def _end_early(self, decision: Halt | GiveUp) -> None:
         """Stop for a reason of the work itself. The first halt counts."""
@@ -198,12 +241,16 @@ class Pipeline(Supervisor):
         super().__init__(options, *ports, commit=journal.commit, acknowledge=acknowledge, starts=starts, known=known)
         self._source = source
         self._journal = journal
-        work = (self._in_flight, self._backlog, self._committer, self._acknowledgements)
+        work = (self._in_flight, self._backlog, self._committer, self._acknowledgements, self._reading)
         self._intake = Intake(options, known, source, journal, log, *work)
 
-    def stop(self, reason: str = "asked to") -> None:
-        """Read no more, let what is in flight end, commit, and return from `run`. Safe to call twice."""
-        super().stop(reason)
+    def finish(self) -> None:
+        """Wait for no more input: process what exists now to its end. Safe to call twice."""
+        self._source.finish()
+
+    def stop(self, reason: str = "asked to", *, drain: float | None = None) -> None:
+        """See the super class. Safe to call twice."""
+        super().stop(reason, drain=drain)
         self._source.stop()
 
     async def run(self) -> PipelineResult:

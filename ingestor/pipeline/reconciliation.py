@@ -13,6 +13,7 @@ from ingestor.pipeline.in_flight import Delivery, start
 from ingestor.pipeline.options import NOTHING_KNOWN, Known, PipelineOptions
 from ingestor.pipeline.pacer import Pacer
 from ingestor.pipeline.pipeline import Supervisor
+from ingestor.pipeline.waits import Wait
 from ingestor.pipeline.worker import NOT_CREATED
 from ingestor.policy.lookup import Absent, Resend, decide_resend
 
@@ -54,6 +55,9 @@ class Reconciliation(Supervisor):
         self._quiescent_at = self._now() + options.crash_quiescence
         self._count = 0
 
+    def finish(self) -> None:
+        """Do nothing: the jobs whose outcome is not known end by themselves."""
+
     async def _admit_all(self) -> None:
         """Read all unsettled jobs as fast as there is room in flight: unresolved ones first, then pending ones.
 
@@ -64,7 +68,9 @@ class Reconciliation(Supervisor):
             after = 0
             while await self._in_flight.has_room():
                 limit = min(_PAGE, self._in_flight.room)
+                self._reading.next = Wait.JOURNAL
                 page = await self._jobs.unsettled(pending=pending, after=after, limit=limit)
+                self._reading.next = Wait.ROOM
                 if not page:
                     break
                 after = page[-1].number

@@ -6,7 +6,8 @@ from ingestor.model.reply import Fault, Reply
 
 _MESSAGE_LENGTH = 400  # characters of the service's message; the rest of a proxy's page says nothing more
 _MALFORMED = "the service answers, but the answer is malformed: "  # how such an answer's message begins
-_CLOCK_SKEW = 300.0  # seconds that OCI allows between the signed date and its own clock
+CLOCK_SKEW = 300.0
+"""Seconds that OCI allows between the signed date and its own clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +106,13 @@ def repeated_run_halt(run_id: str) -> Halt:
     )
 
 
+DOWN = "the service is down: "
+"""How a pause reason begins where nothing shows that the service works."""
+
+
 def pause_reason(reply: Reply) -> str:
     """Return why the batch does not advance: the service refuses every request, or is down. `reply` is its last one."""
-    return (
-        f"{'every request is refused (still trying)' if _is_refusal(reply) else 'the service is down'}: {words(reply)}"
-    )
+    return f"every request is refused (still trying): {words(reply)}" if _is_refusal(reply) else DOWN + words(reply)
 
 
 def give_up_reason(reply: Reply) -> str:
@@ -147,10 +150,10 @@ _UNKNOWN_CREDENTIALS = "Check --auth, --oci-config and --oci-profile, or the tok
 
 
 def _credentials_advice(reply: Reply, access: Access) -> str:
-    if reply.clock_skew is not None and abs(reply.clock_skew) > _CLOCK_SKEW:
+    if reply.clock_skew is not None and abs(reply.clock_skew) > CLOCK_SKEW:
         return (
             f"This machine's clock differs from the service's by {abs(reply.clock_skew):.0f} seconds, and OCI "
-            f"allows {_CLOCK_SKEW:.0f}: set the clock right."
+            f"allows {CLOCK_SKEW:.0f}: set the clock right."
         )
     if access.auth == "none" and not access.is_aidp:
         return _NO_CREDENTIALS
@@ -194,7 +197,7 @@ def _reach_advice(fault: Fault | None, access: Access) -> str:
         )
     if fault is Fault.TLS:
         return (
-            f"Check {options} and the server's certificate. If a private authority signs it, SSL_CERT_FILE must name a "
-            "file with that authority's certificate."
+            f"Check {options} and the server's certificate. If a private authority signs it, name a file with "
+            "that authority's certificate with --ca-file."
         )
     return f"Check {options}, that the service is up, and any firewalls and proxies."

@@ -23,9 +23,9 @@ the batch is given up after the time to give up without a success (`policy.watch
 """
 
 from collections.abc import Collection
-from enum import StrEnum
 from math import inf
 
+from ingestor.model.activity import Health
 from ingestor.model.record import Job
 from ingestor.model.reply import Reply
 from ingestor.policy import advice
@@ -48,17 +48,6 @@ _ABOUT_THE_JOB = frozenset({ReplyKind.SUCCEEDED, ReplyKind.REFUSED, ReplyKind.DE
 
 _OVERLOAD = frozenset({502, 503, 504})  # while others get a 429, no fault of their jobs
 _PROCESSED = 500  # the service has tried to carry the request out
-
-
-class Health(StrEnum):
-    """The states: see the table above."""
-
-    UNPROVEN = "unproven"
-    UP = "up"
-    SUSPECT = "suspect"
-    DOWN = "down"
-    HALF_OPEN = "half-open"
-    HALTED = "halted"
 
 
 class ServiceHealth:

@@ -25,7 +25,7 @@ _GIVEN_UP = OSError(errno.ETIMEDOUT, "nothing took its lines")
 
 
 class ReportError(IngestorError):
-    """The log or the rejects can't be written. They would be incomplete if the batch continued."""
+    """The log, the rejects or a report can't be written. A batch that continued would be incomplete."""
 
 
 class ReportGivenUpError(ReportError):

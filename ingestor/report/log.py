@@ -78,6 +78,8 @@ class StructuredLog(Appender):
                 self._log.warning("run.retried", lines=[line_of_retry(event)])
             case events.RecordsDuplicate(duplicates):
                 self._log.info("run.duplicate", lines=[line_of_duplicate(*it) for it in duplicates])
+            case events.RecordRejected(is_known=True):
+                pass
             case events.RecordRejected(reject):
                 self._line(logging.WARNING, "run.rejected", fields_of_reject(reject))
             case _:

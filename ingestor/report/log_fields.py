@@ -107,6 +107,7 @@ def fields_of_progress(event: events.BatchProgress) -> Fields:
         "total": event.total,
         "rate": rounded(event.rate),
         "reason": event.pause,
+        "situation": event.situation,
     }
 
 
@@ -117,6 +118,8 @@ def fields_of_end(event: events.BatchFinished) -> Fields:
         "counts": counts_of(event),
         "already_done": event.already_done,
         "left": event.left,
+        "unread_bytes": event.unread_bytes or None,
+        "rejected_lines": event.rejected_lines or None,
         "exit_code": int(event.exit_code),
         "duration_seconds": round(event.duration, 3),
         "reason": event.reason,

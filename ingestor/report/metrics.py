@@ -3,17 +3,21 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import isfinite
 from operator import itemgetter
 
 from ingestor.model import events
+from ingestor.model.acceptance import Acceptance
 from ingestor.model.record import Outcome, Result
 from ingestor.model.sources import NOTHING_SKIPPED
-from ingestor.report.errors import RETRIED, ErrorTally, RefusedExperiments
+from ingestor.report.errors import RETRIED, ErrorTally, RefusedExperiments, example_of_job, example_of_reject
 from ingestor.report.histogram import Histogram, RecentRate
 from ingestor.report.sources_read import SourcesRead
 from ingestor.report.text import spell_reply
 from ingestor.report.total import TotalEstimate
+
+_RUN_EXISTS = frozenset({Outcome.CREATED, Outcome.PARTIAL})
 
 MOST_PAUSES = 8
 """How many pauses are remembered before those that are over are dropped."""
@@ -41,8 +45,10 @@ class Snapshot:
 class Metrics:
     """An EventSink that counts. `clock` is monotonic, in seconds. Unless it `sends`, what is read is done.
 
-    `counts` has the outcomes of this execution, `already_done` the records that earlier ones completed. `throttled`
-    counts 429s. `pace` is the pacer's rate in attempts a second, None if it is not known or unlimited.
+    `counts` has the outcomes of this execution, `already_done` the records that earlier ones completed. `accepted`
+    counts answers that are a success, `throttled` 429s, `acceptance` the requests of other programs. `pace` is the
+    pacer's rate in attempts a second, None if it is not known or unlimited. `ends` counts attempts by status or fault.
+    `created_at` is when the last run was created.
     """
 
     def __init__(self, clock: Callable[[], float], *, sends: bool = True) -> None:
@@ -57,6 +63,9 @@ class Metrics:
         self.sources = SourcesRead()
         self.skipped = NOTHING_SKIPPED
         self.attempts = 0
+        self.ends: Counter[int | str | None] = Counter()
+        self.created_at: float | None = None
+        self.accepted = 0
         self.throttled = 0
         self.retries = 0
         self.pace: float | None = None
@@ -65,6 +74,7 @@ class Metrics:
         self.missing_experiments = RefusedExperiments()
         self.refused_experiments = RefusedExperiments()
         self.halt: events.BatchHalted | None = None
+        self.acceptance = Acceptance()
 
     def emit(self, event: events.Event) -> None:
         """Take one event."""
@@ -83,7 +93,7 @@ class Metrics:
             case events.RecordRejected(reject):
                 self._count_outcomes(Outcome.REJECTED, 1)
                 self.sources.reject(reject)
-                self.errors.add(Outcome.REJECTED, None, None, reject.reason)
+                self.errors.add(Outcome.REJECTED, None, None, reject.reason, example=partial(example_of_reject, reject))
             case events.RunRetried():
                 self._count_retry(event)
             case events.InputRead():
@@ -107,6 +117,11 @@ class Metrics:
     def has_read_all(self) -> bool:
         """Whether all bytes of the input were read."""
         return self._total.is_exact
+
+    @property
+    def bytes_read(self) -> tuple[int, int | None]:
+        """The bytes of text that were read, and about how many the whole input has; None while that is not known."""
+        return self._total.read_bytes, self._total.total_bytes
 
     def snapshot(self) -> Snapshot:
         """Return what progress shows."""
@@ -132,6 +147,8 @@ class Metrics:
 
     def _count_attempt(self, event: events.AttemptEnded) -> None:
         self.attempts += 1
+        self.ends[event.reply.fault or event.reply.status] += 1
+        self.accepted += event.reply.is_success
         self.throttled += event.throttled
         self.retries += event.repeated
         if event.reply.status is not None:  # the time that a connection took to fail is no latency of the service
@@ -140,6 +157,8 @@ class Metrics:
     def _count_results(self, results: Sequence[Result]) -> None:
         for outcome, amount in Counter(result.outcome for result in results).items():
             self._count_outcomes(outcome, amount)
+            if outcome in _RUN_EXISTS:
+                self.created_at = self._clock()
         for result in results:
             if result.outcome is not Outcome.CREATED:
                 self._count_error(result)
@@ -148,12 +167,18 @@ class Metrics:
 
     def _count_error(self, result: Result) -> None:
         message = spell_reply(result.http_status, result.error_message or "")
-        self.errors.add(result.outcome, result.http_status, result.error_code, message, result.job.experiment_id)
+        job, request_id = result.job, result.opc_request_id
+        example = partial(example_of_job, job, request_id)
+        self.errors.add(
+            result.outcome, result.http_status, result.error_code, message, job.experiment_id, example=example
+        )
 
     def _count_retry(self, event: events.RunRetried) -> None:
         reply = event.reply
         message = spell_reply(reply.status, reply.message)
-        self.errors.add(RETRIED, reply.status, reply.code or reply.fault, message, event.job.experiment_id)
+        example = partial(example_of_job, event.job, reply.opc_request_id)
+        code = reply.code or reply.fault
+        self.errors.add(RETRIED, reply.status, code, message, event.job.experiment_id, example=example)
 
     def _count_outcomes(self, outcome: Outcome, amount: int) -> None:
         self.counts[outcome] += amount

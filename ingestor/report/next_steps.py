@@ -1,11 +1,11 @@
 """What to do next: the last lines of a summary. The exit code decides which sentence closes them."""
 
-import shlex
 from collections.abc import Iterator
 
 from ingestor.model.errors import ExitCode
 from ingestor.model.events import BatchFinished
 from ingestor.model.record import Outcome
+from ingestor.model.shell import shell_option, shell_word
 from ingestor.model.sources import SourceEnd
 from ingestor.model.text import WHOLE, printable
 from ingestor.report.ending import End, Files, Reconciled, counts_at
@@ -55,7 +55,7 @@ def _for_incomplete(finished: BatchFinished, metrics: Metrics, files: Files) -> 
     yield from _for_other_formats(metrics)
     yield from _for_damaged(metrics)
     if counts[Outcome.REJECTED] > metrics.sources.other_formats:
-        rejects = shlex.quote(printable(files.rejects or "", WHOLE))
+        rejects = shell_word(files.rejects or "")
         yield (
             f"rejected: {rejects} has the reasons. Fix the input and run the same command again; or fix what "
             f"`jq -r .record {rejects}` prints and send it with `ingestor run -` and the same settings."
@@ -112,4 +112,4 @@ def _listing(outcome: Outcome, files: Files) -> str:
 def _state_option(files: Files) -> str:
     """Return the option for the state directory, if it is not the default."""
     state = files.journal.rpartition("/")[0]
-    return "" if state in {"", ".ingestor"} else f" --state {shlex.quote(printable(state, WHOLE))}"
+    return "" if state in {"", ".ingestor"} else f" {shell_option('state', state)}"

@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from enum import StrEnum
-from math import inf
+from itertools import chain, count
+from math import inf, isfinite
 from typing import Protocol, Self, TextIO
 
 from ingestor.model.events import BatchPaused
@@ -21,10 +22,14 @@ INTERVAL = 0.25
 
 FIRST_LINE = 10.0
 """Seconds before the first plain line."""
-LONGEST_GAP = 300.0
+SPARSE = (FIRST_LINE, 60.0, 300.0, 600.0, 1800.0)
+"""Seconds after which a plain line is due where nobody asked for more. Later, one is due every LONGEST_GAP seconds."""
+LONGEST_GAP = 1800.0
 """Seconds between two plain lines, at most."""
 LONG_PAUSE = 5.0
 """Seconds of a pause that is worth a plain line of its own, as soon as it begins."""
+NO_SCREEN = frozenset({None, "", "dumb", "unknown"})
+"""Values of TERM of a terminal that understands no control sequences, or may not."""
 
 _SOON = 0.05  # seconds
 
@@ -34,7 +39,7 @@ Clock = Callable[[], float]
 
 
 class Mode(StrEnum):
-    """`--progress`. Plain lines come less and less often with AUTO (for a scheduler's mail), regularly with ON."""
+    """`--progress`. Plain lines come less and less often with AUTO (for a scheduler's mail), every 10 s with ON."""
 
     AUTO = "auto"
     ON = "on"
@@ -61,7 +66,10 @@ def describe(snapshot: Snapshot) -> str:
 
 def _spell_pause(pause: BatchPaused) -> str:
     """Say how long nothing is sent, and why."""
-    wait = f"paused for {spell_duration(pause.seconds)}" if pause.seconds >= _SOON else "paused, about to continue"
+    if isfinite(pause.seconds):
+        wait = f"paused for {spell_duration(pause.seconds)}" if pause.seconds >= _SOON else "paused, about to continue"
+    else:
+        wait = "paused"
     return f"{wait}: {printable(pause.reason, 200)}"
 
 
@@ -138,16 +146,19 @@ class Progress:
 
 
 class PlainLines(Display):
-    """One line from time to time, one when a long pause for a new reason begins, and one at the end."""
+    """One line from time to time, one when a long pause begins or its reason changes or it is over, one at the end."""
 
-    def __init__(self, stream: TextIO, clock: Clock, *, growth: float, at_end: bool = True) -> None:
-        """`growth` is that of the gap between two lines. Without `at_end`, a last line follows only other lines."""
+    def __init__(self, stream: TextIO, clock: Clock, *, times: Iterator[float], at_end: bool = True) -> None:
+        """`times` are the seconds from now on at which lines are due; the iterator is endless.
+
+        Without `at_end`, a last line follows only other lines.
+        """
         self._stream = stream
         self._clock = clock
-        self._growth = growth
+        self._times = times
         self._at_end = at_end
-        self._gap = FIRST_LINE
-        self._due = clock() + FIRST_LINE
+        self._began = clock()
+        self._due = self._began + next(times)
         self._last = -inf
         self._shown_pause: str | None = None
 
@@ -156,14 +167,15 @@ class PlainLines(Display):
         now = self._clock()
         if now >= self._due:
             self._write(snapshot)
-            self._gap = min(self._gap * self._growth, LONGEST_GAP)
-            self._due = now + self._gap
+            self._due = next(due for seconds in self._times if (due := self._began + seconds) > now)
         elif now >= self._last + FIRST_LINE and self._is_new(snapshot.pause):
             self._write(snapshot)
 
     def _is_new(self, pause: BatchPaused | None) -> bool:
-        """Whether a pause is long, and no line has given its reason. A service that flaps does not fill the screen."""
-        return pause is not None and pause.seconds >= LONG_PAUSE and pause.reason != self._shown_pause
+        """Whether no line has named the pause, or its end. A service that flaps does not fill the screen."""
+        if pause is None:
+            return self._shown_pause is not None
+        return pause.seconds >= LONG_PAUSE and pause.reason != self._shown_pause
 
     def close(self, snapshot: Snapshot) -> None:
         """Write the last line."""
@@ -172,8 +184,9 @@ class PlainLines(Display):
 
     def _write(self, snapshot: Snapshot) -> None:
         self._at_end = True
-        if snapshot.pause is not None:
-            self._last, self._shown_pause = self._clock(), snapshot.pause.reason
+        pause = None if snapshot.pause is None else snapshot.pause.reason
+        if pause != self._shown_pause:
+            self._last, self._shown_pause = self._clock(), pause
         self._stream.write(f"progress: {describe(snapshot)}\n")
         self._stream.flush()
 
@@ -216,10 +229,13 @@ class Bar(Display):
 def _choose_display(stream: TextIO, mode: Mode, clock: Clock) -> Display:
     if mode is Mode.OFF:
         return Display()
-    if stream.isatty() and os.environ.get("TERM") not in {None, "dumb", "unknown"}:
-        return Bar(stream)
+    if stream.isatty() and os.environ.get("TERM") not in NO_SCREEN and not os.environ.get("CI"):
+        return Bar(stream)  # it has no colours where NO_COLOR is set
     return _plain_lines(stream, mode, clock, at_end=True)
 
 
 def _plain_lines(stream: TextIO, mode: Mode, clock: Clock, *, at_end: bool) -> PlainLines:
-    return PlainLines(stream, clock, growth=2.0 if mode is Mode.AUTO else 1.0, at_end=at_end)
+    sparse = chain(SPARSE, count(SPARSE[-1] + LONGEST_GAP, LONGEST_GAP))
+    return PlainLines(
+        stream, clock, times=sparse if mode is Mode.AUTO else count(FIRST_LINE, FIRST_LINE), at_end=at_end
+    )

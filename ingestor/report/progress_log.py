@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 
 from ingestor.model.events import BatchProgress
 from ingestor.model.ports import EventSink
@@ -19,18 +20,23 @@ def logging_progress(
     metrics: Metrics,
     sink: EventSink,
     before: Mapping[Outcome, int],
+    situation: Callable[[], str],
     *,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> AbstractAsyncContextManager[None]:
-    """Emit BatchProgress every INTERVAL seconds while the block runs. `before`: the counts when the batch began."""
-    return in_background(_emit_regularly(metrics, sink, before, clock, sleep))
+    """Emit BatchProgress every INTERVAL seconds while the block runs.
+
+    `before` has the counts when the batch began. `situation` says what the batch does, in one sentence.
+    """
+    return in_background(_emit_regularly(metrics, sink, before, situation, clock, sleep))
 
 
 async def _emit_regularly(
     metrics: Metrics,
     sink: EventSink,
     before: Mapping[Outcome, int],
+    situation: Callable[[], str],
     clock: Callable[[], float],
     sleep: Callable[[float], Awaitable[None]],
 ) -> None:
@@ -39,7 +45,8 @@ async def _emit_regularly(
         await sleep(INTERVAL)
         done_before, then = done, at
         done, at = metrics.done, clock()
-        sink.emit(_progress(metrics, before, rate=(done - done_before) / max(at - then, 1.0)))
+        progress = _progress(metrics, before, rate=(done - done_before) / max(at - then, 1.0))
+        sink.emit(replace(progress, situation=situation()))
 
 
 def _progress(metrics: Metrics, before: Mapping[Outcome, int], *, rate: float) -> BatchProgress:

@@ -45,7 +45,7 @@ class RejectsFile(Appender):
 
     def emit(self, event: Event) -> None:
         """Take one event."""
-        if isinstance(event, RecordRejected):
+        if isinstance(event, RecordRejected) and not event.is_known:
             self._is_empty = False
             self.add(_line(event.reject))
 

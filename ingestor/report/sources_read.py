@@ -10,6 +10,7 @@ from ingestor.model.sources import SourceEnd
 MOST_SOURCES = 1000
 """How many sources are counted separately; besides, as many of those with rejects or damage."""
 
+_MOST_OTHERS = 100_000  # followed sources that are not counted separately: more are not counted
 _REJECTS_KEPT = 3  # of sources of another format
 
 
@@ -19,6 +20,7 @@ class _Count:
     rejected: int = 0
     end: SourceEnd | None = None
     is_other_format: bool = False
+    is_followed: bool = False
 
     @property
     def has_trouble(self) -> bool:
@@ -31,11 +33,14 @@ class _Count:
             rejected=self.rejected,
             end=self.end,
             is_other_format=self.is_other_format,
+            is_followed=self.is_followed,
         )
 
 
 class SourcesRead:
-    """Counts the records of each source, in the order of reading. Sources are read one after the other.
+    """Counts the records of each source, in the order of reading.
+
+    Sources are read one after the other, but for followed ones.
 
     Attributes:
         kept: records that did not come from a source: the journal kept them.
@@ -55,6 +60,7 @@ class SourcesRead:
         self.other_rejected = 0
         self.other_formats = 0
         self.other_format_rejects: list[Reject] = []
+        self._other_followed: set[int] = set()  # the hashes of their names
 
     def read(self, event: InputRead) -> None:
         """Count what was read of a source, or of the kept records."""
@@ -62,9 +68,12 @@ class SourcesRead:
             self.kept += event.records
             return
         count = self._counts.get(event.source)
+        if count is None and event.is_followed and len(self._counts) >= MOST_SOURCES:
+            self._count_other(event.source, event.records + event.again)
+            return
         if count is None:
             self._make_room()
-            count = self._counts[event.source] = _Count()
+            count = self._counts[event.source] = _Count(is_followed=event.is_followed)
         self._last = event.source
         count.records += event.records + event.again
         count.end = event.end or count.end
@@ -80,6 +89,12 @@ class SourcesRead:
         else:
             count.rejected += 1
             count.is_other_format = count.is_other_format or reject.is_other_format
+
+    def end_followed(self) -> None:
+        """Record that the whole input was read to its end: what is followed ends then."""
+        for count in self._counts.values():
+            if count.is_followed and count.end is None:
+                count.end = SourceEnd.COMPLETE
 
     def __len__(self) -> int:
         return len(self._counts) + self.others
@@ -100,6 +115,13 @@ class SourcesRead:
             records - sum(it.records for it in listed),
             rejected - sum(it.rejected for it in listed),
         )
+
+    def _count_other(self, source: str, records: int) -> None:
+        """Count a followed source among the others: its records come in turns with those of other sources."""
+        self.other_records += records
+        if hash(source) not in self._other_followed and len(self._other_followed) < _MOST_OTHERS:
+            self._other_followed.add(hash(source))
+            self.others += 1
 
     def _make_room(self) -> None:
         """Count the last source among the others, if there are many and it has no trouble."""

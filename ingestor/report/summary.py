@@ -1,7 +1,9 @@
 """The summary at the end of a batch or of a reconciliation, for a person (text) or a program (JSON)."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
+from ingestor.model.acceptance import Acceptance
 from ingestor.model.errors import ExitCode
 from ingestor.model.events import BatchFinished
 from ingestor.model.record import Outcome
@@ -12,25 +14,27 @@ from ingestor.report.log_fields import fields_of_skipped, fields_of_source
 from ingestor.report.metrics import Metrics
 from ingestor.report.next_steps import experiment_listing, next_steps
 from ingestor.report.tables import ERRORS_SHOWN, error_table, experiment_table, skipped_table, source_table
-from ingestor.report.text import json_line, rounded, spell_duration, spell_rate
+from ingestor.report.text import json_line, rounded, spell_count, spell_duration, spell_rate, spell_unread
 
 QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 
 _VERBS = {ExitCode.HALTED: "halted", ExitCode.STOPPED: "stopped"}
 
 
-def as_json(end: End, metrics: Metrics, files: Files) -> str:
+def as_json(end: End, metrics: Metrics, files: Files, steps: Sequence[str] | None = None) -> str:
     """Return the summary as one JSON object on one line of ASCII, without a line end.
 
     Keys of both: `exit_code`, `counts`, `left`, `duration_seconds`, `throttled` (429s), `halted` (`reason`, `advice`;
-    null if not), `files` (`log`, `rejects`, `journal`; null where there is none), `next` (what to do, in sentences).
+    null if not), `files` (`log`, `rejects`, `journal`; null where there is none), `next` (what to do, in sentences:
+    `steps`, if they are given).
 
     Of a batch: `batch`, `records` (read), `counts` (per outcome, and `already_done`), `already_done`, `left` (read, no
-    outcome yet), `exhausted` (whether the input was read to its end), `reason` (why it ended early; null if not),
-    `records_per_second` (with an outcome), `attempts`, `retries`, `pace` (the attempts a second that were allowed at
-    the end; null if unlimited), `latency_ms` (`p50`, `p95`, `p99` of the answers; null without any), `errors` (first
-    those that ended a record, then by frequency: `count`, `cost`, `http_status`, `code`, `message`, and `varies` if the
-    message is only an example), `other_errors`, `missing_experiments` (`experiment_id`, `count`), their
+    outcome yet), `exhausted` (whether the input was read to its end), `unread_bytes` (what was not read of followed
+    files and accepted records; null: not known), `rejected_lines` (of requests), `reason` (why it ended early; null if
+    not), `records_per_second` (with an outcome), `attempts`, `retries`, `pace` (the attempts a second that were allowed
+    at the end; null if unlimited), `latency_ms` (`p50`, `p95`, `p99` of the answers; null without any), `errors` (first
+    those that ended a record, then by frequency: `count`, `cost`, `http_status`, `code`, `message`, and `varies` if
+    the message is only an example), `other_errors`, `missing_experiments` (`experiment_id`, `count`), their
     `other_missing_experiments` (records), the same two of `refused_experiments`, `sources` (`source`, `records`,
     `rejected`, `complete`, `damaged`, `other_format`), `other_sources`, `kept_records` (read from the journal),
     `skipped` (`count`, `examples`).
@@ -46,7 +50,7 @@ def as_json(end: End, metrics: Metrics, files: Files) -> str:
         "duration_seconds": round(end.duration, 3),
         "throttled": metrics.throttled,
         "halted": None if halt is None else {"reason": halt.reason, "advice": halt.advice},
-        "next": list(next_steps(end, metrics, files)),
+        "next": list(next_steps(end, metrics, files) if steps is None else steps),
     }
     if isinstance(end, BatchFinished):
         own = {**_batch_members(end, metrics), **source_members(metrics), "files": asdict(existing(end, files))}
@@ -80,6 +84,8 @@ def _batch_members(end: BatchFinished, metrics: Metrics) -> dict[str, object]:
         "batch": end.batch,
         "already_done": end.already_done,
         "exhausted": end.exhausted,
+        "unread_bytes": end.unread_bytes,
+        "rejected_lines": end.rejected_lines,
         "reason": end.reason,
         "records_per_second": round(speed(end), 3),
         "attempts": metrics.attempts,
@@ -87,7 +93,7 @@ def _batch_members(end: BatchFinished, metrics: Metrics) -> dict[str, object]:
         "pace": rounded(metrics.pace),
         "kept_records": metrics.sources.kept,
         "latency_ms": {name: rounded(value) for name, value in _latencies(metrics).items()},
-        "errors": [asdict(error) for error in metrics.errors.most_frequent(ERRORS_SHOWN)],
+        "errors": [error.members() for error in metrics.errors.most_frequent(ERRORS_SHOWN)],
         "other_errors": metrics.errors.others,
         "missing_experiments": _counted(missing),
         "other_missing_experiments": missing.others,
@@ -128,8 +134,9 @@ def _count_table(end: End, metrics: Metrics) -> str:
         if not rows.get(rare):
             rows.pop(rare, None)
     table = "\n".join(f"  {name.replace('_', ' '):<12}{number:>11,}" for name, number in rows.items())
-    is_cut = isinstance(end, BatchFinished) and not end.exhausted
-    return f"{table}   of those read; the input was not read to its end" if is_cut else table
+    if not isinstance(end, BatchFinished) or end.exhausted:
+        return table
+    return f"{table}   of those read; {spell_unread(end.unread_bytes)}"
 
 
 def _traffic_table(end: End, metrics: Metrics) -> str:
@@ -142,9 +149,17 @@ def _traffic_table(end: End, metrics: Metrics) -> str:
         f"  {'records':<12}{metrics.records:>11,}   {spell_rate(speed(end))}",
         f"  {'attempts':<12}{metrics.attempts:>11,}   {throttled}, retries {metrics.retries:,}{allowed}",
     ]
+    if sum(metrics.acceptance.requests.values()):
+        rows.append(_requests(metrics.acceptance))
     if latencies:
         rows.append(f"  {'latency':<11}{latencies[0]:>12}   {', '.join(latencies[1:])}")
     return "\n".join(rows)
+
+
+def _requests(acceptance: Acceptance) -> str:
+    refused = sum(acceptance.requests.values()) - acceptance.requests["2xx"]
+    rejected = spell_count(acceptance.rejected, "rejected line")
+    return f"  {'accepted':<12}{acceptance.accepted:>11,}   {rejected}, {spell_count(refused, 'request')} not accepted"
 
 
 def _experiments(end: End, metrics: Metrics, files: Files) -> list[str]:

@@ -77,7 +77,7 @@ def _notes(count: SourceCount) -> str:
         return ", another format: nothing was read"
     if count.end is SourceEnd.DAMAGED:
         notes.append("damaged: not read to its end")
-    elif count.end is None:
+    elif count.end is None and not count.is_followed:
         notes.append("not read to its end")
     return "".join(f", {note}" for note in notes)
 

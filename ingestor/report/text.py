@@ -1,6 +1,7 @@
 """JSON lines without dangerous characters, and numbers for people."""
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from http.client import responses
 from math import isfinite
@@ -9,6 +10,8 @@ import msgspec
 
 from ingestor.model.sources import STDIN
 from ingestor.model.text import WHOLE, printable
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # the beginnings that OWASP's page on CSV injection lists
 
 _encode = msgspec.json.Encoder().encode
 _ESCAPING = json.JSONEncoder(separators=(",", ":"), check_circular=False)
@@ -66,6 +69,11 @@ def spell_duration(seconds: float) -> str:
     return f"{minutes // 60:,} h {minutes % 60:02d} min"
 
 
+def spell_moment(seconds: float) -> str:
+    """Write a time of day, given in seconds since the epoch: `2026-01-31 14:02:05 UTC`."""
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
+
+
 def spell_rate(per_second: float) -> str:
     """Write a rate: `3.4/s`, `1,250/s`."""
     return f"{per_second:,.1f}/s" if per_second < 10 else f"{per_second:,.0f}/s"
@@ -74,6 +82,29 @@ def spell_rate(per_second: float) -> str:
 def spell_count(number: int, thing: str) -> str:
     """Write a number and its noun: `1 record`, `1,200 records`."""
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
+def spell_size(count: float) -> str:
+    """Write a number of bytes: `12 bytes`, `3.4 MiB`."""
+    if count < 1024:
+        return spell_count(int(count), "byte")
+    for unit in ("KiB", "MiB", "GiB"):
+        count /= 1024
+        if count < 1024:
+            return f"{count:,.1f} {unit}"
+    return f"{count / 1024:,.1f} TiB"
+
+
+def spell_unread(unread_bytes: int | None) -> str:
+    """Say that an input was not read to its end, and how much of it was not."""
+    if not unread_bytes:
+        return "the input was not read to its end"
+    return f"{spell_size(unread_bytes)} of input are not read"
+
+
+def spreadsheet_cell(value: object) -> object:
+    """Return the value of a cell of CSV; a text that a spreadsheet would take for a formula gets an apostrophe."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def spell_source(source: str) -> str:

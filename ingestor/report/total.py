@@ -14,12 +14,17 @@ _REVERSAL = 0.25
 
 
 class TotalEstimate:
-    """Estimates the number of all records. `total` is None while it is not known, and exact once all bytes are read."""
+    """Estimates the number of all records. `total` is None while it is not known, and exact once all bytes are read.
+
+    Attributes:
+        read_bytes: the bytes of text that were read.
+        total_bytes: about how many the whole input has; None while that is not known.
+    """
 
     def __init__(self) -> None:
         self._records = 0
-        self._read_bytes = 0
-        self._total_bytes: int | None = None
+        self.read_bytes = 0
+        self.total_bytes: int | None = None
         self._sample_records = 0
         self._sample_bytes = 0
         self._shown: int | None = None
@@ -27,18 +32,18 @@ class TotalEstimate:
 
     def read(self, event: InputRead) -> None:
         """Take what was read. Records without bytes (those that the journal kept) are no part of the sample."""
-        size = event.read_bytes - self._read_bytes if event.size is None else event.size
+        size = event.read_bytes - self.read_bytes if event.size is None else event.size
         if event.source is not None or size:
             self._sample_records += event.records + event.again
             self._sample_bytes += size
         self._records += event.records
-        self._read_bytes, self._total_bytes = max(self._read_bytes, event.read_bytes), event.total_bytes
+        self.read_bytes, self.total_bytes = max(self.read_bytes, event.read_bytes), event.total_bytes
         self._update()
 
     @property
     def is_exact(self) -> bool:
         """Whether everything was read."""
-        return self._total_bytes is not None and self._read_bytes >= self._total_bytes > 0
+        return self.total_bytes is not None and self.read_bytes >= self.total_bytes > 0
 
     @property
     def total(self) -> int | None:
@@ -48,9 +53,9 @@ class TotalEstimate:
         return max(self._shown, self._records)
 
     def _update(self) -> None:
-        if self._total_bytes is None or self.is_exact or not self._sample_bytes:
+        if self.total_bytes is None or self.is_exact or not self._sample_bytes:
             return
-        left = self._total_bytes - self._read_bytes
+        left = self.total_bytes - self.read_bytes
         estimate = self._records + round(left * self._sample_records / self._sample_bytes)
         if self._shown is None:
             if self._sample_records >= SMALLEST_SAMPLE:

@@ -54,6 +54,24 @@ class CheckOptions(BaseModel):
     records exist. Nothing is created. It needs the options of the target."""
 
 
+class StatusOptions(BaseModel):
+    """Whether `ingestor status` is printed again and again."""
+
+    model_config = _MODEL
+
+    watch: Annotated[bool, Option(Group.RESULTS)] = False
+    """Print the status again and again while another process works, until its run has ended, or until Ctrl-C."""
+
+
+class DoctorOptions(BaseModel):
+    """What `ingestor doctor` leaves out."""
+
+    model_config = _MODEL
+
+    offline: Annotated[bool, Option(Group.CHECK)] = False
+    """Send nothing: leave out DNS, the connection, TLS, the clock, and what the service says."""
+
+
 class ConfigOptions(BaseModel):
     """Whether `ingestor config` writes a settings file."""
 

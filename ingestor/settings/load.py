@@ -14,9 +14,9 @@ from pydantic_settings import EnvSettingsSource
 from ingestor.model.errors import UsageError
 from ingestor.model.text import WHOLE
 from ingestor.settings.config_file import read_config
-from ingestor.settings.options import OLD_NAMES, PREFIX, Settings, flag_of, option_of, variable_of
+from ingestor.settings.options import PREFIX, Settings, flag_of, option_of, variable_of
 from ingestor.settings.places import Given, Place
-from ingestor.settings.rules import REPLACES, TARGETS, target_problems, unused_credentials
+from ingestor.settings.rules import REPLACES, TARGETS, service_problems, target_problems, unused_credentials
 from ingestor.settings.tracking import server_credentials
 from ingestor.settings.wording import complaint, did_you_mean, shown
 
@@ -63,8 +63,7 @@ def load(flags: Mapping[str, object], config: str | None = None, *, sending: boo
         UsageError: one line for each error, which names the option as the user wrote it.
     """
     file, problems = _read_config(config)
-    given_layers = (file, _environment(), Layer(Place.FLAG, flags, flag_of))
-    layers, overridden = _without_weaker_targets([_with_present_names(layer) for layer in given_layers])
+    layers, overridden = _without_weaker_targets([file, _environment(), Layer(Place.FLAG, flags, flag_of)])
     values = {name: value for layer in layers for name, value in layer.values.items()}
     given = {name: Given(layer.place, layer.spell(name)) for layer in layers for name in layer.values}
     spell = partial(_spell, given)
@@ -73,24 +72,13 @@ def load(flags: Mapping[str, object], config: str | None = None, *, sending: boo
     given |= found.given
     settings, wrong = _validate(values, spell)
     effective = dict(settings) if settings else values
-    problems += [*wrong, *(target_problems(effective, spell) if sending else ())]
+    problems += wrong
+    if sending:
+        problems += [*target_problems(effective, spell), *(service_problems(effective, spell) if settings else ())]
     unknown = [*_unknown_variables()]
     if settings is None or problems:
         raise UsageError("\n".join([*problems, *unknown]))
     return Loaded(settings, given, [*overridden, *unknown, *found.warnings, *unused_credentials(effective, spell)])
-
-
-def _with_present_names(layer: Layer) -> Layer:
-    """Return the layer with the present names of its options. Messages spell an option as it was given.
-
-    Raises UsageError for an option that has two values by its two names.
-    """
-    former = {OLD_NAMES[name]: name for name in layer.values if name in OLD_NAMES}
-    values = {OLD_NAMES.get(name, name): value for name, value in layer.values.items()}
-    for name, old in former.items():
-        if layer.values.get(name, values[name]) != layer.values[old]:
-            raise UsageError(f"{layer.spell(old)} and {layer.spell(name)}: give only one of them")
-    return Layer(layer.place, values, lambda name: layer.spell(former.get(name, name)))
 
 
 def _without_weaker_targets(layers: Sequence[Layer]) -> tuple[list[Layer], list[str]]:
@@ -137,13 +125,11 @@ def _complaints(error: ValidationError, spell: Callable[[str], str]) -> list[str
 
 
 def _environment() -> Layer:
-    values = EnvSettingsSource(Settings)()
-    former = {name: text for name in OLD_NAMES if (text := os.environ.get(variable_of(name)))}
-    return Layer(Place.ENVIRONMENT, {**values, **former}, variable_of)
+    return Layer(Place.ENVIRONMENT, EnvSettingsSource(Settings)(), variable_of)
 
 
 def _unknown_variables() -> Iterator[str]:
-    known = {variable_of(name) for name in (*Settings.model_fields, *OLD_NAMES)} | {CONFIG_VARIABLE}
+    known = {variable_of(name) for name in Settings.model_fields} | {CONFIG_VARIABLE}
     for name in sorted(os.environ):
         if name.upper().startswith(PREFIX) and name.upper() not in known:
             yield f"{shown(name)} is not a setting{did_you_mean(name.upper(), known, likeness=0.8)}"
@@ -171,7 +157,7 @@ def _parse(path: Path, name: str) -> Mapping[str, object]:
 
 
 def _wrong_key(key: str, value: object) -> str | None:
-    field = Settings.model_fields.get(OLD_NAMES.get(key, key))
+    field = Settings.model_fields.get(key)
     if field is None and isinstance(value, dict):
         return f"[{shown(key)}]: tables are not supported: write every option at the top level"
     if field is None:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated
 
 from pydantic import Field, SecretStr
@@ -17,18 +16,24 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ingestor.api.values import AuthKind
-from ingestor.app.options import BatchOptions, default_senders
+from ingestor.app.on_done import AGE
+from ingestor.app.options import GIVE_UP_AFTER, BatchOptions, default_senders
 from ingestor.report.progress import Mode
 from ingestor.settings.values import (
+    AcceptAddress,
     Address,
     BatchName,
+    BudgetExit,
     Concurrency,
     Count,
     HeaderText,
+    HostNames,
+    ListenAddress,
     LocalPath,
     LogSize,
     Natural,
     NotNegative,
+    OnDoneText,
     OneLine,
     Output,
     Password,
@@ -42,9 +47,6 @@ from ingestor.settings.values import (
 
 PREFIX = "INGESTOR_"
 
-OLD_NAMES: Mapping[str, str] = MappingProxyType({"follow": "wait_for_service"})
-"""Former names of options, each with its present name. They work as long as no new option needs the name."""
-
 _DEFAULT = BatchOptions()
 
 
@@ -54,11 +56,13 @@ class Group(StrEnum):
     TARGET = "Where to send"
     AUTH = "Who you are"
     BATCH = "The batch"
+    SERVICE = "As a service"
     SPEED = "Speed"
     RETRIES = "Retries and stopping"
     OUTPUT = "What is written"
     RESULTS = "What is printed"
     FORGET = "What is forgotten"
+    PRUNE = "What is deleted"
     CHECK = "What is checked"
     INIT = "A settings file"
     SERVER = "The server"
@@ -137,6 +141,8 @@ class Settings(BaseSettings):
     sent again."""
     dh_user_principal: Annotated[HeaderText | None, Option(Group.TARGET, "TEXT")] = None
     """A text that is sent as it is in the header dh-user-principal."""
+    ca_file: Annotated[LocalPath | None, Option(Group.TARGET, "FILE", default="the system's, or SSL_CERT_FILE")] = None
+    """A file with the certificates, in PEM form, of the authorities that are trusted, instead of the system's."""
 
     auth: Annotated[
         AuthKind,
@@ -180,6 +186,29 @@ class Settings(BaseSettings):
     same_server: Annotated[bool, Option(Group.BATCH)] = _DEFAULT.same_server
     """The address of the MLflow server is a new one of the server that this batch went to before."""
 
+    accept: Annotated[AcceptAddress | None, Option(Group.SERVICE, "ADDRESS", default="off")] = None
+    """Accept records that other programs send with POST /runs, at unix:PATH or HOST:PORT. Without SOURCE, standard
+    input is not read then. It needs the spool."""
+    accept_token_file: Annotated[LocalPath | None, Option(Group.SERVICE, "FILE", default="none")] = None
+    """A file that holds the token that programs must send with records. It is required beyond this machine."""
+    follow: Annotated[bool, Option(Group.SERVICE, default="no, or yes where records are accepted")] = Field(
+        default_factory=lambda data: bool(data.get("accept"))
+    )
+    """Follow the sources: wait for more at their end, until the first Ctrl-C or SIGTERM. What exists then is read to
+    its end. A service that never answered is waited for as well."""
+    on_done: Annotated[OnDoneText, Option(Group.SERVICE, "ACTION")] = "keep"
+    """What happens to a followed file once every record of it has an outcome: keep, delete or move:DIR. A file with
+    records that were rejected, failed, or are unresolved or partial is never deleted."""
+    on_done_age: Annotated[NotNegative, Option(Group.SERVICE, "SECONDS")] = AGE
+    """How long a file must not have changed before that."""
+    listen: Annotated[ListenAddress | None, Option(Group.SERVICE, "HOST:PORT", default="off")] = None
+    """Serve /livez, /readyz, /metrics, /status and a page for people at this address. Other machines reach it only if
+    HOST is not a loopback address."""
+    listen_name: Annotated[HostNames | None, Option(Group.SERVICE, "HOST,...", default="none")] = None
+    """Names, besides IP addresses and localhost, by which browsers and programs may call that address."""
+    listen_token_file: Annotated[LocalPath | None, Option(Group.SERVICE, "FILE", default="none")] = None
+    """A file that holds the token for the page, /status and /runs. Beyond this machine they need one."""
+
     rate: Annotated[Positive | None, Option(Group.SPEED, "N", default="as fast as the service allows")] = _DEFAULT.rate
     """Never send more than N requests a second."""
     concurrency: Annotated[Concurrency, Option(Group.SPEED, "N")] = _DEFAULT.concurrency
@@ -197,15 +226,21 @@ class Settings(BaseSettings):
     """How long a record is retried, counted from its first request."""
     max_pause: Annotated[Positive, Option(Group.RETRIES, "SECONDS")] = _DEFAULT.max_pause
     """The longest wait that the service may ask for (Retry-After)."""
-    give_up_after: Annotated[NotNegative, Option(Group.RETRIES, "SECONDS")] = _DEFAULT.give_up_after
+    give_up_after: Annotated[
+        NotNegative | None, Option(Group.RETRIES, "SECONDS", default=f"{GIVE_UP_AFTER:g}, or for ever while following")
+    ] = _DEFAULT.give_up_after
     """How long to wait for a service that is down, or refuses every request. Then the batch stops with exit code 75
     and can be resumed."""
     wait_for_service: Annotated[bool, Option(Group.RETRIES)] = _DEFAULT.wait_for_service
     """Also wait for a service that never answered. Without this, the address counts as wrong and the batch halts."""
     time_budget: Annotated[Positive | None, Option(Group.RETRIES, "SECONDS", default="none")] = _DEFAULT.time_budget
     """How long the batch may take. Then it stops as after Ctrl-C, and can be resumed."""
+    budget_exit: Annotated[BudgetExit, Option(Group.RETRIES, "CODE")] = _DEFAULT.budget_exit
+    """The exit code of a batch that its time budget has stopped: 75, or 0 for a scheduler that knows no other success,
+    such as Kubernetes. With 0, records that are rejected, failed, partial or unresolved still give 3."""
     drain_timeout: Annotated[NotNegative, Option(Group.RETRIES, "SECONDS")] = _DEFAULT.drain_timeout
-    """How long requests in flight may take to end after Ctrl-C or SIGTERM."""
+    """How long requests in flight may take to end after Ctrl-C or SIGTERM. While following: how long reading and
+    sending what exists then may take."""
 
     log: Annotated[LocalPath, Option(Group.OUTPUT, "FILE", default="STATE/log.jsonl")] = Field(
         default_factory=partial(_in_state, "log.jsonl")
@@ -219,7 +254,13 @@ class Settings(BaseSettings):
         default_factory=partial(_in_state, "rejects.jsonl")
     )
     """Rejected records with the reasons. Fix them and send them again."""
+    metrics_file: Annotated[LocalPath | None, Option(Group.OUTPUT, "FILE", default="none")] = None
+    """Metrics in the text format of Prometheus, for a textfile collector: written each minute and at the end, also of a
+    batch that fails. FILE is replaced as a whole, with mode 0644."""
     output: Annotated[Output, Option(Group.OUTPUT, "FORM")] = Output.TEXT
     """The form of the summary on standard output."""
     progress: Annotated[Mode, Option(Group.OUTPUT, "WHEN")] = Mode.AUTO
     """Progress on standard error; auto is a bar if that is a terminal."""
+    quiet: Annotated[bool, Option(Group.OUTPUT)] = False
+    """Print nothing if all is well: no progress, and a summary only if the exit code is not 0. Warnings and errors are
+    printed, a summary in JSON too. SIGUSR1 prints a status line in any case."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
 from ingestor.api.values import AuthKind
+from ingestor.server.address import address
 from ingestor.settings.options import flag_of, variable_of
 
 Values = Mapping[str, object]
@@ -40,6 +41,24 @@ def target_problems(values: Values, spell: Spell) -> Iterator[str]:
         yield from _bearer_problems(values, spell)
     if values.get("auth") == AuthKind.BASIC:
         yield from _basic_problems(values)
+
+
+def service_problems(values: Values, spell: Spell) -> Iterator[str]:
+    """Yield every problem that prevents following and accepting."""
+    if values.get("on_done", "keep") != "keep" and not values.get("follow"):
+        yield f"{spell('on_done')}: {flag_of('follow')} is missing: only followed files are deleted or moved"
+    where = values.get("accept")
+    if not isinstance(where, str):
+        return
+    if values.get("spool") is False:
+        yield f"{spell('spool')}: {spell('accept')} keeps records there until they are done: do not switch it off"
+    if values.get("follow") is False:
+        yield f"{spell('follow')}: {spell('accept')} implies it: do not switch it off"
+    if not address(where).is_loopback and not values.get("accept_token_file"):
+        yield (
+            f"{spell('accept')}: other machines can reach {where}: set {variable_of('accept_token_file')} to a file "
+            "with a token that programs must send, or use unix:PATH or 127.0.0.1:PORT"
+        )
 
 
 def _aidp_options_of_a_server(values: Values, spell: Spell) -> Iterator[str]:

@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, SecretStr, Tag
 
 from ingestor.api import values
-from ingestor.app.options import MOST_CONCURRENCY, batch_name, one_for_each_core, to_path
+from ingestor.app.on_done import OnDone
+from ingestor.app.options import MOST_CONCURRENCY, batch_name, budget_exit, one_for_each_core, to_path
+from ingestor.server import address as listen
 
 
 class Output(StrEnum):
@@ -28,6 +30,23 @@ def _not_empty(text: str) -> str:
     if not text:
         raise ValueError("must not be an empty name")
     return text
+
+
+def _accept_address(text: str) -> str:
+    return str(listen.address(text))
+
+
+def _listen_address(text: str) -> str:
+    return str(listen.tcp_address(text))
+
+
+def _on_done(text: str) -> str:
+    OnDone.parse(text)
+    return text
+
+
+def _host_names(text: str) -> str:
+    return ",".join(listen.host_name(name.strip()) for name in text.split(","))
 
 
 def _path(value: object) -> object:
@@ -58,6 +77,9 @@ def _counted(value: object) -> object:
     return one_for_each_core() if value == "auto" else value
 
 
+ListenAddress = Annotated[str, AfterValidator(_listen_address)]
+HostNames = Annotated[str, AfterValidator(_host_names)]
+AcceptAddress = Annotated[str, AfterValidator(_accept_address)]
 Region = Annotated[str, AfterValidator(values.region)]
 Address = Annotated[str, AfterValidator(values.address)]
 PathSegment = Annotated[str, AfterValidator(values.path_segment)]
@@ -75,6 +97,8 @@ LoopbackHost = Annotated[str, AfterValidator(values.loopback_host)]
 _Whole = Annotated[int, BeforeValidator(_no_switch)]
 _Number = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_no_switch)]
 Port = Annotated[_Whole, Field(ge=0, le=65535)]
+OnDoneText = Annotated[str, AfterValidator(_on_done)]
+BudgetExit = Annotated[_Whole, AfterValidator(budget_exit)]
 Count = Annotated[_Whole, Field(ge=1)]
 LogSize = Annotated[_Whole, Field(ge=10_000)]
 Natural = Annotated[_Whole, Field(ge=0, le=10_000)]

@@ -16,6 +16,7 @@ LONGEST_MAGIC = 10
 """Bytes that are enough to recognize every format."""
 
 _LARGEST_DICTIONARY = 256 * 1024 * 1024  # bytes that decompression of .xz may need; `xz -9` needs 65 MiB
+_LARGEST_WINDOW_LOG = 27  # of the bytes that decompression of .zst may need: 128 MiB; `zstd --long` needs no more
 _PADDING = b"\0"  # which tapes and `xz` add after the data
 
 
@@ -65,7 +66,7 @@ def _xz() -> _Member:
 def _zstd() -> _Member:
     from backports import zstd  # noqa: PLC0415
 
-    return zstd.ZstdDecompressor()
+    return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _LARGEST_WINDOW_LOG})
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,9 @@ class KeptRecords:
     async def acknowledge(self, checkpoints: Sequence[Checkpoint]) -> None:
         """Do nothing: the journal itself deletes a text once its run is created."""
 
+    def finish(self) -> None:
+        """Do nothing: the records that the journal keeps end by themselves."""
+
     def stop(self) -> None:
         """See the port `Input`."""
         self._stopped = True
@@ -83,6 +86,11 @@ class Chained:
         """See the port `Input`."""
         for it in self._inputs:
             await it.acknowledge(checkpoints)
+
+    def finish(self) -> None:
+        """See the port `Input`."""
+        for it in self._inputs:
+            it.finish()
 
     def stop(self) -> None:
         """See the port `Input`."""
@@ -129,6 +137,9 @@ class IterableInput:
 
     async def acknowledge(self, checkpoints: Sequence[Checkpoint]) -> None:
         """Do nothing: a program keeps its objects itself."""
+
+    def finish(self) -> None:
+        """Do nothing: the iterable says when it ends."""
 
     def stop(self) -> None:
         """See the port `Input`."""

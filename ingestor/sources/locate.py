@@ -68,15 +68,21 @@ class Located:
         return [source_of(name) for name in self.names]
 
 
-def locate(sources: Sequence[str], reserved: ReservedPaths = NO_RESERVED_PATHS) -> Located:
+def locate(
+    sources: Sequence[str],
+    reserved: ReservedPaths = NO_RESERVED_PATHS,
+    *,
+    unreadable: dict[str, IngestorError] | None = None,
+) -> Located:
     """Return the inputs that `sources` mean. No source means standard input.
 
     A source is a file, `-`, a directory or a glob (`**` matches any depth). A directory means its record files at any
     depth, also through links, sorted, without hidden ones. An existing name is never read as a glob. Directories and
     globs leave out `reserved` files, and what is not a regular file.
-    Raises UsageError for what can't be read, and for a file that is named and reserved; LimitError.
+    Raises UsageError for what can't be read, and for a file that is named and reserved; LimitError. With `unreadable`,
+    each input that can't be opened is left out instead, and its error is added there by name.
     """
-    return _Search(sources, reserved.resolved()).run()
+    return _Search(sources, reserved.resolved(), unreadable).run()
 
 
 def source_of(name: str) -> Source:
@@ -104,7 +110,10 @@ def require_file(path: str) -> None:
 class _Search:
     """Finds the inputs that sources mean. `reserved` has real paths."""
 
-    def __init__(self, sources: Sequence[str], reserved: ReservedPaths) -> None:
+    def __init__(
+        self, sources: Sequence[str], reserved: ReservedPaths, unreadable: dict[str, IngestorError] | None
+    ) -> None:
+        self._unreadable = unreadable
         self._sources = sources or [STDIN]
         self._reserved = reserved
         self._skipped = Skipped(self._sources)
@@ -119,9 +128,19 @@ class _Search:
                 empty.append(source)
             for name in names:
                 unique.setdefault(_identity(name), name)
-        for name in unique.values():
+        readable = [name for name in unique.values() if self._is_readable(name)]
+        return Located(readable, self._skipped.files, empty)
+
+    def _is_readable(self, name: str) -> bool:
+        """Whether an input can be opened. Raises UsageError if it can't, unless such errors are collected."""
+        try:
             _check_readable(name)
-        return Located(list(unique.values()), self._skipped.files, empty)
+        except UsageError as error:
+            if self._unreadable is None:
+                raise
+            self._unreadable[name] = error
+            return False
+        return True
 
     def _expand(self, source: str) -> list[str]:
         if source == STDIN:

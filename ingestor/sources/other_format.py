@@ -57,7 +57,7 @@ def json_lines(
     if is_ended and is_empty_array(opening.head):
         return
     if not (is_ended and is_cut) and (found := format_of(opening)) is not None:
-        raise _refusal(found, opening, name, unpack)
+        raise refusal(found, opening, name, unpack)
     yield from held
     held.clear()
     if damage is not None:
@@ -89,7 +89,8 @@ def _is_certain(opening: Opening) -> bool:
     return opening.has_records or (bool(opening.records) and is_object(opening.lines[0]) and format_of(opening) is None)
 
 
-def _refusal(found: Format, opening: Opening, name: str, unpack: str) -> OtherFormatError:
+def refusal(found: Format, opening: Opening, name: str, unpack: str) -> OtherFormatError:
+    """Return why an input that begins so is not read, and the command that converts it."""
     if found.convert and opening.skipped:  # few of the commands accept a byte order mark
         found = replace(found, convert=f"tail -c +{opening.skipped + 1} | {found.convert}")
     reason = f"this is {found.name}: nothing of it was read; {_advice(found, name, unpack)}"

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ingestor.model.record import Job
 from ingestor.model.sources import STDIN, Checkpoint, Chunk, Position, Source
@@ -45,6 +45,15 @@ class RecordSource(Protocol):
 
         It runs in the reader's thread. A position that does not hold means the beginning.
         """
+        ...
+
+
+@runtime_checkable
+class WaitingSource(RecordSource, Protocol):
+    """A source that waits for more, such as a pipe, until it ends or is asked to."""
+
+    def finish(self) -> None:
+        """Wait for nothing more: what exists now is read to its end. Called from any thread."""
         ...
 
 
@@ -106,6 +115,12 @@ class Reader:
         for checkpoint in checkpoints:
             if self._spool is not None and checkpoint.source == STANDARD_INPUT:
                 await asyncio.to_thread(self._spool.acknowledge, checkpoint)
+
+    def finish(self) -> None:
+        """See the port `Input`. Only a source that waits for more has to know."""
+        for it in self._sources:
+            if isinstance(it, WaitingSource):
+                it.finish()
 
     def stop(self) -> None:
         """See the port `Input`."""

@@ -13,6 +13,7 @@ from ingestor.sources.byte_source import PACKED, read_available
 from ingestor.sources.compression import LONGEST_MAGIC, compression_of, decompressed, is_undecided
 from ingestor.sources.errors import DamagedSourceError
 from ingestor.sources.unchanged import Unchanged
+from ingestor.system.wake import Wake
 
 _BLOCK = 256 * 1024
 
@@ -20,15 +21,24 @@ _BLOCK = 256 * 1024
 class StandardInput:
     """What this process reads from its standard input, moved into files.
 
-    Raises OSError if it can't be written, and DamagedSourceError if it can't be read to its end.
+    `wake` ends a wait for more. Raises OSError if it can't be written, and DamagedSourceError if it can't be read to
+    its end.
     """
 
     _blocks: Iterator[bytes] | None = None
     """What is decompressed, if the input is compressed."""
 
-    def __init__(self) -> None:
+    def __init__(self, wake: Wake | None = None) -> None:
         self._file = Unchanged(0)
+        self._wake = Wake() if wake is None else wake
         self._is_begun = False
+
+    def wait(self) -> bool:
+        """Wait until there is something, or the end; False if nothing is there and `wake` is set."""
+        poll = select.poll()
+        poll.register(0, select.POLLIN)
+        poll.register(self._wake, select.POLLIN)
+        return self._blocks is not None or any(descriptor == 0 for descriptor, _ in poll.poll())
 
     def is_ready(self, timeout: float) -> bool:
         """Whether there is something, or the end, within `timeout` seconds."""
@@ -42,7 +52,7 @@ class StandardInput:
         """
         size = min(size, _BLOCK)
         if self._blocks is not None:
-            return _write(file, next(self._blocks, b""))
+            return write_all(file, next(self._blocks, b""))
         count = self._move_stored(file, size)
         if self._is_begun:
             return count
@@ -57,21 +67,21 @@ class StandardInput:
         os.ftruncate(file, 0)
         os.lseek(file, 0, os.SEEK_SET)
         self._blocks = decompressed(lambda: next(begin, b"") or self._read(PACKED), size)
-        return _write(file, next(self._blocks, b""))
+        return write_all(file, next(self._blocks, b""))
 
     def _move_stored(self, file: int, size: int) -> int:
         """Move bytes as they are. Those of a pipe are never only in this process, where a crash would lose them."""
         while True:
             try:
                 if not hasattr(os, "splice"):  # not Linux
-                    return _write(file, self._read(size))
+                    return write_all(file, self._read(size))
                 return os.splice(0, file, size)
             except BlockingIOError:
                 select.select([0], [], [])
             except OSError as error:
                 if error.errno != errno.EINVAL:  # not a pipe: a file, a terminal or a socket
                     raise
-                return _write(file, self._read(size))
+                return write_all(file, self._read(size))
 
     def _read(self, size: int) -> bytes:
         try:
@@ -99,7 +109,8 @@ def check_standard_input() -> None:
         )
 
 
-def _write(file: int, block: bytes) -> int:
+def write_all(file: int, block: bytes) -> int:
+    """Write a block to a file; return its size. Raises OSError."""
     rest = memoryview(block)
     while rest:
         rest = rest[os.write(file, rest) :]

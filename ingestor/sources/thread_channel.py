@@ -54,6 +54,7 @@ class ThreadChannel(Generic[T]):
             while not self._stopped and not self.has_room(records, size):
                 self._emptied.wait()
             if self._stopped:
+                self._bytes += size
                 return False
             if not self._values:
                 self._wake()
@@ -62,10 +63,24 @@ class ThreadChannel(Generic[T]):
             self._bytes += size
             return True
 
+    @property
+    def dropped_bytes(self) -> int:
+        """The bytes of the values that nobody takes any more: 0 before `stop`."""
+        with self._lock:
+            return self._bytes if self._stopped else 0
+
     def has_room(self, records: int, size: int) -> bool:
         """Return whether a value of so many records and bytes can be put without waiting."""
         fits = self._records + records <= MOST_RECORDS and self._bytes + size <= MOST_BYTES
         return fits or not self._values
+
+    def wait_for_room(self, seconds: float) -> bool:
+        """Wait until less than half of the buffer is used; False if it still is after so many seconds."""
+        with self._lock:
+            return self._emptied.wait_for(self._has_half, max(0.0, seconds))
+
+    def _has_half(self) -> bool:
+        return self._stopped or (2 * self._records < MOST_RECORDS and 2 * self._bytes < MOST_BYTES)
 
     @contextmanager
     def ending(self) -> Iterator[None]:

@@ -20,6 +20,12 @@ class LimitError(IngestorError):
     """A limit of the system is reached."""
 
 
+def forbid_core_dumps() -> None:
+    """Make this process and its children write no core dump, which would contain credentials."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+
+
 def start_thread(work: Callable[[], object], name: str) -> threading.Thread:
     """Start a thread that does not keep the process alive. Raises LimitError."""
     thread = threading.Thread(target=work, name=name, daemon=True)

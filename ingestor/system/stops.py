@@ -10,7 +10,6 @@ STOPS: Mapping[signal.Signals, str] = MappingProxyType(
         signal.SIGINT: "Ctrl-C",
         signal.SIGTERM: "SIGTERM",
         signal.SIGHUP: "SIGHUP",  # the terminal or the ssh session was closed
-        signal.SIGUSR1: "SIGUSR1, the warning of a scheduler",
         signal.SIGXCPU: "SIGXCPU, the limit of processor time",
     }
 )
@@ -19,8 +18,24 @@ STOPS: Mapping[signal.Signals, str] = MappingProxyType(
 REOPENS_LOG = signal.SIGUSR2
 """The signal after which the log is opened anew, under its name."""
 
+SHOWS_STATUS = frozenset(getattr(signal, name) for name in ("SIGUSR1", "SIGINFO") if hasattr(signal, name))
+"""The signals after which a status line is printed. SIGINFO (Ctrl-T) exists on BSD and macOS."""
+
+STOPS_NOTHING = frozenset({REOPENS_LOG, *SHOWS_STATUS})
+"""The signals that end nothing: where nobody waits for them, they are ignored."""
+
 Handler = Callable[[int, FrameType | None], object] | int | signal.Handlers | None
 """What Python calls on a signal."""
+
+
+def hold_stops() -> None:
+    """Let stop signals wait until `release_stops`: they are delivered then."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+
+
+def release_stops() -> None:
+    """Deliver the stop signals that wait, and those that come."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
 
 
 def taken_signals() -> dict[signal.Signals, Handler]:
@@ -31,5 +46,5 @@ def taken_signals() -> dict[signal.Signals, Handler]:
     """
     if threading.current_thread() is not threading.main_thread():
         return {}
-    handlers = {number: signal.getsignal(number) for number in (*STOPS, REOPENS_LOG)}
-    return {it: handler for it, handler in handlers.items() if it == REOPENS_LOG or handler is not signal.SIG_IGN}
+    handlers = {number: signal.getsignal(number) for number in (*STOPS, *STOPS_NOTHING)}
+    return {it: handler for it, handler in handlers.items() if it not in STOPS or handler is not signal.SIG_IGN}

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 import pytest
 
 from ingestor.api.search import Catalog, Existence
-from ingestor.app.experiments import MOST_ASKED, Experiments, Questions, _problem
+from ingestor.app.experiments import MOST_ASKED, Experiments, Questions, problem_of
 from ingestor.model.events import Event
 from ingestor.model.ports import Pace
 from ingestor.model.reply import Fault, Reply
@@ -103,7 +103,7 @@ def test_a_service_that_can_not_be_reached_is_reported_at_once() -> None:
 
 
 def test_answers_that_violate_http_are_called_malformed() -> None:
-    halt = _problem(Reply(fault=Fault.MALFORMED, message="two lengths"), Access())
+    halt = problem_of(Reply(fault=Fault.MALFORMED, message="two lengths"), Access())
     assert halt is not None
     assert halt.reason == "The service answers, but its answers are malformed: two lengths."
 

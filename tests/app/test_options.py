@@ -46,8 +46,10 @@ def test_every_setting_of_a_batch_reaches_its_option() -> None:
         "max_attempts": 5,
         "max_retry_time": 6.5,
         "max_pause": 7.5,
+        "follow": True,
         "give_up_after": 8.5,
         "time_budget": 9.5,
+        "budget_exit": 0,
         "drain_timeout": 10.5,
     }
     with environment():

@@ -1,5 +1,7 @@
 """How a batch sends: what its service, its pacer and its pipeline make of the options."""
 
+from math import inf
+
 import pytest
 
 from ingestor.app.options import BatchOptions, Concurrency
@@ -43,3 +45,19 @@ def test_requests_wait_outside_the_slots_only_where_no_token_protects(
 
 def test_the_longest_time_of_a_request_is_the_timeout() -> None:
     assert sending(timeout=7.0).pipeline_options().timeout == 7.0
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds", "waits"),
+    [
+        ({}, 3600.0, False),
+        ({"follow": True}, inf, True),
+        ({"follow": True, "give_up_after": 60.0}, 60.0, True),
+        ({"give_up_after": 0.0}, 0.0, False),
+    ],
+)
+def test_while_following_a_service_is_waited_for_from_the_start_and_never_given_up_unless_that_is_asked_for(
+    given: dict[str, object], seconds: float, waits: bool
+) -> None:
+    options = sending(AIDP, **given).pipeline_options()
+    assert (options.give_up_after, options.wait_for_service) == (seconds, waits)

@@ -61,6 +61,9 @@ class BrokenInput:
     async def acknowledge(self, checkpoints: Sequence[Checkpoint]) -> None:
         await self.inner.acknowledge(checkpoints)
 
+    def finish(self) -> None:
+        self.inner.finish()
+
     def stop(self) -> None:
         self.inner.stop()
 

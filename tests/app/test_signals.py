@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from ingestor.app.signals import ONE_STOP, StopSignals
-from ingestor.system.stops import REOPENS_LOG, STOPS, taken_signals
+from ingestor.system.stops import REOPENS_LOG, SHOWS_STATUS, STOPS, STOPS_NOTHING, taken_signals
 from tests.report.examples import Watch
 
 
@@ -25,6 +25,7 @@ class Calls:
             on_stop=lambda name: self.made.append(f"stop by {name}"),
             on_second=lambda: self.made.append("end at once"),
             on_reopen=lambda: self.made.append("reopen"),
+            on_status=lambda: self.made.append("status"),
             seconds=600.0,
             clock=self.clock,
         )
@@ -80,7 +81,7 @@ def test_a_decided_end_is_not_a_stop_any_more_and_is_not_waited_for_long(calls: 
         assert (calls.made, signals.count) == ([], 0)
         assert 0 < exits_after() <= 2
     finally:
-        for number in (*STOPS, REOPENS_LOG):
+        for number in (*STOPS, *STOPS_NOTHING):
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
         signal.signal(signal.SIGTERM, before)
 
@@ -90,6 +91,15 @@ def test_the_log_is_opened_anew_on_its_signal(calls: Calls) -> None:
         send(REOPENS_LOG)
         send(REOPENS_LOG)
     assert calls.made == ["reopen", "reopen"]
+
+
+def test_the_signal_for_a_status_line_stops_nothing_however_often_it_comes(calls: Calls) -> None:
+    with calls.signals() as signals:
+        for number in sorted(SHOWS_STATUS):
+            send(number)
+            send(number)
+        assert (signals.count, exits_after()) == (0, 0)
+    assert calls.made == ["status", "status"] * len(SHOWS_STATUS)
 
 
 def test_a_signal_that_is_ignored_at_the_start_stays_ignored(calls: Calls) -> None:

@@ -1,10 +1,11 @@
 """A target of the library refuses credentials that no request can contain."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
-from ingestor.app.target import mlflow
+from ingestor.app.target import aidp, mlflow
 from ingestor.model.errors import UsageError
 
 NO_NAME = "basic_username: must be a user's name"
@@ -42,3 +43,14 @@ def test_a_name_or_a_password_that_can_not_be_sent_is_refused_without_the_passwo
     with pytest.raises(UsageError, match=problem) as caught:
         mlflow("https://h", auth="basic", **given)
     assert "s3cret" not in str(caught.value)
+
+
+def test_a_file_of_authorities_reaches_the_connection_with_its_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ann")
+    server = mlflow("https://h", ca_file="~/ca.pem")
+    workspace = aidp(platform_id="p", workspace="w", endpoint="https://h", ca_file=Path("/etc/ca.pem"))
+    assert server.connection(connections=1, timeout=1.0).ca_file == Path("/home/ann/ca.pem")
+    assert workspace.connection(connections=1, timeout=1.0).ca_file == Path("/etc/ca.pem")
+    assert mlflow("https://h").ca_file is None
+    with pytest.raises(UsageError, match="ca_file: must be a path"):
+        mlflow("https://h", ca_file="")

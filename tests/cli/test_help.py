@@ -1,3 +1,4 @@
+import platform
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from ingestor.model.errors import ExitCode
 from ingestor.settings.commands import ResultsOptions, SimulateOptions
 from ingestor.settings.options import Settings, flag_of, option_of, variable_of
 from ingestor.simulator.limiter_spec import KINDS
+from ingestor.system.commit import commit
 
 HEAVY = {"aiohttp", "aiolimiter", "cryptography", "oci", "rich", "sqlite3", "structlog", "backports"}
 
@@ -37,13 +39,19 @@ def test_the_first_page_lists_the_commands(capsys: pytest.CaptureFixture[str], f
         "reconcile",
         "resume",
         "forget",
+        "report",
+        "prune",
         "simulate",
         "config",
+        "doctor",
+        "completion",
     ]
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    assert printed(capsys, "--version") == f"ingestor {__version__}\n"
+    shown = printed(capsys, "--version")
+    assert shown.startswith(f"ingestor {__version__} (Python {platform.python_version()}")
+    assert ("commit" in shown) == (commit() is not None)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -62,6 +70,13 @@ def test_the_page_of_run_has_every_setting(capsys: pytest.CaptureFixture[str], n
     for option, field in Settings.model_fields.items():
         assert variable_of(option) in page
         assert (flag_of(option) in flags_on(page)) is not option_of(field).secret
+
+
+@pytest.mark.parametrize("name", ["run", "resume", "doctor"])
+def test_a_page_has_each_group_of_options_once(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    titles = re.findall(r"^([A-Z][^\n]*):$", printed(capsys, name, "--help"), re.MULTILINE)
+    assert {"Where to send", "The batch", "What is written"} < set(titles)
+    assert len(titles) == len(set(titles))
 
 
 @pytest.mark.parametrize("name", [name for name, command in COMMANDS.items() if command.settings is not None])

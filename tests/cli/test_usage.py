@@ -66,7 +66,8 @@ def test_every_setting_is_taken_by_every_command_that_has_settings() -> None:
         (
             [],
             (
-                "name a command: run, check, status, results, reconcile, resume, forget, simulate, config "
+                "name a command: run, check, status, results, reconcile, resume, forget, report, prune, simulate, "
+                "config, doctor, completion "
                 "(see ingestor --help)"
             ),
         ),
@@ -91,7 +92,6 @@ def test_every_setting_is_taken_by_every_command_that_has_settings() -> None:
             "--outcome is given twice, as failed and rejected: give it once (see ingestor forget --help)",
         ),
         (["run", "--stamp", "--no-stamp"], "--stamp and --no-stamp: give only one of them (see ingestor run --help)"),
-        (["run", "--follow", "--no-wait-for-service"], "--follow and --wait-for-service: give only one of them"),
         (
             ["results", "--outcome", "rejected"],
             (

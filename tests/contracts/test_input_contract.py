@@ -11,6 +11,8 @@ import pytest
 from ingestor.model.ports import Input
 from ingestor.model.record import Job, Line, Origin, Reject
 from ingestor.model.sources import Checkpoint, Chunk, Source, SourceEnd
+from ingestor.sources.follow.followed_files import FollowedFiles
+from ingestor.sources.follow.merged import Merged
 from ingestor.sources.inputs import Chained, IterableInput
 from ingestor.sources.locate import locate
 from ingestor.sources.parse import parse_record
@@ -54,7 +56,7 @@ def make(request: pytest.FixtureRequest, source: str) -> Make:
     return makers[request.param]
 
 
-@pytest.fixture(params=["memory", "pipe"])
+@pytest.fixture(params=["memory", "pipe", "followed"])
 def make_open(request: pytest.FixtureRequest, source: str) -> Iterator[Make]:
     """Make an input that stays open and silent after its last line."""
     with ExitStack() as at_end:
@@ -66,7 +68,16 @@ def make_open(request: pytest.FixtureRequest, source: str) -> Iterator[Make]:
             os.write(descriptor, "".join(f"{text}\n" for text in texts).encode())
             return read_sources(locate([source]).sources, SCOPE)
 
-        yield pipe if request.param == "pipe" else lambda texts: MemoryInput(records(source, texts), open_end=True)
+        def followed(texts: list[str]) -> Input:
+            Path(source).write_text("".join(f"{text}\n" for text in texts))
+            return Merged([FollowedFiles([source], SCOPE, [], poll=0.01)])
+
+        makers: dict[str, Make] = {
+            "memory": lambda texts: MemoryInput(records(source, texts), open_end=True),
+            "pipe": pipe,
+            "followed": followed,
+        }
+        yield makers[request.param]
 
 
 async def all_of(source: Input) -> list[Chunk]:
@@ -130,6 +141,16 @@ async def test_a_stop_ends_a_wait_for_a_silent_source(make_open: Make) -> None:
         assert not waiting.done()
         opened.stop()
         assert await waiting is None
+
+
+async def test_to_finish_twice_changes_nothing_for_an_input_that_ends_by_itself(make: Make, source: str) -> None:
+    opened = make(lines(5000))
+    taken: list[Job | Reject] = []
+    async for chunk in opened.chunks():
+        opened.finish()
+        opened.finish()
+        taken += chunk.records
+    assert taken == records(source, lines(5000))
 
 
 async def test_a_stop_yields_no_more_than_was_read_and_no_end(make: Make, source: str) -> None:

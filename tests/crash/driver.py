@@ -196,6 +196,9 @@ class FusedInput:
         await self.inner.acknowledge(checkpoints)
         self.reach(Point.ACKNOWLEDGED)
 
+    def finish(self) -> None:
+        self.inner.finish()
+
     def stop(self) -> None:
         self.inner.stop()
 

@@ -18,6 +18,7 @@ from tests.docs.pages import PAGES, ROOT, Block, blocks
 
 OPTIONS = SimulatorOptions(platform_id="ocid1.aidataplatform.oc1.iad.example", workspace_key="my-workspace")
 TIMEOUT = 120.0
+FIXED_PORT, FREE_PORT = "127.0.0.1:9464", "127.0.0.1:0"
 
 
 def blocks_that_run(page: Path, language: str) -> list[Block]:
@@ -79,7 +80,7 @@ def environment(folder: Path) -> dict[str, str]:
 @pytest.mark.parametrize("page", pages_with("sh"), ids=lambda page: page.name)
 def test_every_command_of_a_page_ends_as_the_page_says(page: Path, folder: Path) -> None:
     for block in blocks_that_run(page, "sh"):
-        command = ["bash", "-euo", "pipefail", "-c", block.code]
+        command = ["bash", "-euo", "pipefail", "-c", block.code.replace(FIXED_PORT, FREE_PORT)]
         ended = subprocess.run(
             command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=TIMEOUT, check=False
         )

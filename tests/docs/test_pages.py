@@ -1,11 +1,13 @@
 """The pages fit together: links lead somewhere, and every block of commands is marked or can be run."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import PAGES, ROOT, anchors, blocks, links
+from tests.docs.pages import PAGES, ROOT, Block, anchors, blocks, links
 
 MODULE = re.compile(r"`([a-z_]+/[a-z_/]+(?:\.py)?)`")
 README_LINES = 200
@@ -50,7 +52,19 @@ def test_every_fence_is_a_block_with_a_language(page: Path) -> None:
     fences = sum(line.strip().startswith("```") for line in page.read_text().splitlines())
     found = list(blocks(page))
     assert fences == 2 * len(found)
-    assert {block.language for block in found} <= {"sh", "python", "toml", "json", "text"}
+    assert {block.language for block in found} <= {"sh", "python", "toml", "json", "yaml", "text"}
+
+
+MANIFESTS = [block for page in PAGES for block in blocks(page) if block.language == "yaml"]
+
+
+@pytest.mark.parametrize("block", MANIFESTS, ids=str)
+def test_every_manifest_of_a_page_is_valid(block: Block, tmp_path: Path) -> None:
+    (tmp_path / "manifest.yaml").write_text(block.code)
+    program = Path(sys.executable).with_name("kubernetes-validate")
+    command = [str(program), "-k", "1.33", "--strict", str(tmp_path / "manifest.yaml")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_every_block_that_is_not_run_has_a_reason() -> None:

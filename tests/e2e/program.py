@@ -70,12 +70,13 @@ class Running:
                 assert self._process.returncode is None, await self.end()
                 await asyncio.sleep(0.002)
 
-    async def until_it_prints(self, words: str) -> None:
-        """Wait for a line of standard error that holds `words`; the lines up to it are gone then."""
+    async def until_it_prints(self, words: str) -> str:
+        """Wait for a line of standard error that holds `words`, and return it; the lines up to it are gone then."""
         assert self._process.stderr is not None
         async with asyncio.timeout(TIMEOUT):
             while words not in (line := (await self._process.stderr.readline()).decode()):
                 assert line, f"ended without printing {words!r}"
+        return line
 
     async def next_line(self) -> str:
         """Return the next line of standard output."""

@@ -69,6 +69,18 @@ async def test_with_nothing_left_there_is_nothing_to_resume(program: Program, si
     assert (ended.code, ended.stdout) == (0, "Nothing is left to resume of batch default in .ingestor.\n")
 
 
+async def test_with_nothing_left_a_program_gets_json_and_a_quiet_command_prints_nothing(
+    program: Program, simulator: Simulator
+) -> None:
+    first = await program.run("run", "--output", "json", *aim(simulator), stdin=GOOD)
+    ended = await program.run("resume", "--output", "json", *aim(simulator))
+    assert (ended.code, ended.summary["exit_code"], ended.summary["left"]) == (0, 0, 0)
+    assert ended.summary["next"] == ["Nothing is left to resume of batch default in .ingestor."]
+    assert ended.summary.keys() == first.summary.keys()
+    ended = await program.run("resume", "--quiet", *aim(simulator))
+    assert (ended.code, ended.stdout, ended.stderr) == (0, "", "")
+
+
 @pytest.mark.parametrize("way", [signal.SIGTERM, signal.SIGKILL])
 async def test_files_that_a_run_did_not_reach_are_read(
     program: Program, simulator: Simulator, way: signal.Signals

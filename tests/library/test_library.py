@@ -10,7 +10,7 @@ import pytest
 import ingestor
 from ingestor.api.values import AuthKind
 from ingestor.app.library import MOST_REJECTS, Options
-from ingestor.app.options import BatchOptions
+from ingestor.app.options import COMMAND_LINE_ONLY, BatchOptions
 from ingestor.testing import PLATFORM_ID, WORKSPACE_KEY, Simulator
 from tests.support.proxy import Loss, Proxy
 
@@ -24,7 +24,7 @@ def test_every_name_of_the_face_is_there() -> None:
 
 
 def test_the_options_are_those_of_a_batch() -> None:
-    own = {"batch", "state"}
+    own = {"batch", "state", *COMMAND_LINE_ONLY}
     assert set(get_type_hints(Options)) == {field.name for field in fields(BatchOptions)} - own
 
 

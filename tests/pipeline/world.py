@@ -16,6 +16,7 @@ from ingestor.model.sources import Checkpoint
 from ingestor.pipeline.options import Known, PipelineOptions, PipelineResult
 from ingestor.pipeline.pacer import Pacer
 from ingestor.pipeline.pipeline import Pipeline
+from ingestor.policy.reported import ReportedRejects
 from ingestor.policy.retry import RetryBudget
 from ingestor.simulator.memory_service import Late, Lost, MemoryService, SearchScript, always_find
 from tests.support.memory import MemoryInput, RecordingSink, SlowJournal
@@ -57,6 +58,7 @@ class World:
     target_is_proven: bool = False
     forgotten_rejects: Collection[bytes] = frozenset()
     repaired_rejects: Collection[bytes] = frozenset()
+    reported_rejects: ReportedRejects | None = None
     experiments: Collection[str] | None = None
     random: Random = field(default_factory=lambda: Random(1))
     clock: VirtualClock = field(default_factory=VirtualClock)
@@ -144,6 +146,7 @@ class World:
             recent_runs=[(row.run_id, row.token) for row in self.journal.rows.values() if row.run_id],
             forgotten_rejects=self.forgotten_rejects,
             repaired_rejects=self.repaired_rejects,
+            reported_rejects=self.reported_rejects,
         )
         ports = (self.journal, self.service, pacer, self.sink, self.clock)
         pipeline = Pipeline(options, source, *ports, starts=starts, known=known)

@@ -3,11 +3,12 @@
 from dataclasses import dataclass, field, replace
 from math import inf
 
+from ingestor.model.activity import Health
 from ingestor.model.reply import Fault, Reply
 from ingestor.policy.advice import UNKNOWN, Access, Halt
 from ingestor.policy.breaker import SUSPICION
 from ingestor.policy.decisions import REQUEUE_DELAY, Continue, GiveUp, HealthDecision, Requeue
-from ingestor.policy.health import Health, ServiceHealth
+from ingestor.policy.health import ServiceHealth
 from ingestor.policy.plan import create_request
 from ingestor.policy.retry import classify
 from ingestor.policy.tallies import MAX_REFUSALS

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from ingestor.model.activity import Health
 from ingestor.model.reply import Fault, Reply
 from ingestor.policy.advice import Halt
 from ingestor.policy.decisions import Distrust
 from ingestor.policy.evidence import LONGEST_UNANSWERED, MAX_FAULTS
-from ingestor.policy.health import Health
 from ingestor.policy.tallies import MAX_REFUSALS
 from tests.policy.health_story import (
     BAD_KEY,

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingestor.model.activity import Health
 from ingestor.model.reply import Fault, Reply
 from ingestor.policy.advice import Halt
 from ingestor.policy.breaker import BREADTH, LONGEST_INTERVAL, SUSPICION
 from ingestor.policy.decisions import REQUEUE_DELAY, GiveUp, HealthDecision
 from ingestor.policy.evidence import LONGEST_UNANSWERED, MAX_FAULTS
-from ingestor.policy.health import FIRST_RESPONSE_TIMEOUT, Health
+from ingestor.policy.health import FIRST_RESPONSE_TIMEOUT
 from ingestor.policy.tallies import MANY_REFUSALS, MAX_REFUSALS
 from tests.policy.health_story import (
     BAD_KEY,

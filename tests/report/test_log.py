@@ -312,6 +312,13 @@ async def test_the_end_of_a_batch_lists_what_was_read_of_each_file(tmp_path: Pat
     assert json.loads(line)["other_sources"] == 9
 
 
+async def test_the_end_of_a_batch_says_what_was_not_read_and_how_many_lines_of_requests_were_rejected(
+    tmp_path: Path,
+) -> None:
+    (line,) = await logged(tmp_path / "log.jsonl", replace(finished(75), unread_bytes=4096, rejected_lines=3))
+    assert (json.loads(line)["unread_bytes"], json.loads(line)["rejected_lines"]) == (4096, 3)
+
+
 async def test_attempts_reading_and_records_of_earlier_executions_are_not_logged(tmp_path: Path) -> None:
     assert await logged(tmp_path / "log.jsonl", attempt(), read(10), RecordsAlreadyDone(500)) == []
 

@@ -18,7 +18,7 @@ from ingestor.model.events import (
 )
 from ingestor.model.record import Origin, Outcome, Reject
 from ingestor.model.reply import Fault, Reply
-from ingestor.report.errors import CAPACITY, RETRIED, ErrorCount, ErrorTally
+from ingestor.report.errors import CAPACITY, RETRIED, ErrorCount, ErrorTally, Example
 from ingestor.report.histogram import MAX_MS, MIN_MS, WINDOW, Histogram
 from ingestor.report.metrics import MOST_PAUSES, Metrics
 from tests.report.examples import (
@@ -227,9 +227,9 @@ def test_memory_is_bounded_for_any_latencies(latencies: list[float]) -> None:
     widest = Histogram()
     widest.add(MIN_MS)
     widest.add(MAX_MS)
-    lowest, highest = sorted(widest._buckets)
+    lowest, highest = sorted(widest.buckets)
     assert highest - lowest < 780
-    assert all(lowest <= bucket <= highest for bucket in histogram._buckets)
+    assert all(lowest <= bucket <= highest for bucket in histogram.buckets)
 
 
 def test_there_is_no_quantile_without_values() -> None:
@@ -272,6 +272,17 @@ def test_messages_that_differ_in_the_name_of_the_experiment_of_their_record_are_
     for name in ("alpha", "gamma"):
         tally.add(Outcome.FAILED, 404, "NotFound", f"Experiment {name} does not exist.", name)
     assert [error.count for error in tally.most_frequent(10)] == [2]
+
+
+def test_a_kind_of_error_has_its_first_example_and_the_times_of_the_first_and_the_last() -> None:
+    times = iter((10.0, 20.0, 30.0))
+    tally = ErrorTally(lambda: next(times))
+    for number in range(3):
+        example = Example(job_id=f"j{number}", source="runs.jsonl", line=number, request_id=f"q{number}")
+        tally.add(Outcome.FAILED, 500, None, "broken", example=[example].pop)
+    (error,) = tally.most_frequent(10)
+    assert (error.count, error.first_at, error.last_at) == (3, 10.0, 30.0)
+    assert error.example == Example(job_id="j0", source="runs.jsonl", line=0, request_id="q0")
 
 
 def test_an_apostrophe_is_no_quotation_mark() -> None:

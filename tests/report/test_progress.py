@@ -2,9 +2,12 @@ import asyncio
 import io
 import os
 import pty
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import count
+from math import inf
 from typing import TextIO
 
 import pytest
@@ -56,6 +59,8 @@ class Terminal:
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
     monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("COLUMNS", "120")
     terminal = Terminal()
     yield terminal
@@ -76,6 +81,19 @@ def metrics_of(watch: Watch, *events: Event) -> Metrics:
 
 
 HALFWAY: tuple[Event, ...] = (read(600, 60, 100), *[created()] * 500, *[attempt(throttled=True)] * 3)
+
+
+class DatedStream(io.StringIO):
+    """A stream that notes at which second of the watch each line was written, from its first second on."""
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__()
+        self._watch, self._began = watch, watch.time
+        self.times: list[float] = []
+
+    def write(self, text: str) -> int:
+        self.times.append(self._watch.time - self._began)
+        return super().write(text)
 
 
 async def watch_batch(
@@ -153,10 +171,29 @@ async def test_the_end_is_shown_once_when_it_is_closed_twice(terminal: Terminal,
     assert terminal.output().count(SHOW_CURSOR) == 1
 
 
+@pytest.mark.parametrize("name", ["dumb", ""])
 async def test_a_dumb_terminal_gets_plain_lines(
+    terminal: Terminal, watch: Watch, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("TERM", name)
+    await watch_batch(terminal.stream, Mode.AUTO, metrics_of(watch, *HALFWAY), watch)
+    assert terminal.output().startswith("progress: 500 of")
+
+
+async def test_a_bar_has_no_colours_where_nobody_wants_them(
     terminal: Terminal, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("NO_COLOR", "1")
+    await watch_batch(terminal.stream, Mode.AUTO, metrics_of(watch, *HALFWAY), watch, updates=2)
+    output = terminal.output()
+    assert "50%" in output
+    assert not re.findall(r"\x1b\[[0-9;]*m", output.replace("\x1b[0m", ""))
+
+
+async def test_a_terminal_of_a_build_server_gets_plain_lines(
+    terminal: Terminal, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", "true")
     await watch_batch(terminal.stream, Mode.AUTO, metrics_of(watch, *HALFWAY), watch)
     assert terminal.output().startswith("progress: 500 of")
 
@@ -174,11 +211,13 @@ async def test_elsewhere_on_prints_a_plain_line_every_ten_seconds_and_at_the_end
     assert lines[0] == "progress: 500 of about 1,000 records, 0.0/s, 429s 3"
 
 
-async def test_elsewhere_auto_prints_plain_lines_less_and_less_often(watch: Watch) -> None:
-    stream = io.StringIO()
+async def test_elsewhere_auto_prints_a_line_after_10_s_1_5_10_and_30_minutes_each_further_half_hour_and_at_the_end(
+    watch: Watch,
+) -> None:
     metrics = metrics_of(watch, *HALFWAY)
-    await watch_batch(stream, Mode.AUTO, metrics, watch, updates=75, seconds=1.0)
-    assert len(stream.getvalue().splitlines()) == 4  # after 10, 30 and 70 seconds, and at the end
+    stream = DatedStream(watch)
+    await watch_batch(stream, Mode.AUTO, metrics, watch, updates=7300, seconds=1.0)
+    assert [seconds / 60 for seconds in stream.times] == pytest.approx([1 / 6, 1, 5, 10, 30, 60, 90, 120, 7300 / 60])
 
 
 async def test_a_long_pause_has_a_line_at_once_with_how_long_and_why(watch: Watch) -> None:
@@ -200,9 +239,30 @@ async def test_a_short_pause_has_no_line_of_its_own(watch: Watch) -> None:
     assert len(stream.getvalue().splitlines()) == 1
 
 
+async def test_the_end_of_a_pause_that_was_told_of_has_a_line_at_once(watch: Watch) -> None:
+    stream, metrics = io.StringIO(), metrics_of(watch, *HALFWAY)
+    lines = PlainLines(stream, watch, times=count(1000.0))
+    metrics.emit(BatchPaused("maintenance", 60.0))
+    lines.show(metrics.snapshot())
+    watch.time += FIRST_LINE
+    lines.show(metrics.snapshot())
+    metrics.emit(BatchResumed("maintenance"))
+    for _ in range(3):
+        lines.show(metrics.snapshot())
+        watch.time += FIRST_LINE
+    first, second = stream.getvalue().splitlines()
+    assert first.startswith("progress: paused for 1 min 00 s: maintenance; ")
+    assert second.startswith("progress: 500 of about 1,000 records")
+
+
+async def test_a_pause_without_an_end_claims_no_time(watch: Watch) -> None:
+    metrics = metrics_of(watch, *HALFWAY, BatchPaused("the daily quota is used up", inf))
+    assert describe(metrics.snapshot()).startswith("paused: the daily quota is used up; 500 of")
+
+
 async def test_pauses_whose_reasons_are_all_different_do_not_fill_the_screen(watch: Watch) -> None:
     stream, metrics = io.StringIO(), metrics_of(watch, *HALFWAY)
-    lines = PlainLines(stream, watch, growth=2.0)
+    lines = PlainLines(stream, watch, times=count(FIRST_LINE, FIRST_LINE))
     for number in range(500):
         metrics.emit(BatchPaused(f"request {number} was refused", 60.0))
         lines.show(metrics.snapshot())

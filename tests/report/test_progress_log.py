@@ -25,7 +25,7 @@ async def minutes(*rounds: Sequence[Event]) -> list[BatchProgress]:
             metrics.emit(event)
 
     before = dict(metrics.counts)
-    async with logging_progress(metrics, sink, before, clock=watch, sleep=sleep):
+    async with logging_progress(metrics, sink, before, lambda: "sending", clock=watch, sleep=sleep):
         await over.wait()
     return sink.of(BatchProgress)
 
@@ -44,6 +44,7 @@ async def test_each_minute_has_the_counts_so_far_and_the_rate_of_that_minute() -
 async def test_a_minute_in_which_nothing_moves_has_the_reason() -> None:
     [progress] = await minutes([BatchPaused("the daily quota is used up", 600.0)])
     assert (progress.rate, progress.pause) == (0.0, "the daily quota is used up")
+    assert progress.situation == "sending"
 
 
 async def test_a_batch_of_less_than_a_minute_has_none() -> None:

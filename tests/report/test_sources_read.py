@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from ingestor.model.events import SourceCount
 from ingestor.model.record import Origin, Reject
 from ingestor.model.sources import SourceEnd
@@ -20,6 +22,15 @@ def test_each_source_has_its_records_in_the_order_of_reading() -> None:
     sources.reject(bad("a"))
     sources.reject(bad("b"))
     assert sources.listed() == [count("b", 612, 1), count("a", 3, 1), count("c", 0, end=None)]
+
+
+def test_what_is_followed_ends_once_all_input_was_read_to_its_end() -> None:
+    sources = SourcesRead()
+    for name, end in (("app.log", None), ("app.log.gz", SourceEnd.DAMAGED)):
+        sources.read(replace(read_of(name, 2, end=end), is_followed=True))
+    sources.read(read_of("runs.jsonl", 2, end=None))
+    sources.end_followed()
+    assert [it.end for it in sources.listed()] == [SourceEnd.COMPLETE, SourceEnd.DAMAGED, None]
 
 
 def test_kept_records_belong_to_no_source_and_count_in_theirs_when_that_is_read() -> None:
@@ -77,4 +88,16 @@ def test_a_reject_that_is_found_after_its_source_was_dropped_counts_among_the_ot
         sources.read(read_of(f"f{number}", 1))
     assert f"f{MOST_SOURCES}" not in {it.source for it in sources.listed()}
     sources.reject(bad(f"f{MOST_SOURCES}"))
+    assert sources.other_rejected == 1
+
+
+def test_many_followed_sources_that_are_read_in_turns_are_counted_once_each() -> None:
+    sources = SourcesRead()
+    for _ in range(3):
+        for number in range(MOST_SOURCES + 500):
+            sources.read(replace(read_of(f"{number}.log", 2, end=None), is_followed=True))
+    assert len(sources) == MOST_SOURCES + 500
+    assert (sources.others, sources.other_records) == (500, 3 * 2 * 500)
+    assert {it.records for it in sources.listed()} == {6}
+    sources.reject(bad(f"{MOST_SOURCES}.log"))
     assert sources.other_rejected == 1

@@ -5,6 +5,7 @@ from textwrap import dedent
 
 import pytest
 
+from ingestor.model.acceptance import Acceptance
 from ingestor.model.errors import ExitCode
 from ingestor.model.events import (
     BatchHalted,
@@ -183,6 +184,8 @@ def test_the_json_of_an_eventful_batch(eventful: Metrics) -> None:
         "already_done": 2,
         "left": 0,
         "exhausted": True,
+        "unread_bytes": 0,
+        "rejected_lines": 0,
         "reason": None,
         "duration_seconds": 2.0,
         "records_per_second": 5.0,
@@ -324,6 +327,20 @@ def test_a_stopped_batch_shows_the_reason_and_that_its_input_was_not_read_to_the
     assert text.startswith("Batch nightly stopped after")
     assert "stopped after 2.0 s: the time budget is used up\n" in text
     assert "7   of those read; the input was not read to its end\n" in text
+
+
+def test_a_stopped_batch_says_how_much_input_is_not_read_where_that_is_known() -> None:
+    stopped = replace(finished(exit_code=75), left=7, exhausted=False, unread_bytes=12 * 2**20)
+    assert "7   of those read; 12.0 MiB of input are not read\n" in as_text(stopped, metrics_of(), FILES)
+    assert json.loads(as_json(stopped, metrics_of(), FILES))["unread_bytes"] == 12 * 2**20
+
+
+def test_accepted_records_are_counted_with_rejected_lines_and_requests_that_were_not_accepted() -> None:
+    metrics = metrics_of()
+    assert "accepted" not in as_text(finished(), metrics, FILES)
+    metrics.acceptance = Acceptance(accepted=1204, rejected=1, requests={"2xx": 9, "429": 4, "4xx": 2, "5xx": 0})
+    text = as_text(finished(), metrics, FILES)
+    assert "  accepted          1,204   1 rejected line, 6 requests not accepted\n" in text
 
 
 def test_errors_that_ended_records_come_first_and_kinds_that_are_left_out_are_counted() -> None:

@@ -1,10 +1,11 @@
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from ingestor.report.text import json_line, json_lines, spell_duration, spell_rate
+from ingestor.report.text import json_line, json_lines, spell_duration, spell_rate, spell_size, spreadsheet_cell
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates too
 
@@ -57,3 +58,25 @@ def test_durations_are_spelled_in_their_two_largest_units() -> None:
 
 def test_small_rates_have_one_decimal() -> None:
     assert [spell_rate(rate) for rate in (0, 3.44, 127.3, 12_345)] == ["0.0/s", "3.4/s", "127/s", "12,345/s"]
+
+
+def test_sizes_have_three_digits_or_so() -> None:
+    assert [spell_size(size) for size in (0, 1, 1023, 1536, 5 * 1024**2, 3 * 1024**3, 7 * 1024**4)] == [
+        "0 bytes",
+        "1 byte",
+        "1,023 bytes",
+        "1.5 KiB",
+        "5.0 MiB",
+        "3.0 GiB",
+        "7.0 TiB",
+    ]
+
+
+@pytest.mark.parametrize("first", list("=+-@\t\r\n"))
+def test_a_cell_that_a_spreadsheet_would_take_for_a_formula_gets_an_apostrophe(first: str) -> None:
+    assert spreadsheet_cell(f"{first}cmd|' /C calc'!A0") == f"'{first}cmd|' /C calc'!A0"
+
+
+@pytest.mark.parametrize("value", ["run-1", "", "a=b", " =1", 5, -5, None, "'=1"])
+def test_other_cells_stay_as_they_are(value: object) -> None:
+    assert spreadsheet_cell(value) == value

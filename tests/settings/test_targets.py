@@ -1,4 +1,4 @@
-"""A target of a stronger place replaces one of a weaker place; former names of options still work."""
+"""A target of a stronger place replaces one of a weaker place."""
 
 from pathlib import Path
 
@@ -43,18 +43,6 @@ def test_a_region_on_the_command_line_replaces_a_tracking_uri_in_the_file(tmp_pa
 def test_two_targets_in_one_place_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--endpoint: give only one of them"):
         loaded(tmp_path, "", {"region": "us-ashburn-1", "endpoint": "http://h", "platform_id": "p", "workspace": "w"})
-
-
-def test_a_former_name_works_in_each_place_and_messages_spell_it_as_it_was_given(tmp_path: Path) -> None:
-    for file, flags, variables, name in (
-        ("follow = true\n", {}, {}, f"{tmp_path}/settings.toml: follow"),
-        ("", {"follow": True}, {}, "--follow"),
-        ("", {}, {"INGESTOR_FOLLOW": "true"}, "INGESTOR_FOLLOW"),
-    ):
-        result = loaded(tmp_path, AIDP + file, dict(flags), **variables)
-        assert result.settings.wait_for_service
-        assert result.spell("wait_for_service") == name
-        assert result.warnings == []
 
 
 @pytest.mark.parametrize("placeholder", ["…", "ocid1.aidataplatform.oc1…", "...", "<your-workspace>", "OCID", "KEY"])

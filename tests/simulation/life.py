@@ -44,6 +44,7 @@ class Planned:
         self.read_bytes = 0
         self.total_bytes = 0
         self.acknowledge = kept.acknowledge
+        self.finish = kept.finish
         self.stop = kept.stop
 
     async def chunks(self) -> AsyncIterator[Chunk]:

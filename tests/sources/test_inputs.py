@@ -47,8 +47,11 @@ class Fixed:
         self.total_bytes = total_bytes
         self.acknowledged: list[Checkpoint] = []
         self.is_closed = False
+        self.is_finished = False
         self._stop = asyncio.Event()
-        self._is_open = is_open
+        self._end = asyncio.Event()
+        if not is_open:
+            self._end.set()
 
     async def chunks(self) -> AsyncIterator[Chunk]:
         try:
@@ -57,16 +60,20 @@ class Fixed:
                     return
                 self.read_bytes += 5
                 yield chunk
-            if self._is_open:
-                await self._stop.wait()
+            await self._end.wait()
         finally:
             self.is_closed = True
 
     async def acknowledge(self, checkpoints: Sequence[Checkpoint]) -> None:
         self.acknowledged += checkpoints
 
+    def finish(self) -> None:
+        self.is_finished = True
+        self._end.set()
+
     def stop(self) -> None:
         self._stop.set()
+        self._end.set()
 
 
 def chunk(name: str) -> Chunk:
@@ -140,6 +147,17 @@ async def test_a_stop_ends_the_input_that_is_read_and_all_later_ones(at: int) ->
     source.stop()
     async with asyncio.timeout(10):
         assert [it async for it in chunks] == []
+
+
+async def test_to_finish_ends_the_input_that_waits_and_reads_the_others_to_their_ends() -> None:
+    waiting, later = Fixed(chunk("1"), is_open=True), Fixed(chunk("2"))
+    source = Chained([waiting, later])
+    chunks = source.chunks()
+    assert await anext(chunks) == chunk("1")
+    source.finish()
+    async with asyncio.timeout(10):
+        assert [it async for it in chunks] == [chunk("2")]
+    assert later.is_finished
 
 
 async def test_a_stop_wakes_a_silent_input() -> None:

@@ -116,11 +116,13 @@ async def test_a_stop_frees_a_consumer_that_waits_for_values() -> None:
 
 async def test_nothing_is_taken_or_put_after_a_stop() -> None:
     channel = ThreadChannel[int]()
-    channel.put(1, records=1, size=1)
+    channel.put(1, records=1, size=100)
+    assert channel.dropped_bytes == 0
     channel.stop()
     channel.stop()
     assert await channel.take() == []
-    assert not channel.put(2, records=1, size=1)
+    assert not channel.put(2, records=1, size=20)
+    assert channel.dropped_bytes == 120
 
 
 async def test_an_error_comes_after_what_was_put_before_it() -> None:

@@ -90,10 +90,12 @@ class MemoryInput:
     ) -> None:
         self._records = records
         self._size = size
-        self._open_end = open_end
         self._source = source
         self._start = int(start or 0)
         self._stop = asyncio.Event()
+        self._end = asyncio.Event()
+        if not open_end:
+            self._end.set()
         self.read_bytes = 0
         self.total_bytes = None if open_end else sum(map(_stored, records[self._start :]))
         self.acknowledged: list[Checkpoint] = []
@@ -105,16 +107,19 @@ class MemoryInput:
             records = self._records[start : start + self._size]
             self.read_bytes += sum(map(_stored, records))
             yield Chunk(self._source, records, str(start + len(records)))
-        if self._open_end:
-            await self._stop.wait()
+        await self._end.wait()
         if not self._stop.is_set():
             yield Chunk(self._source, (), str(len(self._records)), SourceEnd.COMPLETE)
 
     async def acknowledge(self, checkpoints: Sequence[Checkpoint]) -> None:
         self.acknowledged += checkpoints
 
+    def finish(self) -> None:
+        self._end.set()
+
     def stop(self) -> None:
         self._stop.set()
+        self._end.set()
 
 
 def _stored(record: Job | Reject) -> int:

@@ -240,6 +240,7 @@ class MemoryJournal:
         await self._change(lambda: self._start(rehearsal, checkpoints))
 
     def _start(self, rehearsal: bool | None, checkpoints: Sequence[Checkpoint]) -> None:
+        self._clock.now()  # the clock sees a step of the wall clock here, as it does for SqliteJournal
         self.memory.rehearsal = self.memory.rehearsal if rehearsal is None else rehearsal
         for checkpoint in checkpoints:
             self.memory.checkpoints.pop(_identity(checkpoint), None)

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from ingestor.app.limits import NEEDED, InFlightBounds, in_flight_bounds
+from ingestor.app.limits import NEEDED, SERVED, InFlightBounds, in_flight_bounds
 from ingestor.app.options import BatchOptions, Concurrency
 from ingestor.cli import simulate as _imported_before_the_limit  # noqa: F401
 from ingestor.cli.main import main
@@ -91,6 +91,15 @@ def test_the_limit_of_open_files_is_raised_as_far_as_it_may_be() -> None:
     def is_raised() -> bool:
         bounds = bounds_at(64, 256, concurrency=200)
         return (bounds.all, resource.getrlimit(resource.RLIMIT_NOFILE)[0]) == (200, 200 + OTHERS)
+
+    assert holds_in_a_child(is_raised)
+
+
+def test_a_followed_batch_may_open_files_for_what_it_follows_and_for_clients_too() -> None:
+    def is_raised() -> bool:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 4096))
+        bounds = in_flight_bounds(BatchOptions(senders=1, follow=True), honours_tokens=True)
+        return (bounds.all, resource.getrlimit(resource.RLIMIT_NOFILE)[0]) == (1024, 1024 + OTHERS + SERVED)
 
     assert holds_in_a_child(is_raised)
 
