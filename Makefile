@@ -31,14 +31,15 @@ run: $(VENV)/.run
 	@PATH="$(abspath $(BIN)):$$PATH" sh deploy/first-run.sh
 
 test: lint types coverage
-	@sh .ci/require nginx-light jq logrotate prometheus systemd zsh
+	@sh .ci/require nginx-light prometheus systemd zsh
 	$(BIN)/pytest -q -n $(WORKERS) $(SYSTEM_TESTS) $(LONG_UNIT_TESTS)
 
 check: lint types $(VENV)/.test
+	@sh .ci/require openssl zsh
 	$(BIN)/pytest -q -n $(WORKERS) $(UNIT_TESTS)
 
 coverage: $(VENV)/.test
-	@sh .ci/require chromium-headless-shell
+	@sh .ci/require chromium-headless-shell curl jq logrotate openssl zsh
 	$(BIN)/pytest -q -n $(WORKERS) --cov=ingestor $(COVERED_TESTS) $(LONG_UNIT_TESTS:%=--ignore=%)
 
 soak: $(VENV)/.test
