@@ -33,7 +33,7 @@ certificate=${PIP_CERT:-/etc/ssl/certs/ca-certificates.crt}
 printf '[global]\ncert = /etc/ssl/certs/ca-certificates.crt\n' > "$scratch/pip.conf"
 python3 -m pip config get global.index-url > "$scratch/index" 2>/dev/null \
     && printf 'index-url = %s\n' "$(cat "$scratch/index")" >> "$scratch/pip.conf"
-buildah bud --isolation chroot --format docker --pull-never --layers --quiet --build-arg "BASE=$BASE" \
+buildah bud --isolation chroot --format docker --pull-never --layers --quiet --build-arg "BASE=$BASE" --build-arg COMMIT=0123456789abcdef0123456789abcdef01234567 \
     --volume "$certificate:/etc/ssl/certs/ca-certificates.crt:ro" --volume "$scratch/pip.conf:/etc/pip.conf:ro" \
     --file deploy/image/Dockerfile --tag "$image" .
 size=$(podman image inspect --format '{{.Size}}' "$image")
@@ -67,6 +67,8 @@ say "start-up"
 for turn in 1 2 3; do
     /usr/bin/time -f "%e s for ingestor --version, of these %U s in user mode" podman run --rm --read-only "$image" --version
 done
+
+podman run --rm --read-only "$image" --version | grep 0123456
 
 say "4,000 records as user $uid, read-only, with a state directory on a volume"
 mkdir -m 0770 "$scratch/state" && chgrp 0 "$scratch/state" && chown "$uid" "$scratch/state"
@@ -121,7 +123,7 @@ podman tag "$image" docker.io/library/ingestor
 compose() { "$scratch/compose/bin/podman-compose" --file deploy/compose.yaml "$@" >> "$scratch/compose.log" 2>&1; }
 compose up --detach
 until curl -fs http://127.0.0.1:9464/metrics | grep -q 'outcome="created"} [1-9]'; do sleep 0.5; done
-curl -fs http://127.0.0.1:9464/readyz
+until curl -fs http://127.0.0.1:9464/readyz; do sleep 0.5; done
 compose down --volumes --timeout 20
 
 say "all is well: $((size / 1000000)) MB"

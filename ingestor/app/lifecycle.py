@@ -119,6 +119,7 @@ class Lifecycle:
             reason=self.reason,
             is_cut=self.is_cut,
             unread_bytes=self.unread_bytes,
+            refused_because=self.metrics.acceptance.refused_because,
             exit_code=self.exit_code,
         )
         return sentence(situation, time.time())

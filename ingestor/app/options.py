@@ -30,6 +30,9 @@ MOST_CONCURRENCY = 10_000
 GIVE_UP_AFTER = 3600.0
 """Seconds that a service is waited for, where no option says it and no source is followed."""
 
+LEAST_LOG_SIZE = 10_000
+"""Bytes: the least size at which the log is renamed. A smaller one would rename it every few records."""
+
 LONGEST_BATCH_NAME = 100
 """Characters."""
 
@@ -84,7 +87,7 @@ class BatchOptions:
         new_state: whether a state directory without a journal may be used; False protects against a volume that is
             not mounted.
         same_server: whether a tracking server with another address is the one that the batch went to before.
-        log_max_bytes: the size at which the log is renamed and begun anew; None is no limit.
+        log_max_bytes: the size at which the log is renamed and begun anew, at least 10,000 bytes; None is no limit.
         log_keep: how many renamed logs are kept.
         rate: the most requests a second; None is no ceiling.
         concurrency: the most requests in flight, 1 to 10,000; auto: as many as the service can use.
@@ -241,7 +244,7 @@ _CHECKS: Mapping[str, Callable[[object], None]] = MappingProxyType(
         "allow_network_state": _switch,
         "new_state": _switch,
         "same_server": _switch,
-        "log_max_bytes": _between(1, 2**63),
+        "log_max_bytes": _between(LEAST_LOG_SIZE, 2**63),
         "log_keep": _between(0, 10_000),
         "rate": _positive,
         "concurrency": _concurrency,

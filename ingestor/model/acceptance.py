@@ -45,16 +45,27 @@ class Acceptance:
         accepted: records that were kept.
         rejected: lines that are no records.
         requests: how many were answered, by the class of the status.
+        refused_because: what is wrong with the disk, if the last records could not be kept; else None.
+        refused_at: when that was, in monotonic seconds.
     """
 
     accepted: int = 0
     rejected: int = 0
+    refused_because: str | None = None
+    refused_at: float = 0.0
     requests: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STATUS_CLASSES, 0))
 
     def count(self, posted: Posted) -> None:
         """Count the lines of a body."""
         self.accepted += len(posted.lines)
         self.rejected += len(posted.rejected) + posted.not_listed
+        if posted.lines:
+            self.refused_because = None
+
+    def refuse(self, error: "NotAcceptedError", now: float) -> None:
+        """Remember why the last records could not be kept, if the disk is the cause. `now`: monotonic seconds."""
+        if error.cause is not None:
+            self.refused_because, self.refused_at = error.cause, now
 
     def answered(self, status: int) -> None:
         """Count a request that gets this answer."""
@@ -79,11 +90,17 @@ class Refusal(StrEnum):
 
 
 class NotAcceptedError(Exception):
-    """Nothing of a request was accepted: `str()` says why, and what its sender can do. Sending it again is safe."""
+    """Nothing of a request was accepted: `str()` says why, and what its sender can do. Sending it again is safe.
 
-    def __init__(self, refusal: Refusal, reason: str) -> None:
+    Attributes:
+        refusal: the kind of reason.
+        cause: what is wrong with the disk, if nothing can be kept; else None.
+    """
+
+    def __init__(self, refusal: Refusal, reason: str, *, cause: str | None = None) -> None:
         super().__init__(reason)
         self.refusal = refusal
+        self.cause = cause
 
 
 def too_large(most: str) -> NotAcceptedError:

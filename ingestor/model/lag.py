@@ -54,7 +54,6 @@ class InputLag:
         other_files: how many are not in `files`.
         held_files: renamed or deleted files that are held open until they are read to their end.
         held_bytes: the size of these.
-        rereads: how many times a file was read from its start because it had other content than before.
     """
 
     unread_bytes: int | None = None
@@ -63,7 +62,6 @@ class InputLag:
     other_files: int = 0
     held_files: int = 0
     held_bytes: int = 0
-    rereads: int = 0
 
 
 def together(lags: Sequence[InputLag]) -> InputLag:
@@ -77,5 +75,4 @@ def together(lags: Sequence[InputLag]) -> InputLag:
         other_files=sum(it.other_files for it in lags) + max(0, len(files) - MOST_FILES),
         held_files=sum(it.held_files for it in lags),
         held_bytes=sum(it.held_bytes for it in lags),
-        rereads=sum(it.rereads for it in lags),
     )

@@ -112,8 +112,6 @@ class InFlight:
         self._changed = asyncio.Event()
         self.is_closed = False
         """Whether no more jobs are admitted."""
-        self.left_out = 0
-        """Records that were read after it was closed, and so were not admitted."""
         self.on_empty: Callable[[], None] = _do_nothing
         """Called when the last job is removed."""
         self.unsent: Callable[[], int] = self.__len__

@@ -40,6 +40,8 @@ class Intake:
     once: the second one is left out.
 
     Attributes:
+        waiting: jobs that were read, and wait for room in flight, or for their intents. After a stop, these are not
+            sent.
         admitting: jobs whose intents are being written.
         waits: what reading waits for.
     """
@@ -54,6 +56,7 @@ class Intake:
     committer: Committer
     acknowledgements: Acknowledgements
     waits: Waits
+    waiting: list[Arrival] = field(default_factory=list, init=False)
     admitting: list[Job] = field(default_factory=list, init=False)
     _resent: dict[str, bytes] = field(default_factory=dict, init=False)
     _read_again: int = field(default=0, init=False)
@@ -67,22 +70,21 @@ class Intake:
         async with reading_ahead(self.source) as ahead:
             self.waits.next = Wait.INPUT
             while chunks := await ahead.take():
-                await self._admit_all(self._open(chunks))
+                self._open(chunks)
+                await self._admit_all()
                 self.committer.checkpoints_moved()
                 self.waits.next = Wait.INPUT
 
-    def _open(self, chunks: Sequence[Chunk]) -> list[Arrival]:
-        """Register chunks; return their jobs, without what is rejected or in flight from its kept text."""
-        arrivals: list[Arrival] = []
+    def _open(self, chunks: Sequence[Chunk]) -> None:
+        """Register chunks; let their jobs wait, without what is rejected or in flight from its kept text."""
         for chunk in map(self._without_gap, chunks):
             opened = self.acknowledgements.open(chunk)
             jobs = [it for it in chunk.records if isinstance(it, Job)]
-            arrivals += [(job, opened) for job in jobs if not (self._resent and self._is_resent(job, opened))]
+            self.waiting += [(job, opened) for job in jobs if not (self._resent and self._is_resent(job, opened))]
             self._report(chunk)
             if len(jobs) < len(chunk.records):
                 for reject in [it for it in chunk.records if isinstance(it, Reject)]:
                     self._set_aside(reject, opened)
-        return arrivals
 
     def _without_gap(self, chunk: Chunk) -> Chunk:
         """Let a source of another format that the user gave up count as read to its end."""
@@ -128,20 +130,16 @@ class Intake:
         forgotten = self.known.forgotten_rejects
         return bool(forgotten) and not reject.is_damage and _digest_of(reject) in forgotten
 
-    async def _admit_all(self, arrivals: list[Arrival]) -> None:
-        """Admit jobs as there is room. A repeated key waits for its first job, or for the next round."""
-        try:
-            await self.log.ready()
-            self.waits.next = Wait.ROOM
-            while arrivals and await self.in_flight.has_room():
-                fitting = self.in_flight.fitting([job for job, _ in arrivals])
-                first, repeated = self._split(arrivals[:fitting])
-                arrivals = [*first, *repeated, *arrivals[fitting:]]
-                if first:
-                    await self._admit(first)
-                    arrivals = arrivals[len(first) :]
-        finally:
-            self.in_flight.left_out += len(arrivals)
+    async def _admit_all(self) -> None:
+        """Admit what waits as there is room. A repeated key waits for its first job, or for the next round."""
+        await self.log.ready()
+        self.waits.next = Wait.ROOM
+        while self.waiting and await self.in_flight.has_room():
+            fitting = self.in_flight.fitting([job for job, _ in self.waiting])
+            first, repeated = self._split(self.waiting[:fitting])
+            self.waiting = [*first, *repeated, *self.waiting[fitting:]]
+            if first:
+                await self._admit(first)
 
     def _split(self, arrivals: Sequence[Arrival]) -> tuple[list[Arrival], list[Arrival]]:
         """Return the first job of each key, and the others. A job whose key is in flight is neither."""
@@ -163,6 +161,7 @@ class Intake:
         admissions = await self.journal.admit(self.admitting, stamped=self.options.stamped)
         self.waits.next = Wait.ROOM
         self.admitting = []
+        self.waiting = self.waiting[len(arrivals) :]
         self._place_all(admissions, [chunk for _, chunk in arrivals])
 
     def _meet_again(self, first: Delivery, job: Job, chunk: OpenChunk | None) -> None:

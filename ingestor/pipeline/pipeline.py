@@ -85,7 +85,7 @@ class Supervisor(ABC):
     @property
     def left(self) -> int:
         """Records that were read and have no outcome yet."""
-        return len(self._in_flight) + self._in_flight.left_out
+        return len(self._in_flight)
 
     def activity(self) -> Activity:
         """Return what the work does at this moment. `bound` is better the more regularly this is called."""
@@ -243,6 +243,11 @@ class Pipeline(Supervisor):
         self._journal = journal
         work = (self._in_flight, self._backlog, self._committer, self._acknowledgements, self._reading)
         self._intake = Intake(options, known, source, journal, log, *work)
+
+    @property
+    def left(self) -> int:
+        """Records that were read and have no outcome yet."""
+        return super().left + len(self._intake.waiting)
 
     def finish(self) -> None:
         """Wait for no more input: process what exists now to its end. Safe to call twice."""

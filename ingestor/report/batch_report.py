@@ -10,7 +10,10 @@ from ingestor.model.history import Pause, Point, Rejects
 from ingestor.model.record import Outcome, State
 from ingestor.model.shell import shell_option
 from ingestor.model.text import printable
+from ingestor.report.execution import duration_of, rest_of
 from ingestor.report.text import spell_count, spell_duration, spell_moment
+
+_REACHED_ITS_END = (ExitCode.OK, ExitCode.INCOMPLETE)
 
 NO_RUN = (State.FAILED, State.UNRESOLVED, State.PENDING, Outcome.REJECTED)
 """The outcomes of records that have no run, or may have none."""
@@ -38,6 +41,9 @@ class Life(StrEnum):
     """The last execution has ended."""
     UNKNOWN = "unknown"
     """This user may not see whether a process uses the state directory, or there was no execution."""
+
+
+_SO_FAR: Mapping[Life, str] = {Life.RUNNING: "In progress", Life.KILLED: "Killed before its end"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +127,20 @@ class BatchReport:
         return sum(self.counts[name] for name in NO_RUN)
 
     @property
+    def is_unfinished(self) -> bool:
+        """Whether the last execution did not do all that there was to do: it was killed, or ended early."""
+        return self.life is Life.KILLED or bool(self.left_undone)
+
+    @property
+    def left_undone(self) -> str:
+        """What the last execution left when it ended early, in words; "" if it did not, or has not ended."""
+        last = self.last
+        if last is None or last.exit_code is None:
+            return ""
+        code = "" if last.exit_code in _REACHED_ITS_END else f"it ended with exit code {last.exit_code}"
+        return ", and ".join(rest_of(last)) or code
+
+    @property
     def last(self) -> ExecutionRow | None:
         """The last execution."""
         return self.executions[0] if self.executions else None
@@ -139,15 +159,16 @@ class Missing:
 def headline(report: BatchReport) -> str:
     """Say in one sentence whether every record is a run."""
     without, total = report.without_run, report.total
-    if report.life is Life.RUNNING:
-        return f"In progress: {report.runs:,} runs of {spell_count(total, 'record')} so far"
-    if not total:
+    so_far = f"{spell_count(report.runs, 'run')} of {spell_count(total, 'record')} so far"
+    if report.left_undone:
+        return f"Not finished: {report.left_undone}; {so_far}"
+    if not total and report.life is not Life.RUNNING:
         return "No record has come in"
-    if report.life is Life.KILLED:
-        return f"Killed before its end: {report.runs:,} runs of {spell_count(total, 'record')} so far"
+    if report.life in _SO_FAR:
+        return f"{_SO_FAR[report.life]}: {so_far}"
     if without:
         return f"{without:,} of {spell_count(total, 'record')} {'has' if without == 1 else 'have'} no run"
-    if report.counts[State.PARTIAL] or report.counts[State.FORGOTTEN]:
+    if report.counts[State.PARTIAL] or report.counts[State.FORGOTTEN] or report.life is not Life.ENDED:
         return f"{report.runs:,} of {spell_count(total, 'record')} are runs"
     return f"Every record is a run: {spell_count(total, 'run')}"
 
@@ -169,6 +190,13 @@ def sentences(report: BatchReport) -> Iterator[str]:
     if report.forgotten_rejects:
         yield f"{spell_count(report.forgotten_rejects, 'rejected record')} were given up (forgotten)."
     yield _ending(report)
+    if report.is_unfinished:
+        has_cause = report.last is not None and report.last.exit_code in (ExitCode.HALTED, ExitCode.USAGE)
+        cause = "Remove the cause, and run" if has_cause else "Run"
+        yield (
+            f"{cause} the same command again, or `ingestor resume{selection_of(report)}` with the same settings: it "
+            "continues, and sends no finished record again."
+        )
 
 
 def missing(report: BatchReport) -> Iterator[Missing]:
@@ -176,7 +204,7 @@ def missing(report: BatchReport) -> Iterator[Missing]:
     for outcome, (meaning, advice) in _MEANINGS.items():
         if count := report.counts[outcome]:
             shown = _meaning_of_pending(report) if outcome == State.PENDING else meaning
-            yield Missing(outcome, count, shown, advice.replace("{option}", report.state_option))
+            yield Missing(outcome, count, shown, advice.replace("{selection}", selection_of(report)))
 
 
 def listing(report: BatchReport, column: str) -> str:
@@ -186,22 +214,12 @@ def listing(report: BatchReport, column: str) -> str:
 
 def results_command(report: BatchReport) -> str:
     """Return the command that prints the map from records to runs."""
-    return f"ingestor results {shell_option('batch', report.batch)}{report.state_option} --format jsonl"
+    return f"ingestor results{selection_of(report)} --format jsonl"
 
 
-def duration_of(execution: ExecutionRow) -> float | None:
-    """Return how long an execution took, or has been running when it last wrote something down; None: not known."""
-    end = execution.ended_at
-    if end is None and execution.progress is not None:
-        end = execution.progress.at
-    return None if end is None else max(0.0, end - execution.started_at)
-
-
-def done_by(execution: ExecutionRow) -> int | None:
-    """Return how many records got an outcome in an execution; None: not known."""
-    progress = execution.progress
-    counts = execution.counts if execution.counts is not None or progress is None else progress.counts
-    return None if counts is None else sum(counts.values())
+def selection_of(report: BatchReport) -> str:
+    """Return the options that name the batch to a command, each after a blank: a journal may have several batches."""
+    return f" {shell_option('batch', report.batch)}{report.state_option}"
 
 
 def ending_of(execution: ExecutionRow, life: Life) -> str:
@@ -227,9 +245,7 @@ def _ending(report: BatchReport) -> str:
     reason = "" if last.progress is None or not last.progress.reason else f": {printable(last.progress.reason, 300)}"
     reason = reason.removesuffix(".")
     time = f", after {spell_duration(took)}" if took is not None else ""
-    left = f"; {spell_count(last.left, 'record')} left" if last.left else ""
-    if last.progress is not None and not last.progress.exhausted:
-        left = f"{left}; the input was not read to its end"
+    left = "".join(f"; {it}" for it in rest_of(last))
     return (
         f"The last execution {verb} at {spell_moment(last.ended_at)}{time}, with exit code {int(code)}{left}{reason}."
     )
@@ -248,7 +264,7 @@ _MEANINGS: Mapping[str, tuple[str, str]] = {
     ),
     State.FAILED: (
         "The service refused them. It is certain that they have no run.",
-        "Remove the cause; the same command sends them again. `ingestor forget --outcome failed{option}` ends that.",
+        "Remove the cause; the same command sends them again. `ingestor forget --outcome failed{selection}` ends that.",
     ),
     State.UNRESOLVED: (
         "They were sent, and the answer is not known. Their runs may exist.",
@@ -257,7 +273,7 @@ _MEANINGS: Mapping[str, tuple[str, str]] = {
     State.PENDING: ("", "The same command, or `ingestor resume` with the same settings, settles them."),
     State.PARTIAL: (
         "Their runs exist. The service refused a part of each.",
-        "`ingestor results --outcome partial{option}` shows what it refused.",
+        "`ingestor results --outcome partial{selection}` shows what it refused.",
     ),
     State.FORGOTTEN: (
         "You gave them up. They are not sent any more.",

@@ -10,7 +10,6 @@ from ingestor.report.batch_report import (
     COLUMNS,
     BatchReport,
     Life,
-    duration_of,
     ending_of,
     headline,
     listing,
@@ -18,6 +17,7 @@ from ingestor.report.batch_report import (
     results_command,
     sentences,
 )
+from ingestor.report.execution import duration_of
 from ingestor.report.text import spell_count, spell_duration, spell_moment, spell_source
 
 MARK = "ingestor report"

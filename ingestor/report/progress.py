@@ -160,6 +160,7 @@ class PlainLines(Display):
         self._began = clock()
         self._due = self._began + next(times)
         self._last = -inf
+        self._has_written = False
         self._shown_pause: str | None = None
 
     def show(self, snapshot: Snapshot) -> None:
@@ -178,12 +179,12 @@ class PlainLines(Display):
         return pause.seconds >= LONG_PAUSE and pause.reason != self._shown_pause
 
     def close(self, snapshot: Snapshot) -> None:
-        """Write the last line."""
-        if self._at_end:
+        """Write the last line; none for a batch that ends before it has read anything."""
+        if self._at_end and (self._has_written or snapshot.done or snapshot.total is not None):
             self._write(snapshot)
 
     def _write(self, snapshot: Snapshot) -> None:
-        self._at_end = True
+        self._at_end = self._has_written = True
         pause = None if snapshot.pause is None else snapshot.pause.reason
         if pause != self._shown_pause:
             self._last, self._shown_pause = self._clock(), pause

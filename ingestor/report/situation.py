@@ -50,6 +50,7 @@ class Situation:
         reason: why the batch stops or has stopped early; None if it does not. It is not trusted.
         is_cut: whether the input was not read to its end, at the end.
         unread_bytes: how much of it was not, at the end; None: not known.
+        refused_because: why records that other programs send can't be kept; None if they can.
         exit_code: that of the command; None before it is known.
     """
 
@@ -62,6 +63,7 @@ class Situation:
     reason: str | None = None
     is_cut: bool = False
     unread_bytes: int | None = None
+    refused_because: str | None = None
     exit_code: int | None = None
 
 
@@ -69,6 +71,16 @@ def sentence(situation: Situation, now: float) -> str:
     """Return the sentence: printable, without a line end or a period. `now` is in seconds since the epoch."""
     if situation.phase is Phase.FINISHED:
         return _end(situation)
+    refused = "" if situation.refused_because is None else f"; {not_accepted(situation.refused_because)}"
+    return f"{_now(situation, now)}{refused}"
+
+
+def not_accepted(why: str) -> str:
+    """Say that records which other programs send are refused."""
+    return f"no records are accepted: {_printed(why)}"
+
+
+def _now(situation: Situation, now: float) -> str:
     if situation.phase is Phase.DRAINING:
         return _draining(situation, now)
     if situation.activity is None:

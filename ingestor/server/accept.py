@@ -1,6 +1,7 @@
 """`POST /runs`: other programs send records, and get an answer once these are on disk."""
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from types import MappingProxyType
@@ -57,6 +58,7 @@ class Acceptor:
                 self.counts.count(posted)
                 return _answer(posted)
         except NotAcceptedError as error:
+            self.counts.refuse(error, time.monotonic())
             status, headers = _REFUSALS[error.refusal]
             return _problem(status, str(error), **headers)
         except BrokenBodyError as error:

@@ -27,7 +27,7 @@ class Readiness:
     """What `/readyz` answers.
 
     Attributes:
-        ready: whether every check is all right.
+        ready: whether every check is all right, except `accepting`.
         phase: how far the execution is.
         sentence: what the batch does now (`report.situation`).
         checks: the checks by name.
@@ -86,7 +86,13 @@ class AnswersSeen:
         return Check(ok=True, reason=reason, age=age)
 
 
-def readiness(phase: Phase, sentence: str, **checks: Check) -> Readiness:
-    """Return what to answer: a batch that ends, or has not begun, is not ready."""
+def readiness(phase: Phase, sentence: str, *, accepting: Check | None = None, **checks: Check) -> Readiness:
+    """Return what to answer: a batch that ends, or has not begun, is not ready.
+
+    `accepting` is reported and does not decide: only a request shows that the disk has room again, and a load balancer
+    sends none to a program that is not ready.
+    """
     ready = phase is Phase.RUNNING and all(check.ok for check in checks.values())
+    if accepting is not None:
+        checks["accepting"] = accepting
     return Readiness(ready=ready, phase=phase, sentence=sentence, checks=checks)

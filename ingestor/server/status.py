@@ -29,8 +29,6 @@ FORMAT = 1
 
 MOST_FAILURES = 50
 """How many groups of failures the document has."""
-MOST_FILES = 100
-"""How many files the document has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -200,10 +200,15 @@ class Lag:
     Attributes:
         bytes: bytes of text that are not read, of all sources; None if that is not known.
         seconds: how long the oldest of them has been waiting; None if that is not known.
+        held_files: renamed or deleted files that are held open until they are read to their end: their space on the
+            disk is not free before that.
+        held_bytes: the size of these.
     """
 
     bytes: int | None
     seconds: float | None
+    held_files: int
+    held_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

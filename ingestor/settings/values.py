@@ -8,7 +8,14 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Secr
 
 from ingestor.api import values
 from ingestor.app.on_done import OnDone
-from ingestor.app.options import MOST_CONCURRENCY, batch_name, budget_exit, one_for_each_core, to_path
+from ingestor.app.options import (
+    LEAST_LOG_SIZE,
+    MOST_CONCURRENCY,
+    batch_name,
+    budget_exit,
+    one_for_each_core,
+    to_path,
+)
 from ingestor.server import address as listen
 
 
@@ -100,7 +107,7 @@ Port = Annotated[_Whole, Field(ge=0, le=65535)]
 OnDoneText = Annotated[str, AfterValidator(_on_done)]
 BudgetExit = Annotated[_Whole, AfterValidator(budget_exit)]
 Count = Annotated[_Whole, Field(ge=1)]
-LogSize = Annotated[_Whole, Field(ge=10_000)]
+LogSize = Annotated[_Whole, Field(ge=LEAST_LOG_SIZE)]
 Natural = Annotated[_Whole, Field(ge=0, le=10_000)]
 Concurrency = Annotated[
     Annotated[Literal["auto"], Tag("auto")] | Annotated[Count, Field(le=MOST_CONCURRENCY), Tag("number")],

@@ -211,8 +211,10 @@ _NOT_KEPT = "no records are accepted, because they can't be kept in"
 
 def _not_kept(error: OSError) -> NotAcceptedError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return NotAcceptedError(Refusal.NO_SPACE, "the disk of the state directory is full: send the records later")
-    return NotAcceptedError(Refusal.NOT_KEPT, f"the records can't be kept: {error.strerror}; send them later")
+        full = "the disk of the state directory is full"
+        return NotAcceptedError(Refusal.NO_SPACE, f"{full}: send the records later", cause=full)
+    why = f"the records can't be kept: {error.strerror}"
+    return NotAcceptedError(Refusal.NOT_KEPT, f"{why}; send them later", cause=why)
 
 
 def _closed() -> NotAcceptedError:

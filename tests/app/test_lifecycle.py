@@ -265,3 +265,13 @@ async def test_a_termination_message_is_short_and_has_no_control_characters(
     assert text.startswith(r"ended with exit code 2: 0 in, 0 left; \x1b[2J\u202e")
     assert text.count("\n") == 1
     assert len(text.encode()) < 4096
+
+
+async def test_the_sentence_says_that_no_records_are_accepted_as_long_as_that_lasts(
+    target: Target, options: BatchOptions
+) -> None:
+    session = Session(target, options)
+    session.metrics.acceptance.refused_because = "the disk is full"
+    assert session.life.sentence().endswith("; no records are accepted: the disk is full")
+    session.metrics.acceptance.refused_because = None
+    assert "accepted" not in session.life.sentence()

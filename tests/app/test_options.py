@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from ingestor.app.machine import cores
-from ingestor.app.options import BatchOptions
+from ingestor.app.options import LEAST_LOG_SIZE, BatchOptions
 from ingestor.cli.commands import options_of
 from ingestor.cli.target import target_of
+from ingestor.model.errors import UsageError
 from ingestor.settings.options import Settings
 from tests.settings.environment import environment
 
@@ -62,3 +63,12 @@ def test_every_setting_of_a_batch_reaches_its_option() -> None:
 def test_a_container_has_as_many_cores_as_its_quota(tmp_path: Path, quota: str, most: int) -> None:
     (tmp_path / "cpu.max").write_text(quota)
     assert 1 <= cores(tmp_path / "cpu.max") <= most
+
+
+def test_the_least_size_of_the_log_is_the_same_for_the_option_and_for_a_program() -> None:
+    with environment():
+        assert options_of(Settings.model_validate({"log_max_bytes": LEAST_LOG_SIZE})).log_max_bytes == LEAST_LOG_SIZE
+        with pytest.raises(ValueError, match=f"greater than or equal to {LEAST_LOG_SIZE}"):
+            Settings.model_validate({"log_max_bytes": LEAST_LOG_SIZE - 1})
+    with pytest.raises(UsageError, match=f"log_max_bytes: must be {LEAST_LOG_SIZE} to "):
+        BatchOptions(log_max_bytes=LEAST_LOG_SIZE - 1)

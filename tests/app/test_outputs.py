@@ -68,9 +68,9 @@ def test_log_and_rejects_are_not_one_file(folder: Path, name: str, make: Callabl
 
 
 def test_rejects_do_not_get_a_name_that_the_log_gets_when_it_is_renamed(folder: Path) -> None:
-    assert "--log-keep: log.2 is also the file of --rejects" in refusal("log", "log.2", max_bytes=100, keep=2)
+    assert "--log-keep: log.2 is also the file of --rejects" in refusal("log", "log.2", max_bytes=10_000, keep=2)
     for keep in (1, 0):
-        options = BatchOptions(log=Path("log"), rejects=Path("log.2"), log_max_bytes=100, log_keep=keep)
+        options = BatchOptions(log=Path("log"), rejects=Path("log.2"), log_max_bytes=10_000, log_keep=keep)
         refuse_shared_outputs(options)
 
 

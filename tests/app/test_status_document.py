@@ -12,6 +12,7 @@ from ingestor.app.observing.status_document import status_of
 from ingestor.app.options import BatchOptions
 from ingestor.app.target import Target, aidp
 from ingestor.journal.journal import SqliteJournal
+from ingestor.model.acceptance import NotAcceptedError, Posted, Refusal
 from ingestor.model.activity import Activity, Bound, Health, Hold, Phase
 from ingestor.model.events import (
     BatchHalted,
@@ -36,6 +37,7 @@ class Session:
     now: float = 100.0
     phase: Phase = Phase.RUNNING
     exit_code: int | None = None
+    has_stopped: bool = False
     options: BatchOptions = field(default_factory=BatchOptions)
     doing: Activity | None = None
     reading: InputLag | None = None
@@ -171,6 +173,20 @@ async def test_the_end_has_the_exit_code_its_meaning_and_what_to_do(code: int) -
     assert status_of(MonitoredSession(Session()), None).end is None
 
 
+@pytest.mark.parametrize("code", [0, 3])
+async def test_a_batch_that_its_time_budget_stopped_is_not_said_to_be_complete_whatever_its_exit_code(
+    code: int,
+) -> None:
+    session = Session(phase=Phase.FINISHED, exit_code=code, has_stopped=True)
+    end = status_of(MonitoredSession(session), None).end
+    assert end is not None
+    assert (end.exit_code, end.meaning) == (
+        code,
+        "stopped by its time budget: something is left, and the next run continues",
+    )
+    assert end.next_steps == ["Run the same command again; it continues where this one stopped."]
+
+
 async def test_fifty_million_records_and_hostile_texts_make_a_small_document(tmp_path: Path) -> None:
     session = Session(options=BatchOptions(state=tmp_path / "\udcff"))
     for number in range(300):
@@ -184,3 +200,22 @@ async def test_fifty_million_records_and_hostile_texts_make_a_small_document(tmp
     assert (len(document["files"]), document["other_files"]) == (100, 200)
     assert len(document["failures"]) == 50
     assert document["other_failures"] == 250
+
+
+async def test_a_program_whose_records_are_refused_sees_why_and_the_batch_stays_ready() -> None:
+    session = Session()
+    monitored = MonitoredSession(session, clock=lambda: 7.0)
+    session.metrics.acceptance.refuse(NotAcceptedError(Refusal.NO_SPACE, "full: later", cause="full"), 4.5)
+    known = MonitoredSession.readiness(monitored)
+    assert (known.checks["accepting"].ok, known.checks["accepting"].age) == (False, 2.5)
+    assert known.checks["accepting"].reason == "no records are accepted: full"
+    session.metrics.acceptance.count(Posted([b"{}"], []))
+    assert "accepting" not in monitored.readiness().checks
+
+
+async def test_files_that_are_held_open_are_counted_with_their_size() -> None:
+    session = Session(reading=InputLag(unread_bytes=10, held_files=2, held_bytes=4_000))
+    lag = status_of(MonitoredSession(session), None).lag
+    assert (lag.held_files, lag.held_bytes) == (2, 4_000)
+    lag = status_of(MonitoredSession(Session()), None).lag
+    assert (lag.held_files, lag.held_bytes) == (0, 0)

@@ -78,6 +78,17 @@ def test_a_container_fits_the_restricted_profile(kind: str) -> None:
         assert "memory" in container["resources"]["limits"]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_network_policy_restricts_no_application(kind: str) -> None:
+    policy = next(it for manifest in MANIFESTS for it in documents(manifest) if it["kind"] == "NetworkPolicy")
+    (selector,) = [cast("dict[str, str]", it) for it in found(policy, "matchLabels")]
+    (manifest,) = [it for it in MANIFESTS if it.name == KINDS[kind]]
+    document = next(it for it in documents(manifest) if it["kind"] == kind)
+    (template,) = [it for it in found(document, "template") if isinstance(it, dict) and "spec" in it]
+    is_selected = selector.items() <= template["metadata"]["labels"].items()
+    assert is_selected == (kind != "Deployment")
+
+
 def test_the_sidecar_does_not_decide_whether_the_application_is_ready() -> None:
     sidecar = ingestor_of(pod_of("Deployment"))
     assert sidecar["restartPolicy"] == "Always"

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,13 @@ def test_every_page_of_docs_can_be_reached_from_the_readme() -> None:
 def test_every_module_that_a_page_names_exists(page: Path) -> None:
     for name in MODULE.findall(page.read_text()):
         assert any((folder / name).exists() for folder in (ROOT, ROOT / "ingestor")), f"{page.name}: {name}"
+
+
+def test_each_word_stands_once_in_the_glossary() -> None:
+    rows = [line for line in (ROOT / "docs" / "glossary.md").read_text().splitlines() if line.startswith("| ")]
+    words = Counter(word for row in rows for word in row.split("|")[1].strip().split(", ") if word != "term")
+    assert len(words) > 100
+    assert [word for word, count in words.items() if count > 1] == []
 
 
 def test_the_readme_stays_short() -> None:

@@ -96,6 +96,23 @@ async def test_a_good_set_up_has_no_problem_and_nothing_is_written_or_created(
     assert simulator.statistics.run_count == 0
 
 
+async def test_a_file_with_two_uses_is_a_problem_with_the_words_and_the_exit_code_of_the_run(
+    program: Program, simulator: Simulator
+) -> None:
+    flags = (*aim(simulator), program.write("runs.jsonl", WANTED), "--log", "same.jsonl", "--rejects", "same.jsonl")
+    ended, checks = await examined(program, *flags)
+    run = await program.run("run", *flags)
+    assert ended.code == run.code == 2
+    assert run.stderr == f"ingestor: {problems(checks)['places']}\n"
+    assert "--log: same.jsonl is also the file of --rejects" in run.stderr
+    assert not (program.folder / "same.jsonl").exists()
+
+
+async def test_one_record_is_spoken_of_in_the_singular(program: Program) -> None:
+    _, checks = await examined(program, program.write("runs.jsonl", WANTED[:1]), "--offline")
+    assert checks["sources"]["findings"][0]["what"].endswith("; the only record looked at: it is valid")
+
+
 async def test_a_missing_target_is_one_problem_and_the_rest_is_still_checked(program: Program) -> None:
     ended, checks = await examined(program, program.write("runs.jsonl", WANTED))
     assert ended.code == 2

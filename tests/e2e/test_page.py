@@ -99,6 +99,7 @@ async def test_who_opens_the_page_sees_a_batch_to_its_end_and_after_it(program: 
             assert await tab.text(".share") == "302 records done"
             assert (await tab.text("#sentence")).startswith("Finished with exit code 3")
             assert "Exit code 3" in await tab.text("#end")
+            assert "Held open" not in await tab.text("#now")
             failures = await tab.text("#failures")
             assert r"<img src=x onerror=alert(1)>\u202egnp.exe\x07" in failures
             assert await tab.evaluate("document.querySelectorAll('main img, main script').length") == 0
@@ -160,6 +161,7 @@ class Huge(Batch):
             progress=replace(STATUS.progress, total=50_000_000),
             failures=failures,
             files=[replace(it, name=text) for it in STATUS.files],
+            lag=replace(STATUS.lag, held_files=3, held_bytes=4096),
         )
 
 
@@ -170,6 +172,7 @@ async def test_fifty_million_records_and_the_longest_texts_fit_a_telephone(brows
         assert await tab.text("#read") == "50,000,000"
         counts = {name: int(cells[0].replace(",", "")) for name, cells in (await table(tab, "counts")).items()}
         assert sum(counts.values()) == 50_000_000
+        assert "3 deleted or renamed files, 4.1 kB" in await tab.text("#now")
         assert await tab.evaluate("document.querySelectorAll('main img').length") == 0
         assert tab.complaints == []
 

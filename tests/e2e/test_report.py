@@ -141,7 +141,7 @@ async def test_the_page_says_what_is_missing_why_and_what_to_do(program: Program
     assert "4 of 12 records have no run" in shown.text
     assert "There is no experiment 404, or you may not use it." in shown.text
     assert "nonsense" in shown.text
-    assert "ingestor forget --outcome failed" in shown.text
+    assert "ingestor forget --outcome failed --batch default" in shown.text
     (failed,) = [row for row in program.rows("failed") if row["opc_request_id"] in shown.text]
     assert failed["job_id"] in shown.text
     assert shown.row("a.jsonl") == ["a.jsonl", "4", "2", "0", "6"]
@@ -201,6 +201,29 @@ async def test_a_killed_batch_and_one_that_runs_are_reported_as_far_as_they_are(
     assert f"{rows['created']:,} runs of " in after.stdout
     assert f"{rows['pending']:>11,}  pending: They were being sent" in after.stdout
     assert after.stdout.splitlines()[-1].split()[1] == str(rows["created"])
+
+
+@pytest.mark.parametrize("code", [0, 75])
+async def test_a_batch_that_stopped_early_is_not_finished_until_the_rest_is_done(
+    program: Program, simulator: Simulator, code: int
+) -> None:
+    program.write("runs.jsonl", list(records(300)))
+    budget = ("--rate", "40", "--time-budget", "1", "--budget-exit", str(code))
+    assert (await program.ingest(*aim(simulator), *budget, "runs.jsonl")).code == code
+    assert (await program.run("report", "--to", "report.html")).code == 0
+    text, shown = (await program.run("report")).stdout, page(program)
+    found = re.search(r"Not finished: [\d,]+ records are left.*; (\d+) runs of \d+ records so far", text)
+    assert found is not None
+    assert int(found[1]) == program.counts()["created"] < 300
+    assert found[0] in shown.text
+    assert "Run the same command again, or `ingestor resume --batch default` with the same settings" in text
+    assert "Run the same command again, or ingestor resume --batch default with the same settings" in shown.text
+    assert ">not finished</p>" in shown.source
+    assert "Every record is a run" not in text + shown.text
+    assert (await program.ingest(*aim(simulator), "runs.jsonl")).code == 0
+    await program.run("report", "--to", "report.html")
+    assert "Every record is a run: 300 runs" in page(program).text
+    assert ">complete</p>" in page(program).source
 
 
 async def test_the_history_of_earlier_executions_is_in_the_report_of_a_later_one(

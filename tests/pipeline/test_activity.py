@@ -12,10 +12,11 @@ from ingestor.pipeline.options import PipelineResult
 from ingestor.pipeline.pacer import PAUSE_REASON
 from ingestor.pipeline.pipeline import Pipeline
 from ingestor.pipeline.waits import Wait, Waits
+from ingestor.report.metrics import Metrics
 from tests.pipeline.test_outage import Downtime
 from tests.pipeline.world import World
 from tests.support.memory import MemoryInput
-from tests.support.records import jobs
+from tests.support.records import job, jobs
 from tests.support.virtual import loop_time, run_virtual
 
 
@@ -220,3 +221,30 @@ def test_a_followed_batch_never_gives_a_service_up(down: Reply, seconds: float) 
     [activity] = seen
     assert activity.hold is not None
     assert activity.hold.seconds == pytest.approx(seconds, abs=60)
+
+
+@pytest.mark.parametrize("ending", ["finish", "stop"])
+def test_at_each_moment_as_many_records_are_left_as_were_read_without_an_outcome(ending: str) -> None:
+    world, seen = World(rate=100.0, concurrency=4), list[tuple[int, int]]()
+    records = [*jobs(40), job(9, key="job-8"), *jobs(3000)]  # some are conflicts, and some duplicates
+
+    def look(pipeline: Pipeline) -> None:
+        metrics = Metrics(loop_time)
+        for event in world.sink.events:
+            metrics.emit(event)
+        seen.append((pipeline.left, metrics.records - metrics.done))
+
+    async def watch(pipeline: Pipeline) -> None:
+        for _ in range(100):
+            await asyncio.sleep(0.0073)
+            look(pipeline)
+        (pipeline.finish if ending == "finish" else pipeline.stop)()
+        for _ in range(100):
+            await asyncio.sleep(0.0073)
+            look(pipeline)
+        await asyncio.sleep(5)
+        look(pipeline)
+
+    run_virtual(world.ingest(records, open_end=True, meanwhile=watch))
+    assert [left for left, _ in seen] == [left for _, left in seen]
+    assert max(left for left, _ in seen) > 900, "the test needs records that wait for room"

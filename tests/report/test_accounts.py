@@ -10,7 +10,8 @@ from ingestor.model.events import BatchHalted, BatchStarted, Event, RecordReject
 from ingestor.model.record import Origin, Outcome, Reject
 from ingestor.model.reply import Reply
 from ingestor.model.sources import SkippedFiles, SourceEnd
-from ingestor.report.errors import MOST_EXPERIMENTS
+from ingestor.report.errors import MOST_EXPERIMENTS, ErrorCount
+from ingestor.report.failure_advice import advice_about
 from ingestor.report.summary import as_json, as_text
 from tests.report.examples import finished, missing, read_of, retried, unresolved
 from tests.report.test_summary import COMPLETE, FILES, FIX_THIS, INCOMPLETE, metrics_of
@@ -213,3 +214,10 @@ def test_a_path_with_blanks_is_quoted_in_the_commands() -> None:
     text = as_text(INCOMPLETE, metrics_of(), files)
     assert "`ingestor results --outcome failed --state 'my state'`" in text
     assert "`jq -r .record 'my state/rejects.jsonl'`" in text
+
+
+@pytest.mark.parametrize("outcome", ["failed", "partial"])
+def test_a_command_that_is_advised_names_the_batch_it_is_for(outcome: str) -> None:
+    error = ErrorCount(1, outcome, 400, "InvalidParameter", "no")
+    assert f"--outcome {outcome} --batch nightly`" in advice_about(error, " --batch nightly")
+    assert f"--outcome {outcome}`" in advice_about(error)

@@ -349,3 +349,9 @@ class StuckDisplay(Display):
         self.stuck.set()
         self.was_released = self.release.wait(5)
         self.moved_on.set()
+
+
+async def test_a_batch_that_ends_before_it_has_read_anything_has_no_progress(watch: Watch) -> None:
+    stream = io.StringIO()
+    Progress.on(stream, Mode.AUTO, Metrics(watch), watch).close()
+    assert stream.getvalue() == ""

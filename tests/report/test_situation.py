@@ -129,3 +129,14 @@ def test_what_the_service_says_is_short_and_has_no_control_characters() -> None:
     assert words.startswith(r"waiting for the service since 13:59 UTC: \x1b[2J\u202e\n")
     assert words.isprintable()
     assert len(words) < 500
+
+
+def test_that_no_records_are_accepted_is_said_with_its_reason_whatever_else_is_done() -> None:
+    full = replace(RUNNING, refused_because="the disk is full\n")
+    waiting = replace(full, activity=replace(SENDING, bound=Bound.INPUT, left=0), left=0)
+    assert sentence(waiting, NOW) == (
+        "waiting for records: 1,204 in, 0 left; no records are accepted: the disk is full\\n"
+    )
+    for phase in (Phase.RUNNING, Phase.DRAINING):
+        assert sentence(replace(full, phase=phase), NOW).endswith("; no records are accepted: the disk is full\\n")
+    assert "accepted" not in sentence(replace(full, phase=Phase.FINISHED, exit_code=0), NOW)

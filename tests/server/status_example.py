@@ -57,7 +57,7 @@ STATUS = Status(
     rates=Rates(done=471.2, allowed=482.0, ceiling=None),
     attempts=Attempts(total=120, throttled=4, repeated=5, in_flight=3, slots=64, backlog=6),
     latency=Latency(p50=40.1, p95=131.0, p99=340.5),
-    lag=Lag(bytes=1000, seconds=None),
+    lag=Lag(bytes=1000, seconds=None, held_files=0, held_bytes=0),
     history=[Series(step=1, begin=1998.0, values={"accepted": [470.0, None], "backlog": [6.0, None]})],
     failures=[
         FailureGroup(

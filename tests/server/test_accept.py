@@ -236,6 +236,18 @@ async def test_a_full_disk_is_named(server: Open) -> None:
     assert "disk of the state directory is full" in answer["error"]
 
 
+async def test_why_records_are_refused_is_known_until_records_are_kept_again(server: Open) -> None:
+    await server.listen()
+    server.receive(reserve=2**60)
+    assert (await server.post(A))[0] == 507
+    known = [server.acceptor.counts.refused_because]
+    server.receive()
+    for body in (b"no record", A):
+        await server.post(body)
+        known.append(server.acceptor.counts.refused_because)
+    assert known == ["the disk of the state directory is full"] * 2 + [None], "the second request writes nothing"
+
+
 async def test_at_the_end_clients_are_refused_and_their_connections_closed(open_server: Open) -> None:
     assert isinstance(open_server.acceptor.receiver, AcceptedRecords)
     open_server.acceptor.receiver.finish()

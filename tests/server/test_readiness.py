@@ -67,3 +67,10 @@ def test_every_way_an_attempt_can_end_has_one_of_the_classes() -> None:
     assert counts[AttemptClass.CONNECTION] == 96
     assert counts[AttemptClass.SERVER_ERROR] == 128
     assert sum(counts.values()) == sum(ends.values())
+
+
+def test_records_that_are_not_accepted_are_named_and_do_not_decide() -> None:
+    refused = Check(ok=False, reason="no records are accepted: the disk is full", age=2.0)
+    known = readiness(Phase.RUNNING, "waiting", accepting=refused, service=FINE)
+    assert (known.ready, known.checks) == (True, {"service": FINE, "accepting": refused})
+    assert "accepting" not in readiness(Phase.RUNNING, "waiting", service=FINE).checks

@@ -9,7 +9,9 @@ from pathlib import Path
 from ingestor.app.doctor.finding import Finding, ok, problem, warning
 from ingestor.app.doctor.state import holder_if_known
 from ingestor.app.doctor.subject import Facts, Subject
-from ingestor.model.errors import ExitCode
+from ingestor.app.observing.metrics_file import earlier_metrics
+from ingestor.app.outputs import refuse_another_use, refuse_shared_outputs
+from ingestor.model.errors import ExitCode, UsageError
 from ingestor.model.text import WHOLE, printable
 from ingestor.report.text import spell_count
 from ingestor.server.access import Access
@@ -18,7 +20,7 @@ from ingestor.server.address import Address, TcpAddress
 
 def places(subject: Subject, _: Facts) -> Sequence[Finding]:
     """Report files that can't be written, addresses that can't be listened at, and tokens that can't be read."""
-    found = [it for option, path in subject.files.items() for it in _of_file(option, path)]
+    found = [it for option, path in subject.files.items() for it in _of_file(option, path)] or list(_of_uses(subject))
     is_in_use = holder_if_known(subject.options.state) is not None
     for option, address in subject.addresses.items():
         token_file = subject.tokens.get(f"{option}-token-file")
@@ -37,8 +39,6 @@ def _of_file(option: str, path: Path) -> Iterator[Finding]:
     folder = path.absolute().parent
     if path.is_dir():
         yield _unusable(option, f"{name} is a directory")
-    elif option == "--metrics-file" and path.exists() and not path.is_file():
-        yield _unusable(option, f"{name} is no regular file")
     elif path.exists():
         if not os.access(path, os.W_OK):
             yield _unusable(option, f"this user can't write {name}")
@@ -46,6 +46,17 @@ def _of_file(option: str, path: Path) -> Iterator[Finding]:
         yield _unusable(option, f"there is no directory {printable(str(folder), WHOLE)}")
     elif not os.access(folder, os.W_OK | os.X_OK):
         yield _unusable(option, f"this user can't create files in {printable(str(folder), WHOLE)}")
+
+
+def _of_uses(subject: Subject) -> Iterator[Finding]:
+    """Report the first file that has another use, as the run would refuse it."""
+    try:
+        refuse_shared_outputs(subject.options)
+        if (metrics := subject.files.get("--metrics-file")) is not None:
+            refuse_another_use("--metrics-file", metrics, subject.options)
+            earlier_metrics(metrics)
+    except UsageError as error:
+        yield problem(f"{str(error).rstrip('.')}.", exit_code=ExitCode.USAGE)
 
 
 def _of_address(option: str, address: Address, *, is_in_use: bool) -> Iterator[Finding]:

@@ -81,13 +81,15 @@ def _of_unreadable(unreadable: Mapping[str, IngestorError], *, follows: bool) ->
 def _of_records(words: str, looked: int, rejects: Sequence[Reject]) -> Sequence[Finding]:
     if not looked:
         return [warning(f"{words}, and no record", why="A run of an empty input does nothing, with exit code 0.")]
-    words += f"; the first {spell_count(looked, 'record')} looked at"
+    words += "; the only record looked at" if looked == 1 else f"; the first {looked:,} records looked at"
     if not rejects:
-        return [ok(f"{words}: all are valid")]
+        return [ok(f"{words}: {'it is' if looked == 1 else 'all are'} valid")]
     first = rejects[0]
     example = f"{printable(first.origin.source, WHOLE)}:{first.origin.line}: {printable(first.reason, 400)}"
     if len(rejects) == looked:
-        return [problem(f"{words}: none is valid. {example}", exit_code=ExitCode.USAGE)]
+        return [
+            problem(f"{words}: {'it is not' if looked == 1 else 'none is'} valid. {example}", exit_code=ExitCode.USAGE)
+        ]
     return [
         warning(
             f"{words}: {len(rejects):,} would be rejected. The first is {example}",

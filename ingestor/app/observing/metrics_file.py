@@ -57,7 +57,7 @@ class MetricsFile:
         self._started = time.time()
         self._last: Measurements | None = None
         self._has_failed = False
-        self._kept = _kept(_earlier(path), options.batch)
+        self._kept = _kept(earlier_metrics(path), options.batch)
         if not os.access(path.parent, os.W_OK | os.X_OK):
             raise UsageError(f"--metrics-file: files can't be made in {printable(str(path.parent), WHOLE)}")
 
@@ -132,7 +132,7 @@ def _latest(*times: float | None) -> float | None:
     return max((time for time in times if time is not None), default=None)
 
 
-def _earlier(path: Path) -> str:
+def earlier_metrics(path: Path) -> str:
     """Return the text of the earlier file; "" if there is none. Raises UsageError if it is not a metrics file."""
     if path.exists() and not path.is_file():  # a device would be replaced by a file; a pipe would be waited for
         raise UsageError(f"--metrics-file: {printable(str(path), WHOLE)} is no regular file. Name a new file")

@@ -11,6 +11,7 @@ from ingestor.app.observing.observer import Watched
 from ingestor.app.scope import scope_of
 from ingestor.journal.facts import BatchFacts, facts_of
 from ingestor.journal.journal import SqliteJournal
+from ingestor.model.acceptance import Acceptance
 from ingestor.model.activity import Activity, Phase
 from ingestor.model.durations import COMMIT_BOUNDS, LATENCY_BOUNDS, Durations
 from ingestor.model.errors import IngestorError
@@ -20,6 +21,7 @@ from ingestor.report.attempt_classes import counted
 from ingestor.report.eta import RecentPace
 from ingestor.report.histogram import as_durations
 from ingestor.report.output_file import STALL
+from ingestor.report.situation import not_accepted
 from ingestor.server.measurements import OUTCOMES, Measurements
 from ingestor.server.readiness import AnswersSeen, Check, Readiness, readiness
 from ingestor.system.commit import commit
@@ -154,7 +156,15 @@ class MonitoredSession:
             credentials=self._answers.credentials(now),
             journal=_journal_check(watched.journal, watched.phase, activity),
             service=self._answers.service(activity, now),
+            accepting=_accepting_check(watched.metrics.acceptance, now),
         )
+
+
+def _accepting_check(acceptance: Acceptance, now: float) -> Check | None:
+    """Return why the records of other programs are refused; None if nothing is known against them."""
+    if (why := acceptance.refused_because) is None:
+        return None
+    return Check(ok=False, reason=not_accepted(why), age=round(max(0.0, now - acceptance.refused_at), 3))
 
 
 def _journal_check(journal: SqliteJournal | None, phase: Phase, activity: Activity | None) -> Check:

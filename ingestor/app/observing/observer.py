@@ -42,6 +42,11 @@ class Watched(Protocol):
         ...
 
     @property
+    def has_stopped(self) -> bool:
+        """Whether it ended early, and can be continued. The exit code may be another one (`budget_exit`)."""
+        ...
+
+    @property
     def journal(self) -> SqliteJournal | None:
         """The journal while it is open for a batch; else None."""
         ...

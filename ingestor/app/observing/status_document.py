@@ -29,6 +29,7 @@ _MEANINGS = {
     ExitCode.HALTED: "halted: something is wrong for every record",
     ExitCode.STOPPED: "stopped early: the same command continues",
 }
+_OVER_BUDGET = "stopped by its time budget: something is left, and the next run continues"
 _QUANTILES = (0.50, 0.95, 0.99)
 
 
@@ -60,7 +61,7 @@ def status_of(session: MonitoredSession, since: float | None) -> Status:
         rates=_rates(session, activity),
         attempts=_attempts(metrics, activity),
         latency=parts.Latency(p50=p50, p95=p95, p99=p99),
-        lag=parts.Lag(bytes=lag.unread_bytes, seconds=_age(lag.waiting_since, now)),
+        lag=_lag(lag, now),
         history=list(_history(watched.history, since)),
         failures=[_failure(it) for it in failures],
         other_failures=metrics.errors.others + max(0, metrics.errors.kinds - len(failures)),
@@ -123,6 +124,15 @@ def _history(history: History, since: float | None) -> Iterator[parts.Series]:
             yield parts.Series(step=step, begin=begin, values=values)
 
 
+def _lag(lag: InputLag, now: float) -> parts.Lag:
+    return parts.Lag(
+        bytes=lag.unread_bytes,
+        seconds=_age(lag.waiting_since, now),
+        held_files=lag.held_files,
+        held_bytes=lag.held_bytes,
+    )
+
+
 def _failure(error: ErrorCount) -> parts.FailureGroup:
     example = error.example
     return parts.FailureGroup(
@@ -181,15 +191,16 @@ def _end(session: MonitoredSession, now: float) -> parts.End | None:
     if watched.phase is not Phase.FINISHED or watched.exit_code is None:
         return None
     code = ExitCode(watched.exit_code)
+    is_excused = watched.has_stopped and code is not ExitCode.STOPPED  # by `budget_exit`
     has_unresolved = watched.metrics.counts[Outcome.UNRESOLVED] > 0
     steps = (
         "" if halt is None else halt.advice,
         "`ingestor reconcile`, with the same settings, settles what is unresolved." if has_unresolved else "",
-        code.next_step,
+        (ExitCode.STOPPED if is_excused else code).next_step,
     )
     return parts.End(
         exit_code=code,
-        meaning=_MEANINGS[code],
+        meaning=_OVER_BUDGET if is_excused else _MEANINGS[code],
         reason=None if halt is None else halt.reason,
         duration=max(0.0, now - session.started),
         next_steps=[step for step in steps if step],

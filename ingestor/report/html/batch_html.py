@@ -17,17 +17,17 @@ from ingestor.report.batch_report import (
     COLUMNS,
     BatchReport,
     Life,
-    done_by,
-    duration_of,
     ending_of,
     headline,
     listing,
     missing,
     results_command,
+    selection_of,
     sentences,
 )
 from ingestor.report.batch_text import MARK, reason_of, reject_reason
 from ingestor.report.errors import ErrorCount
+from ingestor.report.execution import done_by, duration_of
 from ingestor.report.failure_advice import advice_about
 from ingestor.report.history import without_gaps
 from ingestor.report.html.charts import plots
@@ -79,6 +79,8 @@ def _header(report: BatchReport) -> str:
 def _mood(report: BatchReport) -> tuple[str, str]:
     if report.life is Life.RUNNING:
         return "quiet", "in progress"
+    if report.is_unfinished:
+        return "bad" if report.without_run else "warn", "not finished"
     if report.without_run:
         return "bad", "incomplete"
     return ("good", "complete") if report.total and report.life is Life.ENDED else ("warn", "not finished")
@@ -187,7 +189,7 @@ def _reasons(report: BatchReport) -> Iterator[str]:
         items.append(
             f'<li data-mood="{_MOODS[group.state]}"><h3>{group.count:,} {group.state}</h3><p class="data">'
             f'{shown(reason_of(group), 500)}</p><p class="example">{_example(group)}</p>'
-            f'<p class="advice">{marked(advice_about(about))}</p></li>'
+            f'<p class="advice">{marked(advice_about(about, selection_of(report)))}</p></li>'
         )
     kinds = sorted(report.rejects.kinds, key=lambda it: -it.count)
     for kind in kinds[:_MOST]:

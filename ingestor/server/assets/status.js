@@ -109,6 +109,7 @@ function showNow({ counts, rates, attempts, latency, lag, now, end, last_created
     ["Refused (429)", number(attempts.throttled)],
     ["Repeated", number(attempts.repeated)],
     ["Not read yet", lag.bytes !== null && bytes(lag.bytes) + (lag.seconds === null ? "" : `, waiting for ${duration(lag.seconds)}`)],
+    ["Held open", lag.held_files > 0 && `${several(lag.held_files, "deleted or renamed file")}, ${bytes(lag.held_bytes)}`],
     ["Last run created", last && `${clock(last, now)} UTC`],
     ["Oldest unresolved", oldest && `${clock(oldest, now)} UTC`],
   ].filter(([, text]) => text !== false));

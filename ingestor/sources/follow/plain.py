@@ -27,10 +27,10 @@ class Lines:
     Attributes:
         first: the number of the first line.
         texts: complete lines, each without its `\n`.
-        lengths: how many bytes the first line has, if it is longer than its text.
         size: how many bytes were read.
         at_end: whether the end of the file was reached.
         state: of the file before it was read.
+        first_length: how many bytes the first line has, if it is longer than its text; else None.
     """
 
     first: int

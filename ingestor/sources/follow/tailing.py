@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 
 from ingestor.model.lag import InputLag
 from ingestor.model.sources import Checkpoint, Chunk, Source, SourceEnd
@@ -74,7 +73,6 @@ class Tailing:
         self._is_finishing = False
         self._goals: dict[FollowedFile, int] = {}
         self._said: set[str] = set()
-        self._rereads = 0
 
     @property
     def has_work(self) -> bool:
@@ -131,8 +129,7 @@ class Tailing:
 
     def lag(self) -> InputLag:
         """Return how far the files are read."""
-        lag = lag_of([*self._ready, *self._later], list(self._handles), self._files.values())
-        return replace(lag, rereads=self._rereads)
+        return lag_of([*self._ready, *self._later], list(self._handles), self._files.values())
 
     def close(self) -> None:
         """Close all files, and say which of them are gone with unread bytes."""
@@ -252,11 +249,9 @@ class Tailing:
         self._files[new.identity] = new
         self._end(file)
         self._queue(new, moment)
-        if is_again:
-            self._rereads += 1
-            if new.name not in self._said and len(self._said) < MOST_SAID:
-                self._said.add(new.name)
-                self._say(f"{new.name}: has other content than before: it is read from its start")
+        if is_again and new.name not in self._said and len(self._said) < MOST_SAID:
+            self._said.add(new.name)
+            self._say(f"{new.name}: has other content than before: it is read from its start")
 
     def _fail(self, file: FollowedFile, error: OSError, moment: Moment) -> None:
         """Leave a file that can't be read for a while; one whose name leads elsewhere until the next look."""

@@ -52,7 +52,31 @@ def test_places_that_can_be_used_are_counted_and_not_created(tmp_path: Path) -> 
 
 def test_a_metrics_file_that_is_a_device_would_not_be_replaced_and_is_named() -> None:
     (it,) = found({"--log": Path(os.devnull), "--metrics-file": Path(os.devnull)})
-    assert (it.grade, it.what) == (Grade.PROBLEM, "--metrics-file: /dev/null is no regular file.")
+    assert (it.grade, it.what) == (Grade.PROBLEM, "--metrics-file: /dev/null is no regular file. Name a new file.")
+
+
+@pytest.mark.parametrize(
+    ("log", "rejects", "metrics", "problem"),
+    [
+        ("x", "x", None, "--log: {folder}/x is also the file of --rejects: choose another file."),
+        ("x", "y", "y", "--metrics-file: {folder}/y is also the file of --rejects: choose another file."),
+        ("lock", "y", None, "--log: {folder}/lock is also {folder}/lock of the state directory: choose another file."),
+        ("key", "y", None, "--log: {folder}/key exists, and has something else than the lines of this option: "),
+        ("x", "y", "key", "--metrics-file: {folder}/key is another file: it would be overwritten. Name a new file."),
+    ],
+)
+def test_a_file_that_a_run_refuses_because_of_its_other_use_is_a_problem_with_the_exit_code_of_that_run(
+    tmp_path: Path, log: str, rejects: str, metrics: str | None, problem: str
+) -> None:
+    (tmp_path / "key").write_text("-----BEGIN")
+    options = BatchOptions(state=tmp_path, log=tmp_path / log, rejects=tmp_path / rejects)
+    files = {"--log": tmp_path / log, "--rejects": tmp_path / rejects}
+    if metrics is not None:
+        files["--metrics-file"] = tmp_path / metrics
+    (it,) = places(Subject(options=options, files=files), Facts())
+    assert (it.grade, it.exit_code) == (Grade.PROBLEM, ExitCode.USAGE)
+    assert problem.format(folder=tmp_path) in it.what
+    assert [path.name for path in tmp_path.iterdir()] == ["key"]
 
 
 @pytest.mark.parametrize(
