@@ -60,14 +60,19 @@ class CircuitBreaker:
 
     def uptime(self, now: float) -> float:
         """Return `now` minus all the time that the service was down."""
-        return now - self._past_downtime - max(0.0, now - self._down_since)
+        return now - self._past_downtime - self._downtime(now)
+
+    def _downtime(self, now: float) -> float:
+        """Return the seconds of the present outage. Long half open, no job was due: that time is no downtime."""
+        end = min(now, self.up_since + LONGEST_INTERVAL) if self.state is Outage.HALF_OPEN else now
+        return max(0.0, end - self._down_since)
 
     def succeeded(self, now: float) -> None:
         """Record a reply that shows that the service works: it is not down."""
         if self.state is None and not self._failures and not self._failing:
             return
+        self._past_downtime += self._downtime(now)
         self._leave_down(now)
-        self._past_downtime += max(0.0, now - self._down_since)
         self._down_since = inf
         self.state = None
         self._failures = 0
@@ -120,6 +125,9 @@ class CircuitBreaker:
             self.state = Outage.HALF_OPEN
 
     def _go_down(self, reply: Reply, now: float) -> None:
+        if self.state is Outage.HALF_OPEN:
+            self._past_downtime += self._downtime(now)
+            self._down_since = now
         self.state = Outage.DOWN
         self._down_since = min(self._down_since, now)
         self._watchdog.failed(reply, now)

@@ -40,3 +40,17 @@ def test_answered_look_ups_hide_no_outage_of_attempts() -> None:
     breaker.looked_up(9.9)
     fail(breaker, sent_at=9.0)
     assert breaker.state is Outage.DOWN
+
+
+def test_hours_without_a_due_job_while_the_service_answers_probes_are_no_downtime() -> None:
+    """Else the last records, if they always fail, are retried for ever: their budget is measured in uptime."""
+    breaker, reply, hour = CircuitBreaker(Watchdog(600.0)), Reply(status=500), 3600.0
+    for number in range(BREADTH):
+        breaker.failed(f"job-{number}", reply, 0.0)
+    for number in range(10):
+        now = number * hour
+        breaker.probe_answered(now + 8.0)
+        assert breaker.state is Outage.HALF_OPEN
+        breaker.failed("job-0", reply, now + hour)
+        assert breaker.state is Outage.DOWN
+    assert 10 * (hour - 80.0) < breaker.uptime(10 * hour) < 10 * hour
