@@ -10,7 +10,7 @@ sh .ci/require buildah podman mmdebstrap runc curl
 image=localhost/ingestor
 scratch=$(mktemp -d)
 finish() {
-    for name in ingestor-simulator ingestor-sidecar ingestor-term; do
+    for name in ingestor-simulator ingestor-sidecar ingestor-term deploy_ingestor_1 deploy_application_1 deploy_aidp_1; do
         podman rm --force --time 0 "$name" >/dev/null 2>&1 || true
     done
     rm -rf "$scratch"
