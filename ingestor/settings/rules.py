@@ -51,7 +51,7 @@ def service_problems(values: Values, spell: Spell) -> Iterator[str]:
     if not isinstance(where, str):
         return
     if values.get("spool") is False:
-        yield f"{spell('spool')}: {spell('accept')} keeps records there until they are done: do not switch it off"
+        yield f"{spell('spool')}: {spell('accept')} keeps records in the spool: do not switch it off"
     if values.get("follow") is False:
         yield f"{spell('follow')}: {spell('accept')} implies it: do not switch it off"
     if not address(where).is_loopback and not values.get("accept_token_file"):

@@ -51,12 +51,11 @@ class KeptRecords:
         self._stopped = True
 
 
-class Chained:
-    """Several inputs, one after the other."""
+class Several:
+    """What an input over several inputs passes on to each of them. A subclass says how `chunks` reads them."""
 
     def __init__(self, inputs: Sequence[Input]) -> None:
         self._inputs = inputs
-        self._stopped = False
 
     @property
     def read_bytes(self) -> int:
@@ -68,6 +67,29 @@ class Chained:
         """See the port `Input`."""
         sizes = [it.total_bytes for it in self._inputs]
         return None if None in sizes else sum(size or 0 for size in sizes)
+
+    async def acknowledge(self, checkpoints: Sequence[Checkpoint]) -> None:
+        """See the port `Input`."""
+        for it in self._inputs:
+            await it.acknowledge(checkpoints)
+
+    def finish(self) -> None:
+        """See the port `Input`."""
+        for it in self._inputs:
+            it.finish()
+
+    def stop(self) -> None:
+        """See the port `Input`."""
+        for it in self._inputs:
+            it.stop()
+
+
+class Chained(Several):
+    """Several inputs, one after the other."""
+
+    def __init__(self, inputs: Sequence[Input]) -> None:
+        super().__init__(inputs)
+        self._stopped = False
 
     async def chunks(self) -> AsyncIterator[Chunk]:
         """See the port `Input`."""
@@ -82,21 +104,10 @@ class Chained:
                 if isinstance(chunks, AsyncGenerator):
                     await chunks.aclose()
 
-    async def acknowledge(self, checkpoints: Sequence[Checkpoint]) -> None:
-        """See the port `Input`."""
-        for it in self._inputs:
-            await it.acknowledge(checkpoints)
-
-    def finish(self) -> None:
-        """See the port `Input`."""
-        for it in self._inputs:
-            it.finish()
-
     def stop(self) -> None:
         """See the port `Input`."""
         self._stopped = True
-        for it in self._inputs:
-            it.stop()
+        super().stop()
 
 
 class IterableInput:

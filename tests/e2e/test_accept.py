@@ -222,7 +222,7 @@ async def test_a_second_process_can_not_take_the_socket(program: Program, simula
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--accept", "unix:s", "--no-spool"), "--spool: --accept keeps records there until they are done"),
+        (("--accept", "unix:s", "--no-spool"), "--spool: --accept keeps records in the spool"),
         (("--accept", "unix:s", "--no-follow"), "--follow: --accept implies it"),
         (("--accept", "0.0.0.0:0"), "set INGESTOR_ACCEPT_TOKEN_FILE"),
         (("--accept", "0.0.0.0:0", "--accept-token-file", "empty"), "must hold one token"),

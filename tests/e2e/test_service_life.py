@@ -216,27 +216,27 @@ def heard(manager: socket.socket) -> list[str]:
         return messages
 
 
-async def test_systemd_is_told_that_the_service_is_ready_what_it_does_that_it_lives_and_that_it_stops(
+async def test_systemd_gets_that_the_service_is_ready_what_it_does_that_it_lives_and_that_it_stops(
     program: Program, simulator: Simulator
 ) -> None:
     program.write("app.log", records(5))
     with listening(program.folder / "notify") as manager:
         environment = {"NOTIFY_SOCKET": str(program.folder / "notify"), "WATCHDOG_USEC": "300000"}
         running = await program.start("run", "--follow", *aim(simulator), "app.log", env=environment)
-        told: list[str] = []
+        received: list[str] = []
 
-        def is_told(message: str) -> bool:
-            told.extend(heard(manager))
-            return message in told
+        def is_received(message: str) -> bool:
+            received.extend(heard(manager))
+            return message in received
 
-        await running.until(lambda: is_told("STATUS=waiting for records: 5 in, 0 left"))
-        assert "STOPPING=1" not in told
+        await running.until(lambda: is_received("STATUS=waiting for records: 5 in, 0 left"))
+        assert "STOPPING=1" not in received
         running.send(SIGTERM)
         assert (await running.end()).code == 0
-        told += heard(manager)
-    assert told.index("READY=1") < told.index("STOPPING=1")
-    assert "WATCHDOG=1" in told
-    assert told[-1] == "STATUS=finished with exit code 0: 5 in, 0 left"
+        received += heard(manager)
+    assert received.index("READY=1") < received.index("STOPPING=1")
+    assert "WATCHDOG=1" in received
+    assert received[-1] == "STATUS=finished with exit code 0: 5 in, 0 left"
 
 
 async def test_a_service_that_could_not_begin_never_says_that_it_is_ready(
@@ -246,10 +246,10 @@ async def test_a_service_that_could_not_begin_never_says_that_it_is_ready(
     with listening(program.folder / "notify") as manager:
         environment = {"NOTIFY_SOCKET": str(program.folder / "notify")}
         ended = await program.spawn("run", *aim(simulator), "--state", "state", "-", env=environment)
-        told = heard(manager)
+        received = heard(manager)
     assert ended.code != 0
-    assert "READY=1" not in told
-    assert "STOPPING=1" in told
+    assert "READY=1" not in received
+    assert "STOPPING=1" in received
 
 
 async def test_another_process_watches_a_run_by_its_journal_until_it_ends(

@@ -11,14 +11,15 @@ from dataclasses import replace
 
 from ingestor.model.ports import Input
 from ingestor.model.record import Job
-from ingestor.model.sources import Checkpoint, Chunk
+from ingestor.model.sources import Chunk
+from ingestor.sources.inputs import Several
 from ingestor.system.tasks import in_background
 
 _LEAST = 1024
 """Bytes that a chunk counts as at least: small ones cost something too."""
 
 
-class Merged:
+class Merged(Several):
     """Several inputs at the same time.
 
     The next chunk comes from the input that has had the fewest bytes so far, of those that have one. An input that was
@@ -26,19 +27,8 @@ class Merged:
     """
 
     def __init__(self, inputs: Sequence[Input]) -> None:
-        self._inputs = inputs
+        super().__init__(inputs)
         self._changed = asyncio.Event()
-
-    @property
-    def read_bytes(self) -> int:
-        """See the port `Input`."""
-        return sum(it.read_bytes for it in self._inputs)
-
-    @property
-    def total_bytes(self) -> int | None:
-        """See the port `Input`."""
-        sizes = [it.total_bytes for it in self._inputs]
-        return None if None in sizes else sum(size or 0 for size in sizes)
 
     async def chunks(self) -> AsyncIterator[Chunk]:
         """See the port `Input`. Raises what one of the inputs raises."""
@@ -54,21 +44,6 @@ class Merged:
                 lane.take()
                 lane.served = served + max(_LEAST, _size(chunk))
                 yield replace(chunk, extent=None)  # which says where it is in its own input
-
-    async def acknowledge(self, checkpoints: Sequence[Checkpoint]) -> None:
-        """See the port `Input`."""
-        for it in self._inputs:
-            await it.acknowledge(checkpoints)
-
-    def finish(self) -> None:
-        """See the port `Input`."""
-        for it in self._inputs:
-            it.finish()
-
-    def stop(self) -> None:
-        """See the port `Input`."""
-        for it in self._inputs:
-            it.stop()
 
     async def _ready(self, lanes: Sequence["_Lane"]) -> dict["_Lane", Chunk]:
         """Wait until an input has a chunk, and return all that have one, with it; none once all have ended."""
